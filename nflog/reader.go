@@ -1,0 +1,227 @@
+package nflog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Count says what one Read received and what was lost on the way to it.
+type Count struct {
+	// Packets is how many were handed to the callback.
+	Packets int
+	// Malformed is how many messages could not be walked; a working kernel
+	// sends none.
+	Malformed int
+	// Lost is how many packets the kernel numbered but could not deliver.
+	Lost uint64
+	// Overruns is how often the socket's receive buffer was full. Each lost
+	// some packets; the gap in their numbers, seen at the next packet, says
+	// how many.
+	Overruns int
+	// Reopened says that the socket had failed and was bound anew; packets
+	// that came in between were not numbered and are not in Lost.
+	Reopened bool
+}
+
+// How long a Reader waits before it binds a failed socket anew.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 30 * time.Second
+)
+
+// Reader receives the packets of one group. Bound and Stop may be called by
+// anyone, the rest by one goroutine.
+type Reader struct {
+	cfg      Config
+	log      *slog.Logger
+	buf      []byte
+	packet   Packet
+	seq      sequence
+	backoff  time.Duration
+	draining bool
+	stopped  chan struct{}
+
+	mu   sync.Mutex // guards conn, which Bound and Stop read, against fail and reopen
+	conn *conn      // nil while the socket has failed
+
+	// What the poller's callback leaves behind; made once, so that a read
+	// allocates nothing.
+	readOnce func(fd uintptr) bool
+	n        int
+	readErr  error
+}
+
+// Open binds the group. Its error is an *OpenError that says what to do.
+func Open(cfg Config, log *slog.Logger) (*Reader, error) {
+	cfg = cfg.withDefaults()
+	c, err := dial(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{
+		cfg: cfg, log: log.With("group", cfg.Group), conn: c,
+		buf: make([]byte, readBuffer), backoff: minBackoff, stopped: make(chan struct{}),
+	}
+	r.readOnce = func(fd uintptr) bool {
+		r.n, r.readErr = unix.Read(int(fd), r.buf)
+		return !errors.Is(r.readErr, unix.EAGAIN) || r.draining
+	}
+	return r, nil
+}
+
+// Group returns the NFLOG group.
+func (r *Reader) Group() uint16 { return r.cfg.Group }
+
+// Bound says whether the group is bound; not while a failed socket is being
+// replaced.
+func (r *Reader) Bound() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.conn != nil
+}
+
+// Stop lets Read give up the group, hand out what the kernel had received by
+// then, and end. It is called at most once.
+func (r *Reader) Stop() {
+	close(r.stopped)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn != nil {
+		// Wakes a Read that waits. Fails only on a closed socket.
+		_ = r.conn.netlink.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Close gives up the group, and what is unread in the socket with it.
+func (r *Reader) Close() error {
+	if r.conn == nil {
+		return nil
+	}
+	if err := r.conn.netlink.Close(); err != nil {
+		return fmt.Errorf("close NFLOG group %d: %w", r.cfg.Group, err)
+	}
+	return nil
+}
+
+// Read waits for the kernel's next datagram and calls handle for each packet
+// in it, in order. It returns with an empty Count at the deadline, if that is
+// not zero. When the socket fails it binds the group anew, as often as it
+// takes, with growing pauses. After Stop it returns io.EOF once nothing is
+// left to hand out.
+func (r *Reader) Read(deadline time.Time, handle func(*Packet)) (Count, error) {
+	if r.isStopped() && !r.draining {
+		r.drain()
+	}
+	if r.conn == nil {
+		return r.reopen(deadline)
+	}
+	n, err := r.receive(deadline)
+	switch {
+	case err == nil:
+		return r.count(n, handle), nil
+	case errors.Is(err, unix.ENOBUFS):
+		return Count{Overruns: 1}, nil
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.EINTR):
+		return Count{}, nil
+	case r.draining && errors.Is(err, unix.EAGAIN):
+		return Count{}, io.EOF
+	case r.draining:
+		return Count{}, fmt.Errorf("drain NFLOG group %d: %w", r.cfg.Group, err)
+	}
+	r.fail(err)
+	return Count{}, nil
+}
+
+// receive reads one datagram into r.buf.
+func (r *Reader) receive(deadline time.Time) (int, error) {
+	if r.draining {
+		deadline = time.Time{} // readOnce does not wait now
+	}
+	if err := r.conn.netlink.SetReadDeadline(deadline); err != nil {
+		return 0, fmt.Errorf("set deadline: %w", err)
+	}
+	if r.isStopped() && !r.draining {
+		// Stop's own deadline may just have been overwritten.
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err := r.conn.raw.Read(r.readOnce); err != nil {
+		return 0, fmt.Errorf("wait for packets: %w", err)
+	}
+	return r.n, r.readErr
+}
+
+// count hands a datagram's packets out and adds up what is missing.
+func (r *Reader) count(n int, handle func(*Packet)) Count {
+	before := r.seq.lost
+	packets, malformed := r.parseDatagram(r.buf[:n], handle)
+	return Count{Packets: packets, Malformed: malformed, Lost: r.seq.lost - before}
+}
+
+func (r *Reader) isStopped() bool {
+	select {
+	case <-r.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain gives up the group: what the kernel held back for a fuller datagram
+// goes into the socket, and reads no longer wait.
+func (r *Reader) drain() {
+	r.draining = true
+	if r.conn == nil {
+		return
+	}
+	if err := r.conn.unbind(); err != nil {
+		r.log.Warn("could not unbind the NFLOG group, its last packets may be missing", "error", err)
+	}
+}
+
+// fail gives up a socket that cannot be read any more.
+func (r *Reader) fail(err error) {
+	r.log.Error("reading from the NFLOG group failed, binding it anew", "error", err)
+	_ = r.conn.netlink.Close() // it has failed already
+	r.setConn(nil)
+}
+
+// reopen waits out the pause, at most until the deadline, and tries to bind
+// the group once.
+func (r *Reader) reopen(deadline time.Time) (Count, error) {
+	if r.draining {
+		return Count{}, io.EOF
+	}
+	wait := time.NewTimer(r.backoff)
+	defer wait.Stop()
+	if !deadline.IsZero() && time.Until(deadline) < r.backoff {
+		wait.Reset(time.Until(deadline))
+	}
+	select {
+	case <-r.stopped:
+		return Count{}, nil
+	case <-wait.C:
+	}
+	c, err := dial(r.cfg)
+	if err != nil {
+		r.backoff = min(2*r.backoff, maxBackoff)
+		r.log.Error("could not bind the NFLOG group anew", "error", err, "retry", r.backoff)
+		return Count{}, nil
+	}
+	r.log.Info("bound the NFLOG group anew")
+	r.setConn(c)
+	r.backoff, r.seq = minBackoff, sequence{lost: r.seq.lost}
+	return Count{Reopened: true}, nil
+}
+
+func (r *Reader) setConn(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conn = c
+}
