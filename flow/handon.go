@@ -1,0 +1,109 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+)
+
+// earlyRoom is how many flows are handed on early at a time; the rest waits
+// for its turn or the window's end.
+const earlyRoom = 1024
+
+// Deadline returns when HandOn has something to do next, the zero time if that
+// takes another drop first.
+func (t *Table) Deadline() time.Time {
+	if !t.earlyAt.IsZero() && t.earlyAt.Before(t.windowAt) {
+		return t.earlyAt
+	}
+	return t.windowAt
+}
+
+// HandOn sends what is due at now: the whole window at its end, or what is
+// early in it. The reader calls it after every read.
+func (t *Table) HandOn(now time.Time) {
+	if len(t.current.entries) == 0 {
+		return
+	}
+	if t.windowAt.IsZero() {
+		t.windowAt = now.Add(t.cfg.Window)
+	}
+	if t.unknown && t.earlyAt.IsZero() {
+		t.earlyAt = now.Add(t.cfg.EarlyAfter)
+	}
+	switch {
+	case !now.Before(t.windowAt):
+		t.sendWindow(now)
+	case t.unknown && !now.Before(t.earlyAt):
+		t.sendEarly(now)
+	}
+}
+
+// sendWindow sends the current window if the consumer is done with the last
+// one; if not, folding goes on and the window grows longer.
+func (t *Table) sendWindow(now time.Time) {
+	select {
+	case next := <-t.spare:
+		t.swap(next, now)
+	default:
+		t.windowAt = now.Add(t.cfg.EarlyAfter)
+		t.earlyAt = t.windowAt
+	}
+}
+
+func (t *Table) swap(next *generation, now time.Time) {
+	next.reset()
+	done := t.current
+	t.windows <- Window{entries: done.entries, prefixes: t.prefixes, release: func() { t.spare <- done }}
+	t.previous, t.current, t.sealed = done, next, now.UnixNano()
+	t.windowAt, t.earlyAt, t.examined, t.unknown = time.Time{}, time.Time{}, 0, false
+}
+
+// sendEarly sends flows that are not known, as many as there is room for, if
+// the consumer is done with the last such.
+func (t *Table) sendEarly(now time.Time) {
+	select {
+	case room := <-t.early:
+		room = t.takeEarly(room[:0])
+		t.windows <- Window{entries: room, prefixes: t.prefixes, release: func() { t.early <- room }}
+	default:
+	}
+	t.earlyAt = time.Time{}
+	if t.unknown {
+		t.earlyAt = now.Add(t.cfg.EarlyAfter)
+	}
+}
+
+// takeEarly copies early entries out and notes what they were handed on with.
+func (t *Table) takeEarly(room []entry) []entry {
+	for ; t.examined < len(t.current.entries) && len(room) < earlyRoom; t.examined++ {
+		if e := &t.current.entries[t.examined]; e.early {
+			room = append(room, *e)
+			e.early, e.gavePackets, e.gaveBytes, e.first = false, e.packets, e.bytes, math.MaxInt64
+		}
+	}
+	t.unknown = t.examined < len(t.current.entries)
+	return room
+}
+
+// Close sends the last window, as soon as the consumer is done with the one
+// before, and closes Windows. Its error says how many packets it could not
+// hand on because ctx ended first.
+func (t *Table) Close(ctx context.Context) error {
+	defer close(t.windows)
+	if len(t.current.entries) == 0 {
+		return nil
+	}
+	select {
+	case next := <-t.spare:
+		t.swap(next, time.Now())
+		return nil
+	case <-ctx.Done():
+		var packets uint64
+		for f := range (Window{entries: t.current.entries, prefixes: t.prefixes}).Flows() {
+			packets += f.Packets
+		}
+		return fmt.Errorf("hand on the last window: %d packets are left: %w", packets, ctx.Err())
+	}
+}

@@ -1,0 +1,139 @@
+package flow
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+)
+
+// Config sizes a Table. The zero value of a field takes its default.
+type Config struct {
+	// Window is how long drops of a flow are folded; default 1 s.
+	Window time.Duration
+	// EarlyAfter is how long the first drops of a flow that the window before
+	// had not are held at most; default 50 ms.
+	EarlyAfter time.Duration
+	// MaxFlows bounds the flows of a window; default 65,536.
+	MaxFlows int
+	// Local says whether an address is one of this node's pods. It is asked
+	// when a window is full, to tell which address an overflow flow keeps, and
+	// must not wait. Without it the hook decides.
+	Local func(netip.Addr) bool
+}
+
+func (c Config) withDefaults() Config {
+	if c.Window == 0 {
+		c.Window = time.Second
+	}
+	if c.EarlyAfter == 0 {
+		c.EarlyAfter = 50 * time.Millisecond
+	}
+	if c.MaxFlows == 0 {
+		c.MaxFlows = 1 << 16
+	}
+	return c
+}
+
+// recentWindows is how many windows after its last drop a flow still counts as
+// known, if no other window came in between.
+const recentWindows = 10
+
+// Table folds drops into flows, a window at a time. It belongs to one
+// goroutine; the windows it sends belong to their consumer until released.
+type Table struct {
+	cfg  Config
+	seed maphash.Seed
+
+	prefixes   []string // by index; grows only
+	prefixOf   map[string]uint16
+	lastPrefix uint16 // most drops in a row come from one rule
+
+	current  *generation
+	previous *generation // the window before: handed out, or empty; only read here
+	sealed   int64       // when previous was, in nanoseconds since 1970
+	spare    chan *generation
+	early    chan []entry
+	windows  chan Window
+
+	windowAt time.Time // when the current window is due; zero while it is empty
+	earlyAt  time.Time // when early flows are due; zero while there are none
+	examined int       // entries of current that were looked at for early ones
+	unknown  bool      // there may be early ones behind examined
+	overflow uint64
+}
+
+// NewTable returns an empty table.
+func NewTable(cfg Config) *Table {
+	t := &Table{
+		cfg: cfg.withDefaults(), seed: maphash.MakeSeed(), prefixOf: make(map[string]uint16),
+		current: newGeneration(), previous: newGeneration(),
+		spare: make(chan *generation, 1), early: make(chan []entry, 1),
+		// Room for one whole window and one early one: sending never waits.
+		windows: make(chan Window, 2),
+	}
+	t.spare <- t.previous
+	t.early <- nil
+	t.lastPrefix = t.addPrefix("")
+	return t
+}
+
+// Windows is where windows come out. It is closed by Close. The consumer must
+// release each before the table can send another like it.
+func (t *Table) Windows() <-chan Window { return t.windows }
+
+// Overflowed returns how many drops found the window full and were folded into
+// overflow flows.
+func (t *Table) Overflowed() uint64 { return t.overflow }
+
+// Add folds a drop in. It does not wait, and allocates only while the table
+// grows.
+func (t *Table) Add(d *decode.Drop) {
+	k := keyOf(d, t.prefix(d.Prefix))
+	hash := k.hash(t.seed)
+	e, slot := t.current.find(&k, hash)
+	if e == nil {
+		e = t.insert(d, k, hash, slot)
+	}
+	e.add(d)
+}
+
+// insert makes an entry for the first drop of a flow.
+func (t *Table) insert(d *decode.Drop, k key, hash uint64, slot uint32) *entry {
+	if len(t.current.entries) >= t.cfg.MaxFlows {
+		return t.insertOverflow(d, k)
+	}
+	e := t.current.insert(&k, hash, slot, t.seed)
+	if !t.isKnown(d, &k, hash) {
+		e.early, t.unknown = true, true
+	}
+	return e
+}
+
+// isKnown says whether the flow was in the window before, and that not long ago.
+func (t *Table) isKnown(d *decode.Drop, k *key, hash uint64) bool {
+	if d.Time-t.sealed > recentWindows*int64(t.cfg.Window) {
+		return false
+	}
+	seen, _ := t.previous.find(k, hash)
+	return seen != nil
+}
+
+func (t *Table) prefix(text string) uint16 {
+	if t.prefixes[t.lastPrefix] != text {
+		at, ok := t.prefixOf[text]
+		if !ok {
+			at = t.addPrefix(text)
+		}
+		t.lastPrefix = at
+	}
+	return t.lastPrefix
+}
+
+// addPrefix numbers a prefix. The decoder gives out a bounded number of them.
+func (t *Table) addPrefix(text string) uint16 {
+	at := uint16(len(t.prefixes))
+	t.prefixes, t.prefixOf[text] = append(t.prefixes, text), at
+	return at
+}

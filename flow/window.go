@@ -1,0 +1,49 @@
+package flow
+
+import (
+	"encoding/binary"
+	"iter"
+	"time"
+)
+
+// Window is a batch of flows for the consumer, which calls Release when it is
+// done. A flow that was handed on early comes again at the window's end with
+// what was added since, if anything.
+type Window struct {
+	entries  []entry
+	prefixes []string
+	release  func()
+}
+
+// Release gives the window's memory back to the table. Its flows may be kept:
+// they are copies.
+func (w Window) Release() { w.release() }
+
+// Flows goes through the flows in order of their first drop.
+func (w Window) Flows() iter.Seq[Flow] {
+	return func(yield func(Flow) bool) {
+		for i := range w.entries {
+			if e := &w.entries[i]; e.packets > e.gavePackets && !yield(w.flow(e)) {
+				return
+			}
+		}
+	}
+}
+
+func (w Window) flow(e *entry) Flow {
+	f := Flow{
+		Group: e.group, Prefix: w.prefixes[e.prefix], Hook: e.hook, Family: e.family, Protocol: e.protocol,
+		Source: e.sourceAddr(), Destination: e.destinationAddr(),
+		TCPFlags: e.flags, Fragment: e.kind&fragment != 0, Overflow: e.kind&overflow != 0,
+		In: e.in, Out: e.out, FirstSeen: time.Unix(0, e.first), LastSeen: time.Unix(0, e.last),
+		Packets: e.packets - e.gavePackets, Bytes: e.bytes - e.gaveBytes,
+	}
+	switch {
+	case e.kind&hasPorts != 0:
+		f.HasPorts, f.SourcePort, f.DestinationPort = true, e.sourcePort, e.port
+	case e.kind&hasICMP != 0:
+		typeCode := binary.BigEndian.AppendUint16(nil, e.port)
+		f.HasICMP, f.ICMPType, f.ICMPCode = true, typeCode[0], typeCode[1]
+	}
+	return f
+}
