@@ -1,0 +1,136 @@
+package resolve
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// own makes p the live owner of addr, and says whether it was not before. What
+// is no newer than the pod's seen end is old news, and changes nothing.
+func (o *owners) own(addr netip.Addr, p *pod) bool {
+	for _, c := range o.more[addr] {
+		if c.pod.uid() == p.uid() && c.sure == c.until && c.until != forever && p.version <= c.pod.version {
+			return false
+		}
+	}
+	o.dropMore(addr, p.uid())
+	before := o.live[addr]
+	if before == nil || before.uid() == p.uid() {
+		o.live[addr] = p
+		return before == nil
+	}
+	o.addMore(addr, claim{p, forever, forever})
+	return true
+}
+
+func (o *owners) endAll(p *pod, end claim) {
+	for _, addr := range p.addrs {
+		o.end(addr, p, end)
+	}
+}
+
+// end makes p's claim on addr an ended one.
+func (o *owners) end(addr netip.Addr, p *pod, end claim) {
+	uid := p.uid()
+	end.pod = p
+	if before := o.live[addr]; before != nil && before.uid() == uid {
+		end.pod = before
+		delete(o.live, addr)
+		o.promote(addr)
+	}
+	known := o.dropMore(addr, uid)
+	if end.until+o.keep < o.contact {
+		return
+	}
+	o.addMore(addr, end)
+	if !known {
+		o.ended.push(ended{addr, uid, max(end.until, o.contact) + o.keep})
+	}
+}
+
+// promote moves a second live owner of addr to where a lookup is fastest.
+func (o *owners) promote(addr netip.Addr) {
+	for _, c := range o.more[addr] {
+		if c.until == forever {
+			o.dropMore(addr, c.pod.uid())
+			o.live[addr] = c.pod
+			return
+		}
+	}
+}
+
+func (o *owners) addMore(addr netip.Addr, c claim) {
+	claims := o.more[addr]
+	if len(claims) >= maxClaims {
+		claims = slices.Delete(claims, 0, 1)
+		o.evicted++
+	}
+	o.more[addr] = append(claims, c)
+}
+
+// dropMore forgets a pod's claim in more, and says whether it was an ended one.
+func (o *owners) dropMore(addr netip.Addr, uid string) bool {
+	claims, ok := o.more[addr]
+	if !ok {
+		return false
+	}
+	i := slices.IndexFunc(claims, func(c claim) bool { return c.pod.uid() == uid })
+	if i < 0 {
+		return false
+	}
+	wasEnded := claims[i].until != forever
+	if len(claims) == 1 {
+		delete(o.more, addr)
+	} else {
+		o.more[addr] = slices.Delete(claims, i, i+1)
+	}
+	return wasEnded
+}
+
+// forget drops the ended claims whose time has come, and the oldest ones
+// beyond the bound.
+func (o *owners) forget(now int64) {
+	for o.ended.len() > 0 {
+		first := o.ended.first()
+		if first.forget > now && o.ended.len() <= maxEnded {
+			return
+		}
+		if first.forget > now {
+			o.evicted++
+		}
+		o.ended.pop()
+		o.dropEnded(first)
+	}
+}
+
+// dropEnded is dropMore for a claim that is not live again, nor has been.
+func (o *owners) dropEnded(e ended) {
+	for _, c := range o.more[e.addr] {
+		if c.pod.uid() == e.uid && c.until != forever && c.until+o.keep <= e.forget {
+			o.dropMore(e.addr, e.uid)
+			return
+		}
+	}
+}
+
+// size returns the addresses with a live owner, the ended claims remembered,
+// and the ended claims forgotten too early.
+func (o *owners) size() (live, ended int, evicted uint64) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return len(o.live), o.ended.len(), o.evicted
+}
+
+// same returns the pod that the index holds for p, where nothing about it has
+// changed; else p. A relist brings every pod anew: without this there would be
+// two of each from then on, one in the informer's store and one here.
+func (o *owners) same(p *pod) *pod {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, addr := range p.addrs {
+		if known := o.live[addr]; known != nil && known.version == p.version && known.uid() == p.uid() {
+			return known
+		}
+	}
+	return p
+}

@@ -1,0 +1,118 @@
+package resolve
+
+import "net/netip"
+
+// verdict is what the owners say of an address at a time.
+type verdict uint8
+
+const (
+	nobody    verdict = iota // no pod is known to have had it
+	owned                    // one pod had it, and only that one can have had it
+	contested                // two pods can have had it, or an unseen one
+	unsettled                // as contested, but a moment later it will be known
+)
+
+// find returns the pod that had addr at the time at, as far as is known at the
+// time now (Unix nanoseconds).
+//
+// A claim may hold at a time up to skew outside it, and surely holds skew
+// inside it. One pod alone that may hold is the owner. Of several, one of this
+// node that surely holds is, as this node's routes lead to it; else the latest
+// started, if it surely holds and the others have ended: an address is given
+// away only after it was given back, however late the API server tells. Else
+// the answer is that nobody knows.
+func (o *owners) find(addr netip.Addr, at, now int64) (*pod, verdict) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	live := o.live[addr]
+	var rest []claim
+	if len(o.more) > 0 {
+		rest = o.more[addr]
+	}
+	if len(rest) == 0 {
+		if live == nil {
+			return nil, nobody
+		}
+		return o.only(claim{live, forever, forever}, at, now)
+	}
+	return o.choose(live, rest, at, now)
+}
+
+// only judges an address with one claim.
+func (o *owners) only(c claim, at, now int64) (*pod, verdict) {
+	switch {
+	case !o.may(c, at):
+		return nil, nobody
+	case o.surely(c, at):
+		return c.pod, owned
+	case at-o.skew <= o.blind.to && at+o.skew >= o.blind.from:
+		return nil, contested // by a pod that came and went unseen
+	case at <= c.sure:
+		return c.pod, owned
+	case c.sure != c.until:
+		return nil, contested
+	case now < at+o.skew: // the next owner may not be known yet
+		return nil, unsettled
+	}
+	return c.pod, owned
+}
+
+// choose judges an address with several claims; live may be nil.
+func (o *owners) choose(live *pod, rest []claim, at, now int64) (*pod, verdict) {
+	var s survey
+	if live != nil {
+		s.take(o, claim{live, forever, forever}, at)
+	}
+	for _, c := range rest {
+		s.take(o, c, at)
+	}
+	switch {
+	case s.possible == 0:
+		return nil, nobody
+	case s.possible == 1:
+		return o.only(s.latest, at, now)
+	case s.local == 1:
+		return s.localPod, owned
+	}
+	others := s.live
+	if s.latest.until == forever {
+		others--
+	}
+	if others == 0 && s.local == 0 && o.surely(s.latest, at) {
+		return s.latest.pod, owned
+	}
+	return nil, contested
+}
+
+// survey sums up the claims that may hold at a time.
+type survey struct {
+	possible, live int
+	latest         claim // the one that started last
+	local          int   // how many of this node surely hold
+	localPod       *pod
+}
+
+func (s *survey) take(o *owners, c claim, at int64) {
+	if !o.may(c, at) {
+		return
+	}
+	if s.possible == 0 || c.pod.from > s.latest.pod.from {
+		s.latest = c
+	}
+	s.possible++
+	if c.until == forever {
+		s.live++
+	}
+	if c.pod.node == o.node && o.surely(c, at) {
+		s.local++
+		s.localPod = c.pod
+	}
+}
+
+func (o *owners) may(c claim, at int64) bool {
+	return c.pod.from-o.skew <= at && at-o.skew <= c.until
+}
+
+func (o *owners) surely(c claim, at int64) bool {
+	return c.pod.from+o.skew <= at && at <= c.sure-o.skew
+}

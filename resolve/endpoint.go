@@ -1,0 +1,54 @@
+package resolve
+
+import "net/netip"
+
+// Kind says what an address turned out to be.
+type Kind uint8
+
+// The kinds of endpoint.
+const (
+	Unknown Kind = iota // nothing is known, or two owners are possible
+	Pod
+	Node
+	Service
+	External
+)
+
+// String returns the kind as the JSON line writes it.
+func (k Kind) String() string {
+	switch k {
+	case Pod:
+		return "Pod"
+	case Node:
+		return "Node"
+	case Service:
+		return "Service"
+	case External:
+		return "External"
+	}
+	return "Unknown"
+}
+
+// Endpoint is what an address resolved to at a point in time.
+type Endpoint struct {
+	IP   netip.Addr
+	Kind Kind
+	// Namespace and Name name the Pod or Service; Name alone names the Node,
+	// or the external host by its sanitised reverse DNS name.
+	Namespace, Name string
+	// UID is the value by which kubectl describe selects a pod's events: the
+	// pod's UID, for a mirror pod its kubernetes.io/config.mirror annotation.
+	// Set for pods alone.
+	UID string
+	// Workload is the controlling object, "Deployment/frontend"; "" for none.
+	Workload string
+	// Identifier is the pod's text for messages, as --pod-identifier says.
+	Identifier string
+	// NodeName is the node that a pod runs on.
+	NodeName string
+	// EventsDisabled says that the pod's kube-nflog/events annotation is
+	// "false": it wants no events.
+	EventsDisabled bool
+	// Ambiguous says that two owners were possible, so that Kind is Unknown.
+	Ambiguous bool
+}

@@ -1,0 +1,63 @@
+package resolve
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what was resolved, and how.
+type metrics struct {
+	lookups     [External + 1]prometheus.Counter // by Kind
+	ambiguous   prometheus.Counter
+	watchErrors *prometheus.CounterVec
+}
+
+// newMetrics registers r's metrics; with nil they count for nobody.
+func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
+	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kube_nflog_resolve_lookups_total",
+		Help: "Addresses looked up, by what they turned out to be.",
+	}, []string{"kind"})
+	m := &metrics{
+		ambiguous: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kube_nflog_resolve_ambiguous_total",
+			Help: "Addresses looked up that two pods may have had at the time.",
+		}),
+		watchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kube_nflog_resolve_watch_errors_total",
+			Help: "Failed lists and watches, by resource.",
+		}, []string{"resource"}),
+	}
+	for kind := range m.lookups {
+		m.lookups[kind] = lookups.WithLabelValues(strings.ToLower(Kind(kind).String()))
+	}
+	if reg == nil {
+		return m, nil
+	}
+	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors}
+	all = append(all, sizes(r)...)
+	var err error
+	for _, c := range all {
+		err = errors.Join(err, reg.Register(c))
+	}
+	return m, err
+}
+
+// sizes are the gauges that are read off r when they are asked for.
+func sizes(r *Resolver) []prometheus.Collector {
+	return []prometheus.Collector{
+		gauge("addresses", "Addresses that a live pod owns.", func() float64 { live, _, _ := r.owners.size(); return float64(live) }),
+		gauge("ended_owners", "Ended ownerships of addresses that are remembered.", func() float64 { _, ended, _ := r.owners.size(); return float64(ended) }),
+		counter("evicted_owners_total", "Ended ownerships forgotten early, because there were too many.", func() float64 { _, _, evicted := r.owners.size(); return float64(evicted) }),
+	}
+}
+
+func gauge(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kube_nflog_resolve_" + name, Help: help}, value)
+}
+
+func counter(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kube_nflog_resolve_" + name, Help: help}, value)
+}

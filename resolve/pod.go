@@ -1,0 +1,98 @@
+package resolve
+
+import (
+	"net/netip"
+	"strconv"
+	"unique"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// pod is all that is kept of a pod: in the informer's store and in the index,
+// which share it. It has one allocation for all its own text; what pods share
+// (node, workload) is interned. Every field costs 150,000 times its size in a
+// large cluster: think before adding one.
+//
+// The index writes from and held once, before it publishes the pod; after that
+// a pod never changes.
+type pod struct {
+	// text is namespace/name, UID, event UID where it differs, and label
+	// identifier, back to back; the lengths below cut it.
+	text     string
+	workload unique.Handle[string] // "shop/Deployment/frontend" or ""
+	node     unique.Handle[string]
+	addrs    []netip.Addr // empty for a pod on the host's network
+	from     int64        // start of ownership, Unix nanoseconds; 0 not stamped
+	finished int64        // end of its containers, Unix nanoseconds; 0 not yet
+	version  uint64       // the resource version
+
+	namespaceLen, uidLen, eventUIDLen, labelLen uint8
+	keyLen                                      uint16
+
+	ready          bool // from is when its network became ready
+	eventsDisabled bool
+}
+
+// key is "namespace/name", as the informer's store knows it.
+func (p *pod) key() string { return p.text[:p.keyLen] }
+
+func (p *pod) namespace() string { return p.text[:p.namespaceLen] }
+
+func (p *pod) name() string { return p.text[int(p.namespaceLen)+1 : p.keyLen] }
+
+func (p *pod) uid() string {
+	start := int(p.keyLen)
+	return p.text[start : start+int(p.uidLen)]
+}
+
+// eventUID is the value that kubectl describe selects a pod's events by.
+func (p *pod) eventUID() string {
+	if p.eventUIDLen == 0 {
+		return p.uid()
+	}
+	start := int(p.keyLen) + int(p.uidLen)
+	return p.text[start : start+int(p.eventUIDLen)]
+}
+
+func (p *pod) label() string { return p.text[len(p.text)-int(p.labelLen):] }
+
+// workloadName is "Deployment/frontend", or "".
+func (p *pod) workloadName() string {
+	w := p.workload.Value()
+	if w == "" {
+		return ""
+	}
+	return w[int(p.namespaceLen)+1:]
+}
+
+// identifier names the pod as kind says, for messages.
+func (p *pod) identifier(kind IdentifierKind) string {
+	switch kind {
+	case NameOnly:
+		return p.name()
+	case NamespaceOnly:
+		return p.namespace()
+	case LabelValue:
+		if p.labelLen > 0 {
+			return p.label()
+		}
+	case WorkloadName:
+		if w := p.workload.Value(); w != "" {
+			return w
+		}
+	}
+	return p.key()
+}
+
+// GetObjectMeta gives client-go what it asks of the objects in its store: the
+// key and the version. The key goes as the name of an object without
+// namespace, because then the store's key is this very string and not another
+// copy of it.
+func (p *pod) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{
+		Name:            p.key(),
+		UID:             types.UID(p.uid()),
+		ResourceVersion: strconv.FormatUint(p.version, 10),
+	}
+}

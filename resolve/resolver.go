@@ -1,0 +1,176 @@
+// Package resolve tells who had an address at a time. Addresses and packet
+// times go in, Endpoints come out: a pod, a node, a service, an external host
+// by its reverse DNS name, or nothing.
+//
+// It learns of pods, nodes and services from watches of the API server, which
+// Run keeps going. Lookup answers from memory and never waits; what it does
+// not know and may learn, it has asked for. Every method may be called
+// concurrently; Run once.
+//
+// An answer names a pod only if no other can have had the address at the
+// time, as far as the API server has told: see owners.find for the rules.
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Resolver resolves addresses. Make one with New.
+type Resolver struct {
+	cfg      Config
+	owners   *owners
+	nodes    *places
+	services *places
+	feeds    []*feed
+	metrics  *metrics
+	synced   atomic.Bool // Synced was true once, and so is
+}
+
+// New makes a Resolver that reads the cluster through client, a client of the
+// core/v1 group. Without a client (nil) every address is external. It fails on
+// a Config that contradicts itself and on metrics registered twice.
+func New(cfg Config, client rest.Interface) (*Resolver, error) {
+	cfg.complete()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
+	r := &Resolver{
+		cfg:      cfg,
+		owners:   newOwners(cfg.Skew, cfg.Keep, cfg.NodeName),
+		nodes:    newPlaces(),
+		services: newPlaces(),
+	}
+	var err error
+	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
+		return nil, fmt.Errorf("resolve: register metrics: %w", err)
+	}
+	if client != nil {
+		err = r.addFeeds(client)
+	}
+	return r, err
+}
+
+func (r *Resolver) addFeeds(client rest.Interface) error {
+	for _, s := range r.sources() {
+		f, err := newFeed(s, client, r.cfg.Logger, r.metrics.watchErrors.WithLabelValues(s.resource).Inc)
+		if err != nil {
+			return fmt.Errorf("resolve: %w", err)
+		}
+		r.feeds = append(r.feeds, f)
+	}
+	return nil
+}
+
+// sources are the watched resources. In node scope they are this node's pods
+// and this node alone: a large cluster's API server has to send everything
+// else to every node.
+func (r *Resolver) sources() []source {
+	pods := source{
+		resource: "pods", object: &corev1.Pod{}, strip: stripped(r.stripPod), handler: r.podHandler(),
+		required: true,
+		listing:  func() { r.owners.listing(r.now()) },
+		watching: func() { r.owners.watching(r.now()) },
+	}
+	nodes := source{resource: "nodes", object: &corev1.Node{}, strip: stripped(nodePlace), handler: placeHandler(r.nodes)}
+	if r.cfg.Scope == NodeScope {
+		pods.fields = "spec.nodeName=" + r.cfg.NodeName
+		nodes.fields = "metadata.name=" + r.cfg.NodeName
+	}
+	if r.cfg.NoServices {
+		return []source{pods, nodes}
+	}
+	services := source{resource: "services", object: &corev1.Service{}, strip: stripped(servicePlace), handler: placeHandler(r.services)}
+	return []source{pods, nodes, services}
+}
+
+func (r *Resolver) stripPod(o *corev1.Pod) *pod {
+	return r.owners.same(newPod(o, r.cfg.IdentifierLabel))
+}
+
+func (r *Resolver) podHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { r.set(nil, obj) },
+		UpdateFunc: r.set,
+		DeleteFunc: func(obj any) {
+			last, unseen := obj.(cache.DeletedFinalStateUnknown)
+			if unseen {
+				obj = last.Obj
+			}
+			if p, ok := obj.(*pod); ok {
+				r.owners.remove(p, r.now(), unseen)
+			}
+		},
+	}
+}
+
+// set takes in a pod that is new or has changed.
+func (r *Resolver) set(old, obj any) {
+	before, _ := old.(*pod)
+	if p, ok := obj.(*pod); ok {
+		r.owners.set(before, p, r.now())
+	}
+}
+
+func placeHandler(s *places) cache.ResourceEventHandler {
+	take := func(old, obj any) {
+		if last, unseen := old.(cache.DeletedFinalStateUnknown); unseen {
+			old = last.Obj
+		}
+		before, _ := old.(*place)
+		now, _ := obj.(*place)
+		s.replace(before, now)
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { take(nil, obj) },
+		UpdateFunc: take,
+		DeleteFunc: func(obj any) { take(obj, nil) },
+	}
+}
+
+// Run keeps what is known up to date until ctx ends, and returns after all it
+// started has ended. Its error is always nil: what fails is tried again.
+func (r *Resolver) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	for _, f := range r.feeds {
+		group.Go(func() { f.informer.RunWithContext(ctx) })
+	}
+	group.Wait()
+	<-ctx.Done()
+	return nil
+}
+
+// Synced says whether all pods, nodes and services that there were at the
+// start are known. What the API server forbids, pods excepted, counts as
+// known. Before, every answer is Unknown.
+func (r *Resolver) Synced() bool {
+	if r.synced.Load() {
+		return true
+	}
+	for _, f := range r.feeds {
+		if !f.synced() {
+			return false
+		}
+	}
+	r.synced.Store(true)
+	return true
+}
+
+// WaitSynced waits until Synced is true. Its error wraps ctx's.
+func (r *Resolver) WaitSynced(ctx context.Context) error {
+	for _, f := range r.feeds {
+		if err := f.wait(ctx); err != nil {
+			return fmt.Errorf("resolve: %w", err)
+		}
+	}
+	return nil
+}
+
+// now is the clock in Unix nanoseconds.
+func (r *Resolver) now() int64 { return r.cfg.Now().UnixNano() }

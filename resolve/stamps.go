@@ -1,0 +1,79 @@
+package resolve
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// startedAt tells from when the pod had its addresses, in Unix nanoseconds,
+// and whether that is the time its network was ready. Without that condition
+// (clusters before 1.29) it is when the kubelet accepted the pod; without
+// either it is 0.
+func startedAt(o *corev1.Pod) (from int64, ready bool) {
+	if c := condition(o, corev1.PodReadyToStartContainers); c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero() {
+		return c.LastTransitionTime.UnixNano(), true
+	}
+	if t := o.Status.StartTime; t != nil && !t.IsZero() {
+		return t.UnixNano(), false
+	}
+	return 0, false
+}
+
+// finishedAt tells when the last container of a Succeeded or Failed pod ended,
+// in Unix nanoseconds; 0 for a pod that has not finished. A pod that never ran
+// a container (an evicted one) finished when it stopped being ready, or at the
+// latest when it was started.
+func finishedAt(o *corev1.Pod) int64 {
+	if o.Status.Phase != corev1.PodSucceeded && o.Status.Phase != corev1.PodFailed {
+		return 0
+	}
+	end := lastFinished(o.Status.ContainerStatuses)
+	end = later(end, lastFinished(o.Status.InitContainerStatuses))
+	if end.IsZero() {
+		end = notReadySince(o)
+	}
+	if end.IsZero() && o.Status.StartTime != nil {
+		end = o.Status.StartTime.Time
+	}
+	if end.IsZero() {
+		end = o.CreationTimestamp.Time
+	}
+	if end.IsZero() {
+		return 1 // finished, long ago
+	}
+	return end.UnixNano()
+}
+
+func lastFinished(statuses []corev1.ContainerStatus) time.Time {
+	var end time.Time
+	for i := range statuses {
+		if t := statuses[i].State.Terminated; t != nil {
+			end = later(end, t.FinishedAt.Time)
+		}
+	}
+	return end
+}
+
+func notReadySince(o *corev1.Pod) time.Time {
+	if c := condition(o, corev1.PodReady); c != nil && c.Status == corev1.ConditionFalse {
+		return c.LastTransitionTime.Time
+	}
+	return time.Time{}
+}
+
+func condition(o *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range o.Status.Conditions {
+		if c := &o.Status.Conditions[i]; c.Type == kind {
+			return c
+		}
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
