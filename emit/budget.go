@@ -1,0 +1,100 @@
+package emit
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// minRate is what a budget never falls below, in calls per second: with
+	// the server away it is how often the emitter asks whether it is back.
+	minRate = 0.5
+	// growSeconds is how long a budget takes from nothing to its full rate.
+	growSeconds = 2.0
+	// slowCall is how long a call may take before the server counts as tired;
+	// on slow answers alone a budget falls to slowShare of its full rate.
+	slowCall  = time.Second
+	slowShare = 0.1
+	// maxPause bounds a Retry-After.
+	maxPause = 2 * time.Minute
+)
+
+// budget is the node's allowance of calls. It adapts as TCP does: it halves
+// when the server throttles, fails or times out, and grows by a fixed amount
+// with time while calls succeed, so that many nodes share a tired server. The
+// caller serialises the methods and gives the time.
+type budget struct {
+	limiter *rate.Limiter
+	full    float64 // calls per second
+	burst   int     // at the full rate
+	rate    float64 // calls per second, now
+	paused  time.Time
+	cut     time.Time // when it was halved last
+	grown   time.Time // when it grew last
+}
+
+func newBudget(full float64, burst int) *budget {
+	return &budget{limiter: rate.NewLimiter(rate.Limit(full), burst), full: full, burst: burst, rate: full}
+}
+
+// wait returns how long the next call must wait, 0 when it may start now.
+func (b *budget) wait(now time.Time) time.Duration {
+	if b.paused.After(now) {
+		return b.paused.Sub(now)
+	}
+	return untilToken(b.limiter, now)
+}
+
+// untilToken returns how long a limiter takes to have a whole token.
+func untilToken(l *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - l.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	// A nanosecond more, so that rounding does not leave a token just short.
+	return time.Duration(missing/float64(l.Limit())*float64(time.Second)) + 1
+}
+
+// spend takes one call.
+func (b *budget) spend(now time.Time) { b.limiter.AllowN(now, 1) }
+
+// succeeded notes an answer that says the server is well, or slow.
+func (b *budget) succeeded(started, now time.Time) {
+	if now.Sub(started) > slowCall {
+		if b.rate > b.full*slowShare {
+			b.halve(started, now, b.full*slowShare)
+		}
+		return
+	}
+	if b.rate >= b.full {
+		return
+	}
+	elapsed := min(now.Sub(b.grown).Seconds(), 1)
+	b.grown = now
+	b.set(now, min(b.full, b.rate+elapsed*b.full/growSeconds))
+}
+
+// failed notes that the server was overloaded or did not answer; pause is its
+// Retry-After, 0 for none.
+func (b *budget) failed(started, now time.Time, pause time.Duration) {
+	if until := now.Add(min(pause, maxPause)); until.After(b.paused) {
+		b.paused = until
+	}
+	b.halve(started, now, min(minRate, b.full))
+}
+
+// halve halves the rate, once for all the calls that were under way together.
+func (b *budget) halve(started, now time.Time, floor float64) {
+	if started.Before(b.cut) {
+		return
+	}
+	b.cut, b.grown = now, now
+	b.set(now, max(floor, b.rate/2))
+}
+
+func (b *budget) set(now time.Time, r float64) {
+	b.rate = r
+	b.limiter.SetLimitAt(now, rate.Limit(r))
+	b.limiter.SetBurstAt(now, max(1, int(float64(b.burst)*r/b.full)))
+}

@@ -1,0 +1,193 @@
+package emit
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// Emitter counts flows and writes them as events.
+type Emitter struct {
+	cfg    Config
+	api    caller // nil: no events
+	filter filter
+	drops  *drops
+	tailer *tailer // nil for none
+	log    causes
+
+	changed chan struct{} // holds one token when there may be something to do
+	account *account
+
+	mu     sync.Mutex // guards what follows
+	ledger *ledger
+}
+
+// New returns an emitter that writes through a client for core/v1, which must
+// neither limit nor retry calls itself; with nil it counts and writes no
+// events. It reports all that is wrong with cfg at once.
+func New(cfg Config, client rest.Interface) (*Emitter, error) {
+	cfg = cfg.withDefaults()
+	if client == nil {
+		return newEmitter(cfg, nil)
+	}
+	return newEmitter(cfg, &api{client: client, timeout: cfg.CallTimeout})
+}
+
+func newEmitter(cfg Config, c caller) (*Emitter, error) {
+	message, err := cfg.validate()
+	if c != nil && cfg.NodeName == "" {
+		err = errors.Join(errors.New("NodeName must be given"), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("emit: config: %w", err)
+	}
+	e := &Emitter{
+		cfg:     cfg,
+		api:     c,
+		filter:  newFilter(&cfg),
+		drops:   newDrops(),
+		log:     causes{logger: cfg.Logger, logged: map[string]struct{}{}},
+		changed: make(chan struct{}, 1),
+		account: newAccount(),
+	}
+	e.ledger = newLedger(&e.cfg, message, rand.Text(), e.account)
+	if cfg.TailerMetric {
+		e.tailer = newTailer()
+	}
+	if err := e.register(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("emit: register metrics: %w", err)
+	}
+	return e, nil
+}
+
+func (e *Emitter) register(r prometheus.Registerer) error {
+	if r == nil {
+		return nil
+	}
+	all := []prometheus.Collector{e.drops.vec}
+	if e.tailer != nil {
+		all = append(all, e.tailer.vec)
+	}
+	if e.api != nil {
+		all = append(all, e.account.collectors()...)
+		all = append(all, e.gauges()...)
+	}
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, r.Register(c))
+	}
+	return errors.Join(errs...)
+}
+
+// gauges are read from the ledger when they are collected.
+func (e *Emitter) gauges() []prometheus.Collector {
+	gauge := func(name, help string, read func(l *ledger) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kube_nflog_" + name, Help: help}, func() float64 {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return read(e.ledger)
+		})
+	}
+	return []prometheus.Collector{
+		gauge("event_packets_pending", "Packets taken up for an event that are still to be written.",
+			func(l *ledger) float64 { return float64(l.account.pending) }),
+		gauge("event_queue", "Event objects that wait for a writer.",
+			func(l *ledger) float64 { return float64(l.queued()) }),
+		gauge("event_records", "Event objects that the ledger keeps count of.",
+			func(l *ledger) float64 { return float64(l.records) }),
+		gauge("event_budget_calls_per_second", "Calls to the API server that the node may make now.",
+			func(l *ledger) float64 { return l.budget.rate }),
+	}
+}
+
+// Add counts a flow with what its addresses resolved to. It never waits for
+// the API server and may be called from several goroutines. What it was given
+// is in the metrics, and in the ledger for Flush, when it returns.
+func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) {
+	e.drops.add(&f, &src, &dst, e.cfg.NodeName)
+	if e.tailer != nil {
+		e.tailer.add(&f, &src, &dst)
+	}
+	if e.api == nil {
+		return
+	}
+	now := e.cfg.Now()
+	tidy(&f, now)
+	e.mu.Lock()
+	e.addEnds(&f, &src, &dst, now)
+	stirred := e.ledger.stirred
+	e.mu.Unlock()
+	if stirred {
+		e.wakeUp()
+	}
+}
+
+// tidy sets times right that are missing or in a wrong order, as they may be
+// when the clock was set between two packets.
+func tidy(f *flow.Flow, now time.Time) {
+	if f.LastSeen.IsZero() {
+		f.LastSeen = now
+	}
+	if f.FirstSeen.IsZero() || f.FirstSeen.After(f.LastSeen) {
+		f.FirstSeen = f.LastSeen
+	}
+}
+
+func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, now time.Time) {
+	if e.cfg.NodeEvents && nodeFlow(src, dst) {
+		e.addNode(f, src, dst, now)
+		return
+	}
+	e.addPod(sending, f, src, dst, now)
+	e.addPod(receiving, f, dst, src, now)
+}
+
+// nodeFlow says that a flow has no pod on either side, for sure.
+func nodeFlow(src, dst *resolve.Endpoint) bool {
+	return src.Kind != resolve.Pod && dst.Kind != resolve.Pod && !src.Ambiguous && !dst.Ambiguous
+}
+
+// addPod counts a flow for the end that is itself, if that is a pod.
+func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, now time.Time) {
+	reason := e.filter.reason(self)
+	if reason == "" {
+		key := podSubject(self)
+		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), now)
+	}
+	e.enter(reason, f.Packets)
+}
+
+// addNode counts a flow for this node; its other end gets no event.
+func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, now time.Time) {
+	end := nodeEndOf(f, src, dst, e.cfg.NodeName)
+	pk := peerKeyOf(end.peer)
+	pk.via = end.via
+	key := nodeSubject(e.cfg.NodeName)
+	e.enter(e.ledger.add(&key, end.direction, f, end.peer, pk, now), f.Packets)
+	e.account.suppress(reasonNotPod, f.Packets)
+}
+
+// enter counts what became of one end.
+func (e *Emitter) enter(reason string, packets uint64) {
+	if reason == "" {
+		e.account.accept(packets)
+		return
+	}
+	e.account.suppress(reason, packets)
+}
+
+// wakeUp tells Run that there may be something to write.
+func (e *Emitter) wakeUp() {
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}

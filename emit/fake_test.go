@@ -1,0 +1,163 @@
+package emit
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// fakeServer keeps events in memory, with the answers of a real API server to
+// POST and PATCH; the tests of module test hold it against a real one.
+type fakeServer struct {
+	mu     sync.Mutex
+	events map[string]corev1.Event
+	calls  []string
+	fail   func(j *job) error // before the call has an effect; nil: none
+	lose   func(j *job) error // after it had: the answer is lost
+}
+
+var eventsResource = schema.GroupResource{Resource: "events"}
+
+func newFakeServer() *fakeServer { return &fakeServer{events: map[string]corev1.Event{}} }
+
+func (s *fakeServer) call(ctx context.Context, j *job) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, j.op.String())
+	if s.fail != nil {
+		if err := s.fail(j); err != nil {
+			return answerTo(ctx, j.op, err)
+		}
+	}
+	a := s.apply(ctx, j)
+	if s.lose != nil {
+		if err := s.lose(j); err != nil {
+			return answerTo(ctx, j.op, err)
+		}
+	}
+	return a
+}
+
+func (s *fakeServer) apply(ctx context.Context, j *job) answer {
+	id := j.namespace + "/" + j.name
+	ev, found := s.events[id]
+	switch {
+	case j.op == opPost && found:
+		return answerTo(ctx, j.op, apierrors.NewAlreadyExists(eventsResource, j.name))
+	case j.op == opPost:
+		s.events[id] = *j.event.DeepCopy()
+		return answerTo(ctx, j.op, nil)
+	case !found:
+		return answerTo(ctx, j.op, apierrors.NewNotFound(eventsResource, j.name))
+	}
+	annotations := maps.Clone(ev.Annotations)
+	ev.Annotations = nil
+	if err := json.Unmarshal(j.patch, &ev); err != nil {
+		panic(err)
+	}
+	maps.Copy(annotations, ev.Annotations)
+	ev.Annotations = annotations
+	s.events[id] = ev
+	a := answerTo(ctx, j.op, nil)
+	a.count, a.run = ev.Count, ev.Annotations[runAnnotation]
+	return a
+}
+
+// list returns the events by message, for comparing.
+func (s *fakeServer) list() []corev1.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.events), func(a, b corev1.Event) int {
+		if a.InvolvedObject.Name != b.InvolvedObject.Name {
+			return map[bool]int{true: -1, false: 1}[a.InvolvedObject.Name < b.InvolvedObject.Name]
+		}
+		return map[bool]int{true: -1, false: 1}[a.Message < b.Message]
+	})
+}
+
+// counts returns every event's count by its message.
+func (s *fakeServer) counts() map[string]int32 {
+	got := map[string]int32{}
+	for _, ev := range s.list() {
+		got[ev.InvolvedObject.Name+": "+ev.Message] += ev.Count
+	}
+	return got
+}
+
+func (s *fakeServer) total() (sum int64) {
+	for _, ev := range s.list() {
+		sum += int64(ev.Count)
+	}
+	return sum
+}
+
+func (s *fakeServer) made() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+func throttled(seconds int) error {
+	err := apierrors.NewTooManyRequests("slow down", seconds)
+	err.ErrStatus.Code = http.StatusTooManyRequests
+	return err
+}
+
+// pod returns a pod's endpoint on node n1.
+func pod(namespace, name, ip string) resolve.Endpoint {
+	return resolve.Endpoint{
+		IP: netip.MustParseAddr(ip), Kind: resolve.Pod, Namespace: namespace, Name: name,
+		UID: "uid-" + name, Identifier: namespace + "/" + name, NodeName: "n1",
+	}
+}
+
+func external(ip string) resolve.Endpoint {
+	return resolve.Endpoint{IP: netip.MustParseAddr(ip), Kind: resolve.External}
+}
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// tcp returns a flow of so many SYN packets between two endpoints.
+func tcp(src, dst resolve.Endpoint, port uint16, packets uint64) flow.Flow {
+	return flow.Flow{
+		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
+		Source: src.IP, Destination: dst.IP, SourcePort: 43210, DestinationPort: port, HasPorts: true,
+		TCPFlags: decode.SYN, FirstSeen: start, LastSeen: start, Packets: packets, Bytes: 60 * packets,
+	}
+}
+
+func newTestEmitter(t *testing.T, cfg Config, s *fakeServer) *Emitter {
+	t.Helper()
+	if cfg.NodeName == "" {
+		cfg.NodeName = "n1"
+	}
+	e, err := newEmitter(cfg.withDefaults(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// flush writes all that is pending.
+func flush(t *testing.T, e *Emitter) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := e.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}

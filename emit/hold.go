@@ -1,0 +1,76 @@
+package emit
+
+import "time"
+
+const (
+	forbiddenHold = 30 * time.Second // between two tries in a namespace
+	goneHold      = time.Minute      // until a namespace is asked for again
+)
+
+// hold keeps the ledger from writing in one namespace.
+type hold struct {
+	until time.Time
+	gone  bool // the namespace does not exist, its flows are not accepted
+}
+
+// held returns how long nothing may be written in a namespace, 0 for now.
+// While draining it is for good: there is one try.
+func (l *ledger) held(namespace string, now time.Time) time.Duration {
+	h, ok := l.holds[namespace]
+	switch {
+	case !ok:
+		return 0
+	case l.draining:
+		return forbiddenHold
+	}
+	return max(0, h.until.Sub(now))
+}
+
+// gone says that the namespace is known not to exist.
+func (l *ledger) gone(namespace string, now time.Time) bool {
+	if len(l.holds) == 0 {
+		return false
+	}
+	h, ok := l.holds[namespace]
+	return ok && h.gone && h.until.After(now)
+}
+
+// setHold notes a refusal. Holds that ran out are cleared on the way, so that
+// there are never more than namespaces refused of late.
+func (l *ledger) setHold(namespace string, h hold, now time.Time) {
+	for ns, old := range l.holds {
+		if !old.until.After(now) {
+			delete(l.holds, ns)
+		}
+	}
+	l.holds[namespace] = h
+}
+
+// dropNamespace gives up what waits to be written in a namespace that is gone.
+func (l *ledger) dropNamespace(namespace string) {
+	for _, s := range l.subjects {
+		if s.key.eventNamespace() != namespace {
+			continue
+		}
+		for _, r := range s.records {
+			l.giveUp(r, reasonNamespaceGone)
+		}
+	}
+}
+
+// giveUp counts a record's packets as unwritten and removes it. One in flight
+// stays: its answer decides.
+func (l *ledger) giveUp(r *record, reason string) {
+	switch r.place {
+	case inFlight:
+		return
+	case atRest:
+		l.resting.Remove(r.restsAt)
+	case onTimer:
+		l.timers.remove(r)
+	case ready:
+		l.dropReady(r)
+	}
+	l.account.unwritten(reason, r.pending())
+	l.remove(r)
+}

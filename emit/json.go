@@ -1,0 +1,113 @@
+package emit
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// JSONWriter writes flows as JSON lines. Field names do not change once
+// released.
+type JSONWriter struct {
+	encoder *json.Encoder
+	node    string
+	name    func(index uint32) string
+}
+
+// NewJSONWriter returns a writer of lines to w, one call of w.Write each. node
+// is this node's name, "" to leave it out; interfaceName names a network
+// interface by its index.
+func NewJSONWriter(w io.Writer, node string, interfaceName func(index uint32) string) *JSONWriter {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return &JSONWriter{encoder: encoder, node: node, name: interfaceName}
+}
+
+// line is a flow as its JSON line shows it.
+type line struct {
+	FirstSeen   time.Time `json:"firstSeen"`
+	LastSeen    time.Time `json:"lastSeen"`
+	Node        string    `json:"node,omitempty"`
+	Group       uint16    `json:"group"`
+	Prefix      string    `json:"prefix"`
+	Hook        string    `json:"hook"`
+	In          string    `json:"in,omitempty"`
+	Out         string    `json:"out,omitempty"`
+	Family      string    `json:"family"`
+	Protocol    string    `json:"protocol"`
+	Source      lineEnd   `json:"source"`
+	Destination lineEnd   `json:"destination"`
+	Packets     uint64    `json:"packets"`
+	Bytes       uint64    `json:"bytes"`
+	TCPFlags    string    `json:"tcpFlags,omitempty"`
+	ICMPType    *uint8    `json:"icmpType,omitempty"`
+	ICMPCode    *uint8    `json:"icmpCode,omitempty"`
+	// Overflow says that the line stands for many flows; see flow.Flow.
+	Overflow bool `json:"overflow,omitempty"`
+}
+
+// lineEnd is one end of a flow.
+type lineEnd struct {
+	IP        string  `json:"ip,omitempty"`
+	Port      *uint16 `json:"port,omitempty"`
+	Kind      string  `json:"kind"`
+	Namespace string  `json:"namespace,omitempty"`
+	Name      string  `json:"name,omitempty"`
+	Workload  string  `json:"workload,omitempty"`
+}
+
+// Write writes one line. Its error is the underlying writer's.
+func (w *JSONWriter) Write(f flow.Flow, src, dst resolve.Endpoint) error {
+	l := line{
+		FirstSeen:   f.FirstSeen.UTC(),
+		LastSeen:    f.LastSeen.UTC(),
+		Node:        w.node,
+		Group:       f.Group,
+		Prefix:      clean(f.Prefix),
+		Hook:        f.Hook.String(),
+		In:          w.interfaceName(f.In),
+		Out:         w.interfaceName(f.Out),
+		Family:      f.Family.String(),
+		Protocol:    f.Protocol.String(),
+		Source:      endOf(f.Source, &src),
+		Destination: endOf(f.Destination, &dst),
+		Packets:     f.Packets,
+		Bytes:       f.Bytes,
+		Overflow:    f.Overflow,
+	}
+	if f.HasPorts {
+		l.Source.Port, l.Destination.Port = &f.SourcePort, &f.DestinationPort
+		if f.Protocol == decode.TCP {
+			l.TCPFlags = f.TCPFlags.String()
+		}
+	}
+	if f.HasICMP {
+		l.ICMPType, l.ICMPCode = &f.ICMPType, &f.ICMPCode
+	}
+	if err := w.encoder.Encode(&l); err != nil {
+		return fmt.Errorf("emit: write JSON line: %w", err)
+	}
+	return nil
+}
+
+// interfaceName names an interface; "" for none.
+func (w *JSONWriter) interfaceName(index uint32) string {
+	if index == 0 {
+		return ""
+	}
+	return w.name(index)
+}
+
+func endOf(addr netip.Addr, ep *resolve.Endpoint) lineEnd {
+	end := lineEnd{Kind: ep.Kind.String(), Namespace: ep.Namespace, Name: clean(ep.Name), Workload: ep.Workload}
+	if addr.IsValid() {
+		end.IP = addr.String()
+	}
+	return end
+}

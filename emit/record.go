@@ -1,0 +1,141 @@
+package emit
+
+import (
+	"container/list"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// objectState is what is known of a record's event object.
+type objectState uint8
+
+const (
+	objectAbsent   objectState = iota // not written yet, or expired: POST
+	objectConflict                    // there is one with that name: adopt it
+	objectPresent                     // PATCH
+)
+
+// place is where a record is in the ledger.
+type place uint8
+
+const (
+	atRest   place = iota // nothing to write: in the ledger's resting list
+	onTimer               // something to write later: in the ledger's timers
+	ready                 // something to write now: in its subject's ready list
+	inFlight              // being written
+)
+
+const (
+	maxPrefixes = 3 // NFLOG prefixes that one message names
+	maxCount    = math.MaxInt32
+)
+
+// record mirrors one event object: how many packets it stands for and how many
+// of them the API server is known to have.
+type record struct {
+	subject *subject
+	key     recordKey
+	slot    *peerSlot
+	name    string // of the object
+
+	peer     peer
+	prefixes []string
+	flags    decode.TCPFlags
+	rollup   *rollup // nil for an ordinary record
+
+	packets uint64 // seen since the object began, or was adopted
+	acked   uint64 // of these, how many the API server has
+	base    uint64 // the object's count when it was adopted
+	// first and last are packet times. unacked is the first of the packets
+	// that the API server does not have; since, of those not in flight either.
+	first, last, unacked, since time.Time
+
+	object    objectState
+	message   string // as last written
+	lastWrite time.Time
+	lastAdd   time.Time
+	interval  time.Duration
+	failures  int    // in a row
+	refused   string // reason why the object cannot be written, "" for none
+
+	place    place
+	due      time.Time     // on timer
+	timerAt  int           // index in the timers
+	restsAt  *list.Element // at rest
+	readyAt  int           // index in the subject's ready list
+	followUp bool          // its next call completes a write under way
+	owned    bool          // the object bears this run's mark
+}
+
+// pending returns how many packets are not written.
+func (r *record) pending() uint64 { return r.packets - r.acked }
+
+// count returns what the object's count is to be. It stops at what an int32
+// holds rather than wrapping.
+func (r *record) count() int32 {
+	return int32(min(r.base+r.packets, maxCount))
+}
+
+// fresh says that the record was never written.
+func (r *record) fresh() bool { return r.lastWrite.IsZero() }
+
+// add counts a flow.
+func (r *record) add(f *flow.Flow, ep *resolve.Endpoint, defaultPrefix string, shared *distinct, now time.Time) {
+	if r.packets == 0 || f.FirstSeen.Before(r.first) {
+		r.first = f.FirstSeen
+	}
+	if r.pending() == 0 {
+		r.unacked = f.FirstSeen
+	}
+	if r.since.IsZero() {
+		r.since = f.FirstSeen
+	}
+	if f.LastSeen.After(r.last) {
+		r.last = f.LastSeen
+	}
+	r.packets += f.Packets
+	r.lastAdd = now
+	if r.rollup != nil {
+		r.rollup.add(shared, f, ep)
+		return
+	}
+	r.peer.see(ep)
+	r.flags = f.TCPFlags
+	if f.Prefix != defaultPrefix && len(r.prefixes) < maxPrefixes && !slices.Contains(r.prefixes, f.Prefix) {
+		r.prefixes = append(r.prefixes, f.Prefix)
+	}
+}
+
+// restart begins anew after the object has gone: with what it did not have.
+func (r *record) restart() {
+	r.packets -= r.acked
+	r.acked, r.base = 0, 0
+	r.first = r.unacked
+	r.object = objectAbsent
+	r.message = ""
+	r.owned = false
+}
+
+// adopt goes on with the count of an object that an earlier run left.
+func (r *record) adopt(count int32) {
+	r.base = uint64(max(count, 0))
+	r.object = objectPresent
+}
+
+// written notes that the API server has the packets and the message of a job.
+func (r *record) written(packets uint64, message string, now time.Time) {
+	r.acked = packets
+	r.unacked = r.since
+	r.message = message
+	r.object = objectPresent
+	r.owned = true
+	r.followUp = false
+	r.interval = nextInterval(r.interval, r.subject.crowded())
+	r.lastWrite = now
+	r.failures = 0
+}

@@ -1,0 +1,172 @@
+package emit
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"strings"
+
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+const (
+	maxRollupPeers = 65536  // addresses that one roll-up tells apart
+	maxLedgerPeers = 131072 // addresses that all roll-ups together tell apart
+	maxTargets     = 1024   // ports and ICMP kinds that one roll-up tells apart
+	maxTop         = 32     // candidates for the busiest peers
+	shownTop       = 3
+)
+
+// rollup sums up the flows of one subject and direction that got no event
+// object of their own: how many peers, how many ports, and the busiest.
+type rollup struct {
+	peers       map[uint64]struct{} // hashes of addresses
+	targets     map[target]struct{}
+	morePeers   bool // there were more than could be told apart
+	moreTargets bool
+	top         []candidate
+}
+
+// candidate is one of the busiest (peer, target) pairs, by the space-saving
+// scheme: a newcomer takes the place of the least busy and inherits its count,
+// so that packets - inherited is what it surely had.
+type candidate struct {
+	endpoint           resolve.Endpoint
+	target             target
+	packets, inherited uint64
+}
+
+// distinct is what the roll-ups of a ledger share: the seed of their hashes
+// and how many more addresses they may hold together.
+type distinct struct {
+	seed maphash.Seed
+	room int
+}
+
+func newRollup() *rollup {
+	return &rollup{peers: map[uint64]struct{}{}, targets: map[target]struct{}{}}
+}
+
+// add counts a flow with its peer.
+func (r *rollup) add(d *distinct, f *flow.Flow, peer *resolve.Endpoint) {
+	if f.Overflow {
+		r.morePeers = true // it stands for many
+		if !peer.IP.IsValid() {
+			return
+		}
+	}
+	r.addPeer(d, peer.IP)
+	t := targetOf(f)
+	if len(r.targets) < maxTargets {
+		r.targets[t] = struct{}{}
+	} else if _, known := r.targets[t]; !known {
+		r.moreTargets = true
+	}
+	r.addTop(peer, t, f.Packets)
+}
+
+func (r *rollup) addPeer(d *distinct, addr netip.Addr) {
+	hash := maphash.Comparable(d.seed, addr)
+	if _, known := r.peers[hash]; known {
+		return
+	}
+	if len(r.peers) >= maxRollupPeers || d.room <= 0 {
+		r.morePeers = true
+		return
+	}
+	d.room--
+	r.peers[hash] = struct{}{}
+}
+
+func (r *rollup) addTop(peer *resolve.Endpoint, t target, packets uint64) {
+	least := 0
+	for i := range r.top {
+		c := &r.top[i]
+		if c.target == t && c.endpoint.IP == peer.IP {
+			c.packets += packets
+			return
+		}
+		if c.packets < r.top[least].packets {
+			least = i
+		}
+	}
+	if len(r.top) < maxTop {
+		r.top = append(r.top, candidate{endpoint: *peer, target: t, packets: packets})
+		return
+	}
+	inherited := r.top[least].packets
+	r.top[least] = candidate{endpoint: *peer, target: t, packets: inherited + packets, inherited: inherited}
+}
+
+// release gives the addresses back to the ledger's allowance.
+func (r *rollup) release(d *distinct) { d.room += len(r.peers) }
+
+// text returns the roll-up's message.
+func (r *rollup) text(d direction) string {
+	noun := "source"
+	if d == sending {
+		noun = "destination"
+	}
+	var b strings.Builder
+	b.WriteString("Packets dropped when ")
+	b.WriteString(trafficText(d, r.peersText(noun)))
+	if len(r.targets) > 0 {
+		b.WriteString(" on " + moreThan(r.moreTargets) + r.targetsText())
+	}
+	if most := r.mostText(); most != "" {
+		b.WriteString(" (most: " + most + ")")
+	}
+	b.WriteByte('.')
+	return cut(clean(b.String()), maxMessage)
+}
+
+func (r *rollup) peersText(noun string) string {
+	if len(r.peers) == 0 {
+		return "many " + noun + "s"
+	}
+	return moreThan(r.morePeers) + many(len(r.peers), noun)
+}
+
+// targetsText counts the targets: "3 ports", "3 ports and 2 other kinds".
+func (r *rollup) targetsText() string {
+	ports := 0
+	for t := range r.targets {
+		if t.hasPort {
+			ports++
+		}
+	}
+	kinds := len(r.targets) - ports
+	switch {
+	case kinds == 0:
+		return many(ports, "port")
+	case ports == 0:
+		return many(kinds, "kind") + " of packet"
+	}
+	return many(ports, "port") + " and " + many(kinds, "other kind")
+}
+
+// mostText lists the busiest pairs, most packets first.
+func (r *rollup) mostText() string {
+	var shown []string
+	for _, c := range r.busiest() {
+		text := podOrAddress(&c.endpoint)
+		if c.target.hasPort {
+			text += " on " + c.target.String()
+		} else {
+			text += " (" + c.target.String() + ")"
+		}
+		shown = append(shown, text)
+	}
+	if len(r.top) > len(shown) {
+		shown = append(shown, "…")
+	}
+	return strings.Join(shown, ", ")
+}
+
+// podOrAddress names a peer briefly: a list has no room for both.
+func podOrAddress(ep *resolve.Endpoint) string {
+	if ep.Kind == resolve.Pod {
+		return podText(ep)
+	}
+	return ep.IP.String()
+}
