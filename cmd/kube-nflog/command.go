@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const runHelp = `Runs the agent: reads NFLOG groups, and writes each denied packet as a Kubernetes
+event onto the pods concerned, until SIGTERM.
+
+Which packets it reads is up to the rules of the node's firewall:
+
+  iptables -I FORWARD … -j NFLOG --nflog-group 100      before the rule that drops
+  nft insert rule inet … log group 100 drop
+
+kube-router and k3s log what their NetworkPolicies deny to group 100 by themselves.
+
+Needs CAP_NET_ADMIN in the host's network namespace. In a cluster it uses its
+service account. Without a cluster it prints what it sees:
+
+  kube-nflog run --events=false --output json
+
+Every flag can be set in the environment, as KUBE_NFLOG_ and the flag's name in
+capitals with _ for -; a flag on the command line comes first. NODE_NAME,
+NFLOG_GROUP and the variables of kube-iptables-tailer are read too.`
+
+func runCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Runs the agent of a node",
+		Long:  runHelp,
+		// parse reads the flags: cobra would report only the first mistake.
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+				return cmd.Help()
+			}
+			if err := errors.Join(parse(cmd.Flags(), args), o.validate()); err != nil {
+				return usageError{oneLineEach(err)}
+			}
+			log := newLogger(os.Stderr, o.logLevel, o.logFormat)
+			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)
+			if err != nil {
+				return err
+			}
+			return a.run(cmd.Context())
+		},
+	}
+	o.define(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+// oneLineEach gives each of several joined errors a line of its own below the
+// first, which the program's name stands before.
+func oneLineEach(err error) error {
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) == 1 {
+		return err
+	}
+	return errors.New("bad options:\n  " + strings.Join(lines, "\n  "))
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// pulse tells a goroutine that works from one that is stuck. The zero pulse
+// has not begun and is well.
+type pulse struct{ last atomic.Int64 }
+
+func (p *pulse) beat(now time.Time) { p.last.Store(now.UnixNano()) }
+
+// rest says that nothing is under way.
+func (p *pulse) rest() { p.last.Store(0) }
+
+func (p *pulse) stuck(now time.Time, after time.Duration) bool {
+	last := p.last.Load()
+	return last != 0 && now.UnixNano()-last > int64(after)
+}
+
+// stuckAfter is how long a stage may take over one step before it is stuck.
+const stuckAfter = time.Minute
+
+// healthy fails when a goroutine on the packets' way is stuck.
+func (a *agent) healthy() error {
+	now := time.Now()
+	for i, r := range a.receivers {
+		if r.pulse.stuck(now, stuckAfter) {
+			return fmt.Errorf("the reader of group %d is stuck", r.reader.Group())
+		}
+		if a.deliverers[i].pulse.stuck(now, stuckAfter) {
+			return fmt.Errorf("the flows of group %d are not consumed (is standard output read?)", r.reader.Group())
+		}
+	}
+	return nil
+}
+
+// ready fails until the groups are bound and pods are known.
+func (a *agent) ready() error {
+	for _, r := range a.receivers {
+		if !r.reader.Bound() {
+			return fmt.Errorf("group %d is not bound", r.reader.Group())
+		}
+	}
+	if a.resolver != nil && !a.resolver.Synced() {
+		return errors.New("pods are not known yet")
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/nflog"
+)
+
+// metrics are the counters of the packet path; the stages behind it register
+// their own. For each group received = folded + ignored + undecodable.
+type metrics struct {
+	registry    *prometheus.Registry
+	received    *prometheus.CounterVec
+	folded      *prometheus.CounterVec
+	ignored     *prometheus.CounterVec
+	undecodable *prometheus.CounterVec
+	overflowed  *prometheus.CounterVec
+	lost        *prometheus.CounterVec
+	overruns    *prometheus.CounterVec
+	reopened    *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_" + name, Help: help}, append([]string{"group"}, labels...))
+		m.registry.MustRegister(c)
+		return c
+	}
+	m.received = counter("packets_received_total", "Packets that the kernel delivered.")
+	m.folded = counter("packets_folded_total", "Packets that were decoded and folded into flows.")
+	m.ignored = counter("packets_ignored_total", "Packets whose NFLOG prefix --prefix does not want.")
+	m.undecodable = counter("packets_undecodable_total", "Packets that are no whole IP header, by reason.", "reason")
+	m.overflowed = counter("packets_overflowed_total", "Folded packets that found the flow table full; they are counted in overflow flows.")
+	m.lost = counter("packets_lost_total", "Packets that the kernel numbered but could not deliver.")
+	m.overruns = counter("socket_overruns_total", "Times that the netlink socket's receive buffer was full.")
+	m.reopened = counter("socket_reopened_total", "Times that the netlink socket failed and was bound anew.")
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	m.registry.MustRegister(buildInfo())
+	return m
+}
+
+func buildInfo() prometheus.Collector {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "kube_nflog_build_info", Help: "Always 1; the label is the version.",
+		ConstLabels: prometheus.Labels{"version": version},
+	})
+	info.Set(1)
+	return info
+}
+
+// packetCounters are one group's.
+type packetCounters struct {
+	received, folded, ignored, overflowed prometheus.Counter
+	lost, overruns, reopened              prometheus.Counter
+	undecodable                           map[decode.Result]prometheus.Counter
+	messages                              prometheus.Counter // netlink messages that could not be walked
+
+	overflowedSoFar uint64
+}
+
+func (m *metrics) group(group uint16) *packetCounters {
+	g := strconv.Itoa(int(group))
+	c := &packetCounters{
+		received: m.received.WithLabelValues(g), folded: m.folded.WithLabelValues(g),
+		ignored: m.ignored.WithLabelValues(g), overflowed: m.overflowed.WithLabelValues(g),
+		lost: m.lost.WithLabelValues(g), overruns: m.overruns.WithLabelValues(g), reopened: m.reopened.WithLabelValues(g),
+		undecodable: make(map[decode.Result]prometheus.Counter),
+		messages:    m.undecodable.WithLabelValues(g, "message"),
+	}
+	for _, r := range []decode.Result{decode.NotIP, decode.Truncated, decode.Malformed} {
+		c.undecodable[r] = m.undecodable.WithLabelValues(g, r.String())
+	}
+	return c
+}
+
+// add takes in what one read brought.
+func (c *packetCounters) add(count nflog.Count, results *[decode.Malformed + 1]int) {
+	addTo(c.received, count.Packets+count.Malformed)
+	addTo(c.folded, results[decode.Decoded])
+	addTo(c.ignored, results[decode.Ignored])
+	addTo(c.messages, count.Malformed)
+	for r, counter := range c.undecodable {
+		addTo(counter, results[r])
+	}
+	addTo(c.lost, int(count.Lost))
+	addTo(c.overruns, count.Overruns)
+	if count.Reopened {
+		c.reopened.Inc()
+	}
+}
+
+// overflowedTo takes in the table's running total.
+func (c *packetCounters) overflowedTo(total uint64) {
+	addTo(c.overflowed, int(total-c.overflowedSoFar))
+	c.overflowedSoFar = total
+}
+
+func addTo(c prometheus.Counter, n int) {
+	if n != 0 {
+		c.Add(float64(n))
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// newAgent opens everything that can fail, the groups first: they are what
+// goes wrong.
+func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) (_ *agent, err error) {
+	a := &agent{shutdownWithin: o.shutdownWithin, log: log}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	m := newMetrics()
+	client, err := kubeClient(o)
+	if err != nil {
+		return nil, err
+	}
+
+	// flow → resolve
+	if client != nil {
+		cfg := o.resolveConfig()
+		cfg.Logger, cfg.Registerer = log, m.registry
+		if a.resolver, err = resolve.New(cfg, client); err != nil {
+			return nil, usageError{fmt.Errorf("resolve addresses: %w", err)}
+		}
+	}
+
+	// resolve → emit
+	if !o.events {
+		client = nil
+	}
+	cfg := o.emitConfig()
+	cfg.Logger, cfg.Registerer = log, m.registry
+	if a.emitter, err = emit.New(cfg, client); err != nil {
+		return nil, usageError{fmt.Errorf("write events: %w", err)}
+	}
+	lines, err := a.newLines(o, stdout)
+	if err != nil {
+		return nil, err
+	}
+
+	// kernel → nflog → decode → flow
+	for _, group := range o.groups {
+		r, err := openReceiver(uint16(group), o, m, log)
+		if err != nil {
+			return nil, err
+		}
+		a.receivers = append(a.receivers, r)
+		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, emitter: a.emitter, lines: lines(), log: log})
+	}
+
+	if o.listen != "" {
+		a.server, err = listen(ctx, o.listen, m.registry, a.healthy, a.ready)
+	}
+	return a, err
+}
+
+// newLines returns what makes a deliverer's JSON writer, nil if none is wanted.
+func (a *agent) newLines(o *options, stdout io.Writer) (func() *emit.JSONWriter, error) {
+	if o.output != outputJSON {
+		return func() *emit.JSONWriter { return nil }, nil
+	}
+	links, err := nflog.OpenLinks()
+	if err != nil {
+		return nil, fmt.Errorf("read the interfaces' names: %w", err)
+	}
+	a.links = links
+	shared := &lockedWriter{w: stdout}
+	return func() *emit.JSONWriter { return emit.NewJSONWriter(shared, o.nodeName, links.Name) }, nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// options are what run's flags and environment say.
+type options struct {
+	groups   []uint
+	prefixes []string
+
+	nodeName   string
+	kubeconfig string
+	apiServer  string
+
+	events bool
+	output string
+	listen string
+
+	flowWindow time.Duration
+
+	eventReason    string
+	eventSource    string
+	eventQPS       float64
+	eventBurst     int
+	podEventQPS    float64
+	podEventBurst  int
+	podIdentifier  string
+	podIdentLabel  string
+	logLevel       string
+	logFormat      string
+	shutdownWithin time.Duration
+}
+
+// The values of --output.
+const (
+	outputNone = "none"
+	outputJSON = "json"
+)
+
+// define binds the options to flags, whose defaults they take.
+func (o *options) define(f *pflag.FlagSet) {
+	hostname, _ := os.Hostname() // without one, validate asks for --node-name
+
+	f.UintSliceVar(&o.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
+	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
+
+	f.StringVar(&o.nodeName, "node-name", strings.ToLower(hostname), "this node's name in Kubernetes")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default in a cluster: the pod's service account)")
+	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
+
+	f.BoolVar(&o.events, "events", true, "write Kubernetes events")
+	f.StringVar(&o.output, "output", outputNone, "none, or json: one line per flow and window on standard output")
+	f.StringVar(&o.listen, "listen", ":9090", "address of /metrics, /healthz and /readyz; empty for none")
+
+	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together; a new flow is reported sooner")
+
+	f.StringVar(&o.eventReason, "event-reason", "PacketDrop", "reason of the events")
+	f.StringVar(&o.eventSource, "event-source", "kube-nflog", "source component of the events")
+	f.Float64Var(&o.eventQPS, "event-qps", 50, "event writes per second, this node")
+	f.IntVar(&o.eventBurst, "event-burst", 100, "event writes at once, this node")
+	f.Float64Var(&o.podEventQPS, "pod-event-qps", 0.25, "event writes per second about one pod")
+	f.IntVar(&o.podEventBurst, "pod-event-burst", 25, "event writes at once about one pod")
+
+	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
+		"how events name the other pod: "+strings.Join(podIdentifiers(), ", "))
+	f.StringVar(&o.podIdentLabel, "pod-identifier-label", "", "key of the label for --pod-identifier label")
+
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.DurationVar(&o.shutdownWithin, "shutdown-within", 10*time.Second, "how long pending events may take to be written on SIGTERM")
+}
+
+// podIdentifiers are the values of --pod-identifier, in the order of
+// resolve.IdentifierKind.
+func podIdentifiers() []string {
+	return []string{"name_with_namespace", "name", "namespace", "label", "workload"}
+}
+
+func (o *options) flowConfig() flow.Config { return flow.Config{Window: o.flowWindow} }
+
+func (o *options) resolveConfig() resolve.Config {
+	return resolve.Config{
+		NodeName:        o.nodeName,
+		Identifier:      resolve.IdentifierKind(slices.Index(podIdentifiers(), o.podIdentifier)),
+		IdentifierLabel: o.podIdentLabel,
+	}
+}
+
+func (o *options) emitConfig() emit.Config {
+	c := emit.Config{
+		NodeName: o.nodeName, Reason: o.eventReason, Component: o.eventSource,
+		QPS: o.eventQPS, Burst: o.eventBurst, PodQPS: o.podEventQPS, PodBurst: o.podEventBurst,
+	}
+	if len(o.prefixes) == 1 {
+		c.DefaultPrefix = o.prefixes[0] // nothing that the reader does not know
+	}
+	return c
+}

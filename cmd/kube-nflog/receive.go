@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/nflog"
+)
+
+// receiver brings the packets of one group into a flow table. Nothing in it
+// waits for anything but the kernel.
+type receiver struct {
+	reader  *nflog.Reader
+	decoder *decode.Decoder
+	table   *flow.Table
+	counts  *packetCounters
+	pulse   pulse
+	log     *slog.Logger
+
+	drop    decode.Drop // reused for each packet
+	now     int64       // the time of receipt of the datagram at hand; 0 until it is asked for
+	results [decode.Malformed + 1]int
+}
+
+// beat is how often a receiver shows at least that it is not stuck.
+const beat = 10 * time.Second
+
+// run receives until the reader was stopped and everything that the kernel had
+// received by then is handed on, or ctx ends while that is under way.
+func (r *receiver) run(ctx context.Context) error {
+	for {
+		count, err := r.reader.Read(r.deadline(), r.receive)
+		r.account(count)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return errors.Join(err, r.table.Close(ctx))
+		}
+		now := time.Now()
+		r.table.HandOn(now)
+		r.pulse.beat(now)
+	}
+}
+
+func (r *receiver) deadline() time.Time {
+	latest := time.Now().Add(beat)
+	if due := r.table.Deadline(); !due.IsZero() && due.Before(latest) {
+		return due
+	}
+	return latest
+}
+
+// receive decodes one packet and folds it.
+func (r *receiver) receive(p *nflog.Packet) {
+	d := &r.drop
+	d.Time, d.Group, d.Hook, d.In, d.Out = p.Time, r.reader.Group(), decode.Hook(p.Hook), p.In, p.Out
+	if d.Time == 0 {
+		d.Time = r.receiptTime()
+	}
+	result := r.decoder.Decode(p.Payload, p.Prefix, p.EtherType, d)
+	r.results[result]++
+	if result == decode.Decoded {
+		r.table.Add(d)
+	}
+}
+
+func (r *receiver) receiptTime() int64 {
+	if r.now == 0 {
+		r.now = time.Now().UnixNano()
+	}
+	return r.now
+}
+
+// account publishes what a read brought, every packet in one counter.
+func (r *receiver) account(c nflog.Count) {
+	r.now = 0
+	r.counts.add(c, &r.results)
+	clear(r.results[:])
+	r.counts.overflowedTo(r.table.Overflowed())
+	if c.Lost > 0 || c.Overruns > 0 {
+		r.log.Debug("the kernel lost packets", "lost", c.Lost, "overruns", c.Overruns)
+	}
+}
+
+// openReceiver binds a group.
+func openReceiver(group uint16, o *options, m *metrics, log *slog.Logger) (*receiver, error) {
+	reader, err := nflog.Open(nflog.Config{Group: group}, log)
+	if err != nil {
+		return nil, fmt.Errorf("receive packets: %w", err)
+	}
+	return &receiver{
+		reader: reader, decoder: decode.NewDecoder(o.prefixes), table: flow.NewTable(o.flowConfig()),
+		counts: m.group(group), log: log.With("group", group),
+	}, nil
+}

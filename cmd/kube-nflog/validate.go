@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// validate reports every contradiction at once.
+func (o *options) validate() error {
+	return errors.Join(o.validateInput(), o.validateOutput(), o.validateEvents(), o.validateLog())
+}
+
+func (o *options) validateInput() error {
+	var errs []error
+	for i, g := range o.groups {
+		if g > 65535 {
+			errs = append(errs, fmt.Errorf("--group: %d is not an NFLOG group (0 to 65535)", g))
+		}
+		if slices.Contains(o.groups[:i], g) {
+			errs = append(errs, fmt.Errorf("--group: %d is given twice", g))
+		}
+	}
+	if len(o.groups) == 0 {
+		errs = append(errs, errors.New("--group: at least one is needed"))
+	}
+	if o.nodeName == "" {
+		errs = append(errs, errors.New("--node-name: must not be empty"))
+	}
+	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Hour {
+		errs = append(errs, fmt.Errorf("--flow-window: %v is not between 100ms and 1h", o.flowWindow))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) validateOutput() error {
+	var errs []error
+	if o.output != outputNone && o.output != outputJSON {
+		errs = append(errs, fmt.Errorf("--output: %q is neither none nor json", o.output))
+	}
+	if o.listen != "" {
+		if _, err := net.ResolveTCPAddr("tcp", o.listen); err != nil {
+			errs = append(errs, fmt.Errorf("--listen: %q is no address such as :9090 or 127.0.0.1:9090", o.listen))
+		}
+	}
+	if o.shutdownWithin < 0 {
+		errs = append(errs, fmt.Errorf("--shutdown-within: %v is negative", o.shutdownWithin))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) validateEvents() error {
+	var errs []error
+	positive := func(flag string, value float64) {
+		if value <= 0 {
+			errs = append(errs, fmt.Errorf("--%s: %v is not above 0", flag, value))
+		}
+	}
+	positive("event-qps", o.eventQPS)
+	positive("event-burst", float64(o.eventBurst))
+	positive("pod-event-qps", o.podEventQPS)
+	positive("pod-event-burst", float64(o.podEventBurst))
+	if o.eventReason == "" {
+		errs = append(errs, errors.New("--event-reason: must not be empty"))
+	}
+	if o.eventSource == "" {
+		errs = append(errs, errors.New("--event-source: must not be empty"))
+	}
+	if !slices.Contains(podIdentifiers(), o.podIdentifier) {
+		errs = append(errs, fmt.Errorf("--pod-identifier: %q is none of %s", o.podIdentifier, strings.Join(podIdentifiers(), ", ")))
+	}
+	if (o.podIdentifier == "label") != (o.podIdentLabel != "") {
+		errs = append(errs, errors.New("--pod-identifier-label: goes with --pod-identifier label, and that needs it"))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) validateLog() error {
+	var errs []error
+	if _, err := parseLevel(o.logLevel); err != nil {
+		errs = append(errs, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", o.logLevel))
+	}
+	if o.logFormat != "text" && o.logFormat != "json" {
+		errs = append(errs, fmt.Errorf("--log-format: %q is neither text nor json", o.logFormat))
+	}
+	return errors.Join(errs...)
+}
+
