@@ -34,14 +34,16 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
-	os.Exit(exitStatus(err))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "kube-nflog: %v\n", err)
+	}
+	os.Exit(statusOf(err))
 }
 
-func exitStatus(err error) int {
+func statusOf(err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "kube-nflog: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage

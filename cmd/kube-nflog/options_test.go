@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// read takes args and the test's environment in, as run does.
+func read(args ...string) (options, error) {
+	var o options
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	o.define(flags)
+	err := errors.Join(parse(flags, args), o.validate())
+	return o, err
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	o, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]uint{100}, o.groups); diff != "" || !o.events || o.output != outputNone || o.listen != ":9090" {
+		t.Errorf("defaults: %+v", o)
+	}
+}
+
+func TestFlagsComeBeforeEnvironment(t *testing.T) {
+	t.Setenv("NFLOG_GROUP", "7")
+	t.Setenv("NODE_NAME", "from-downward-api")
+	t.Setenv("KUBE_NFLOG_NODE_NAME", "own-variable")
+	t.Setenv("KUBE_NFLOG_OUTPUT", "json")
+	t.Setenv("KUBE_NFLOG_POD_EVENT_BURST", "3")
+	o, err := read("--output", "none", "--prefix", "a,b", "--prefix=--c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type view struct {
+		Groups   []uint
+		Node     string
+		Output   string
+		Burst    int
+		Prefixes []string
+	}
+	want := view{[]uint{7}, "own-variable", "none", 3, []string{"a,b", "--c"}}
+	if diff := cmp.Diff(want, view{o.groups, o.nodeName, o.output, o.podEventBurst, o.prefixes}); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestTailerEnvironment starts from kube-iptables-tailer's variables.
+func TestTailerEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"IPTABLES_LOG_PREFIX": "calico-drop:", "KUBE_API_SERVER": "https://10.0.0.1:443",
+		"KUBE_EVENT_DISPLAY_REASON": "PacketDropped", "KUBE_EVENT_SOURCE_COMPONENT_NAME": "tailer",
+		"METRICS_SERVER_PORT": "9191", "POD_IDENTIFIER": "label", "POD_IDENTIFIER_LABEL": "app", "LOG_LEVEL": "WARN",
+	} {
+		t.Setenv(name, value)
+	}
+	o, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{
+		strings.Join(o.prefixes, " "), o.apiServer, o.eventReason, o.eventSource, o.listen, o.podIdentifier, o.podIdentLabel, o.logLevel,
+	}
+	want := []string{"calico-drop:", "https://10.0.0.1:443", "PacketDropped", "tailer", ":9191", "label", "app", "warn"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
+	t.Setenv("KUBE_NFLOG_EVENT_QPS", "many")
+	t.Setenv("LOG_LEVEL", "loud")
+	_, err := read("--group", "x", "--no-such", "--output=xml", "--nor-such=1", "--listen", "nowhere",
+		"--events=maybe", "--flow-window", "1ms", "--pod-identifier", "uid", "--pod-event-burst", "0", "--event-reason", "", "stray")
+	want := []string{
+		`--no-such: no such flag, see --help`,
+		`--nor-such: no such flag, see --help`,
+		`--group: "x" is not a number, or several with commas between`,
+		`--events: "maybe" is not true or false`,
+		`run takes no arguments, got ["stray"]`,
+		`--event-qps (from KUBE_NFLOG_EVENT_QPS): "many" is not a number`,
+		`--flow-window: 1ms is not between 100ms and 1h`,
+		`--output: "xml" is neither none nor json`,
+		`--listen: "nowhere" is no address such as :9090 or 127.0.0.1:9090`,
+		`--pod-event-burst: 0 is not above 0`,
+		`--event-reason: must not be empty`,
+		`--pod-identifier: "uid" is none of name_with_namespace, name, namespace, label, workload`,
+		`--log-level: "loud" is none of debug, info, warn, error`,
+	}
+	if err == nil {
+		t.Fatal("no error")
+	}
+	got := strings.Split(err.Error(), "\n")
+	for _, w := range want {
+		if !contains(got, w) {
+			t.Errorf("missing: %s", w)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d mistakes reported, want %d:\n%s", len(got), len(want), err)
+	}
+}
+
+func contains(lines []string, line string) bool {
+	for _, l := range lines {
+		if l == line {
+			return true
+		}
+	}
+	return false
+}
+
+func TestGroups(t *testing.T) {
+	for _, bad := range [][]string{{"--group=65536"}, {"--group=1", "--group=1"}, {"--group=-1"}} {
+		if _, err := read(bad...); err == nil || !strings.Contains(err.Error(), "--group") {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+	o, err := read("--group=0", "--group=65535,5")
+	if diff := cmp.Diff([]uint{0, 65535, 5}, o.groups); err != nil || diff != "" {
+		t.Errorf("%v: -want +got:\n%s", err, diff)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	tests := []struct {
+		args []string
+		want int
+	}{
+		{[]string{"version"}, 0},
+		{[]string{"run", "--help"}, 0},
+		{[]string{"run", "--no-such"}, exitUsage},
+		{[]string{"run", "--kubeconfig", "/no/such/file"}, exitUsage},
+		{[]string{"fly"}, exitUsage},
+		{[]string{"version", "--no-such"}, exitUsage},
+		{[]string{"version", "now"}, exitUsage},
+	}
+	for _, tt := range tests {
+		root := rootCommand()
+		root.SetArgs(tt.args)
+		root.SetOut(io.Discard)
+		if got := statusOf(root.ExecuteContext(t.Context())); got != tt.want {
+			t.Errorf("%v: exit status %d, want %d", tt.args, got, tt.want)
+		}
+	}
+}
+
+// TestEveryFlagIsExplained keeps --help complete.
+func TestEveryFlagIsExplained(t *testing.T) {
+	walk(rootCommand(), func(c *cobra.Command) {
+		if c.Short == "" {
+			t.Errorf("%s: no short help", c.CommandPath())
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("%s --%s: no help", c.CommandPath(), f.Name)
+			}
+		})
+	})
+}
+
+func walk(c *cobra.Command, visit func(*cobra.Command)) {
+	visit(c)
+	for _, sub := range c.Commands() {
+		walk(sub, visit)
+	}
+}

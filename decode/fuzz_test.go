@@ -1,0 +1,68 @@
+package decode
+
+import (
+	"testing"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+)
+
+// FuzzDecode looks for panics and allocations, and holds the decoder against
+// gopacket's own, slow way through a packet: where that finds a transport
+// header right behind the IP header, or behind IPv6 extension headers, both
+// must agree on addresses and ports.
+func FuzzDecode(f *testing.F) {
+	for _, c := range decodeCases() {
+		f.Add(c.payload, c.ether())
+	}
+	d := NewDecoder(nil)
+	f.Fuzz(func(t *testing.T, payload []byte, etherType uint16) {
+		var drop Drop
+		result := d.Decode(payload, nil, etherType, &drop)
+		if result == Decoded {
+			compare(t, payload, &drop)
+		}
+		if drop.HasPorts && drop.HasICMP {
+			t.Errorf("both ports and ICMP: %+v", drop)
+		}
+	})
+}
+
+func compare(t *testing.T, payload []byte, got *Drop) {
+	t.Helper()
+	first := layers.LayerTypeIPv4
+	if got.Family == IPv6 {
+		first = layers.LayerTypeIPv6
+	}
+	p := gopacket.NewPacket(payload, first, gopacket.DecodeOptions{NoCopy: true})
+	if p.NetworkLayer() == nil || p.ErrorLayer() != nil {
+		return // gopacket asks for more than Decode does
+	}
+	flow := p.NetworkLayer().NetworkFlow()
+	if flow.Src().String() != got.SourceAddr().String() || flow.Dst().String() != got.DestinationAddr().String() {
+		t.Errorf("addresses %v > %v, gopacket has %v", got.SourceAddr(), got.DestinationAddr(), flow)
+	}
+	source, destination, ok := gopacketPorts(p)
+	if ok && (!got.HasPorts || got.SourcePort != source || got.DestinationPort != destination) {
+		t.Errorf("ports %v %d > %d, gopacket has %d > %d", got.HasPorts, got.SourcePort, got.DestinationPort, source, destination)
+	}
+}
+
+// gopacketPorts returns the ports of a transport header that belongs to the
+// outermost IP header.
+func gopacketPorts(p gopacket.Packet) (source, destination uint16, ok bool) {
+	for _, l := range p.Layers()[1:] {
+		switch l := l.(type) {
+		case *layers.TCP:
+			return uint16(l.SrcPort), uint16(l.DstPort), true
+		case *layers.UDP:
+			return uint16(l.SrcPort), uint16(l.DstPort), true
+		case *layers.SCTP:
+			return uint16(l.SrcPort), uint16(l.DstPort), true
+		case *layers.IPv6HopByHop, *layers.IPv6Routing, *layers.IPv6Destination:
+		default:
+			return 0, 0, false
+		}
+	}
+	return 0, 0, false
+}

@@ -1,0 +1,126 @@
+package nflog
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/netlink"
+)
+
+// FuzzParse holds the walk against a slow reference on mdlayher/netlink:
+// whatever the one can read the other can, and reads the same.
+func FuzzParse(f *testing.F) {
+	f.Add(full(0)[sizeMessageHeader:])
+	f.Add(message(msgPacket, groupHeader)[sizeMessageHeader:])
+	f.Add(message(msgPacket, groupHeader, attribute(attrPayload))[sizeMessageHeader:])
+	f.Add([]byte{2, 0, 0, 100, 5, 0, 2, 0, 1})
+	f.Add([]byte{2, 0, 0, 100, 0, 0, 2, 0})
+	asText := cmp.Transformer("text", func(b []byte) string { return string(b) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got Packet
+		ok := got.parse(b)
+		want, err := reference(b)
+		if ok != (err == nil) {
+			t.Fatalf("parse = %v, the reference says %v", ok, err)
+		}
+		if diff := cmp.Diff(want, got, asText); ok && diff != "" {
+			t.Fatalf("-reference +got:\n%s", diff)
+		}
+	})
+}
+
+// FuzzDatagram looks for panics, stalls and packets that come from nowhere.
+func FuzzDatagram(f *testing.F) {
+	f.Add(join(full(0), full(1), full(4)))
+	f.Add(full(0)[:50])
+	f.Add(append([]byte{15, 0, 0, 0}, make([]byte, 60)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		packets, count := parse(b)
+		if len(packets) != count.Packets || count.Packets+count.Malformed > len(b)/sizeMessageHeader+1 {
+			t.Fatalf("%d packets, %+v from %d bytes", len(packets), count, len(b))
+		}
+	})
+}
+
+var errReference = errors.New("the reference cannot read it")
+
+// reference parses a message with the library's attribute decoder, which lets
+// attributes of length 0 pass where the kernel does not (nla_ok).
+func reference(b []byte) (Packet, error) {
+	if len(b) < sizeGroupHeader || hasZeroLength(b[sizeGroupHeader:]) {
+		return Packet{}, errReference
+	}
+	p := Packet{Family: b[0]}
+	ad, err := netlink.NewAttributeDecoder(b[sizeGroupHeader:])
+	if err != nil {
+		return p, err
+	}
+	ad.ByteOrder = binary.BigEndian
+	for ad.Next() {
+		if v := ad.Bytes(); len(v) < shortest(ad.Type()) {
+			return p, errReference
+		} else {
+			referenceAttribute(&p, ad.Type(), v)
+		}
+	}
+	return p, ad.Err()
+}
+
+func hasZeroLength(b []byte) bool {
+	for len(b) >= 4 {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n == 0 {
+			return true
+		}
+		b = b[min(len(b), (max(n, 4)+3)/4*4):]
+	}
+	return false
+}
+
+func shortest(attr uint16) int {
+	switch attr {
+	case attrPacketHeader:
+		return 3
+	case attrTimestamp:
+		return 16
+	case attrMark, attrIn, attrOut, attrPhysIn, attrPhysOut, attrUID, attrGID, attrSeq:
+		return 4
+	}
+	return 0
+}
+
+func referenceAttribute(p *Packet, attr uint16, v []byte) {
+	numbers := map[uint16]*uint32{
+		attrMark: &p.Mark, attrIn: &p.In, attrOut: &p.Out, attrPhysIn: &p.PhysIn, attrPhysOut: &p.PhysOut,
+		attrUID: &p.UID, attrGID: &p.GID, attrSeq: &p.Seq,
+	}
+	if n, ok := numbers[attr]; ok {
+		*n = binary.BigEndian.Uint32(v)
+	}
+	switch attr {
+	case attrUID:
+		p.HasOwner = true
+	case attrSeq:
+		p.HasSeq = true
+	case attrPacketHeader:
+		p.EtherType, p.Hook = binary.BigEndian.Uint16(v), v[2]
+	case attrTimestamp:
+		sec, usec := binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
+		if sec < math.MaxInt64/uint64(time.Second) && usec < 1_000_000 {
+			p.Time = time.Unix(int64(sec), int64(usec)*1000).UnixNano()
+		}
+	case attrPayload:
+		p.Payload = v
+	case attrLinkHeader:
+		p.LinkHeader = v
+	case attrPrefix:
+		p.Prefix = v
+		if n := len(v); n > 0 && v[n-1] == 0 {
+			p.Prefix = v[:n-1]
+		}
+	}
+}
