@@ -30,7 +30,7 @@ type answer struct {
 	result  string        // for the metric: "ok", "throttled", …
 	pause   time.Duration // Retry-After, 0 for none
 	count   int32         // opAdopt: the object's count
-	run     string        // opAdopt: the run that wrote it
+	writer  string        // opAdopt: the record that wrote it
 	err     error         // nil iff written
 }
 

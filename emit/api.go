@@ -32,7 +32,7 @@ func (c *api) call(ctx context.Context, j *job) answer {
 	}
 	a := answerTo(ctx, j.op, err)
 	if err == nil && j.op == opAdopt {
-		a.count, a.run = got.Count, got.Annotations[runAnnotation]
+		a.count, a.writer = got.Count, got.Annotations[writerAnnotation]
 	}
 	return a
 }

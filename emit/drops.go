@@ -26,6 +26,8 @@ type drops struct {
 	vec *prometheus.CounterVec
 
 	mu           sync.Mutex // guards what follows
+	last         dropKey    // most flows of a window look like the one before
+	lastCounter  prometheus.Counter
 	known        map[dropKey]prometheus.Counter
 	series       map[dropKey]struct{}
 	sources      map[string]struct{}
@@ -35,7 +37,23 @@ type drops struct {
 
 // dropKey is a label set.
 type dropKey struct {
-	direction, source, destination, protocol, prefix string
+	direction                   side
+	protocol                    decode.Protocol // 0 for other
+	source, destination, prefix string
+}
+
+// side says which end of a flow is a pod, as this node sees it.
+type side uint8
+
+const (
+	sideNone side = iota
+	sideReceiving
+	sideSending
+	sideBoth
+)
+
+func (s side) String() string {
+	return [...]string{"none", "receiving", "sending", "both"}[s]
 }
 
 func newDrops() *drops {
@@ -63,12 +81,20 @@ func (d *drops) add(f *flow.Flow, src, dst *resolve.Endpoint, node string) {
 		prefix:      f.Prefix,
 	}
 	d.mu.Lock()
-	c, ok := d.known[key]
-	if !ok {
-		c = d.meet(key)
+	if key != d.last || d.lastCounter == nil {
+		d.last, d.lastCounter = key, d.counter(key)
 	}
+	c := d.lastCounter
 	d.mu.Unlock()
 	c.Add(float64(f.Packets))
+}
+
+// counter finds the counter of a label set.
+func (d *drops) counter(key dropKey) prometheus.Counter {
+	if c, ok := d.known[key]; ok {
+		return c
+	}
+	return d.meet(key)
 }
 
 // meet finds the counter of a label set that is not known yet.
@@ -76,7 +102,7 @@ func (d *drops) meet(key dropKey) prometheus.Counter {
 	bounded := d.bound(key)
 	c, ok := d.known[bounded]
 	if !ok {
-		c = d.vec.WithLabelValues(bounded.direction, bounded.source, bounded.destination, bounded.protocol, bounded.prefix)
+		c = d.vec.WithLabelValues(bounded.labels()...)
 		// Always remembered: there are few sets that are all "other".
 		d.known[bounded] = c
 	}
@@ -84,6 +110,15 @@ func (d *drops) meet(key dropKey) prometheus.Counter {
 		d.known[keep(key)] = c
 	}
 	return c
+}
+
+// labels returns the label values in the order of the metric's labels.
+func (k dropKey) labels() []string {
+	protocol := other
+	if k.protocol != 0 {
+		protocol = k.protocol.String()
+	}
+	return []string{k.direction.String(), k.source, k.destination, protocol, k.prefix}
 }
 
 // keep returns a key whose prefix is no part of a packet's buffer.
@@ -124,7 +159,7 @@ func admit(seen map[string]struct{}, value string, limit int) string {
 
 // localDirection says which end of a flow is a pod on this node; where neither
 // is, which end is a pod at all.
-func localDirection(src, dst *resolve.Endpoint, node string) string {
+func localDirection(src, dst *resolve.Endpoint, node string) side {
 	from, to := src.Kind == resolve.Pod, dst.Kind == resolve.Pod
 	if from && to && src.NodeName != dst.NodeName {
 		from, to = from && src.NodeName == node, to && dst.NodeName == node
@@ -134,13 +169,13 @@ func localDirection(src, dst *resolve.Endpoint, node string) string {
 	}
 	switch {
 	case from && to:
-		return "both"
+		return sideBoth
 	case to:
-		return "receiving"
+		return sideReceiving
 	case from:
-		return "sending"
+		return sideSending
 	}
-	return "none"
+	return sideNone
 }
 
 // namespaceLabel returns an endpoint's namespace, or its kind in parentheses,
@@ -157,11 +192,11 @@ func namespaceLabel(ep *resolve.Endpoint) string {
 	return "(unknown)"
 }
 
-// protocolLabel returns the name of a protocol that is looked into.
-func protocolLabel(p decode.Protocol) string {
+// protocolLabel returns the protocol if it is one that is looked into, else 0.
+func protocolLabel(p decode.Protocol) decode.Protocol {
 	switch p {
 	case decode.TCP, decode.UDP, decode.SCTP, decode.ICMP, decode.ICMPv6:
-		return p.String()
+		return p
 	}
-	return other
+	return 0
 }

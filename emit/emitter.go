@@ -165,13 +165,23 @@ func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint
 	e.enter(reason, f.Packets)
 }
 
-// addNode counts a flow for this node; its other end gets no event.
+// addNode counts a flow without a pod on either side for this node: as its
+// destination, its source, or on its way between two others. Only one of the
+// ends gets an event.
 func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, now time.Time) {
-	end := nodeEndOf(f, src, dst, e.cfg.NodeName)
-	pk := peerKeyOf(end.peer)
-	pk.via = end.via
 	key := nodeSubject(e.cfg.NodeName)
-	e.enter(e.ledger.add(&key, end.direction, f, end.peer, pk, now), f.Packets)
+	reason := ""
+	switch {
+	case dst.Kind == resolve.Node && dst.Name == e.cfg.NodeName:
+		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), now)
+	case src.Kind == resolve.Node && src.Name == e.cfg.NodeName:
+		reason = e.ledger.add(&key, sending, f, dst, peerKeyOf(dst), now)
+	default:
+		between := peerKeyOf(src)
+		between.via = f.Destination
+		reason = e.ledger.add(&key, forwarding, f, src, between, now)
+	}
+	e.enter(reason, f.Packets)
 	e.account.suppress(reasonNotPod, f.Packets)
 }
 

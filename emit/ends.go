@@ -1,9 +1,6 @@
 package emit
 
 import (
-	"net/netip"
-
-	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -56,25 +53,6 @@ func (f *filter) reason(ep *resolve.Endpoint) string {
 
 func podSubject(ep *resolve.Endpoint) subjectKey {
 	return subjectKey{kind: "Pod", namespace: ep.Namespace, name: ep.Name, uid: ep.UID}
-}
-
-// nodeEnd is how a flow without a pod concerns this node.
-type nodeEnd struct {
-	direction direction
-	peer      *resolve.Endpoint
-	via       netip.Addr // forwarding: the destination
-}
-
-// nodeEndOf returns how a flow without a pod on either side concerns the node:
-// as its destination, its source, or on its way between two others.
-func nodeEndOf(f *flow.Flow, src, dst *resolve.Endpoint, node string) nodeEnd {
-	switch {
-	case dst.Kind == resolve.Node && dst.Name == node:
-		return nodeEnd{direction: receiving, peer: src}
-	case src.Kind == resolve.Node && src.Name == node:
-		return nodeEnd{direction: sending, peer: dst}
-	}
-	return nodeEnd{direction: forwarding, peer: src, via: f.Destination}
 }
 
 // nodeSubject is this node. kubectl describe node selects events by the node's

@@ -73,7 +73,7 @@ func (s *fakeServer) apply(ctx context.Context, j *job) answer {
 	ev.Annotations = annotations
 	s.events[id] = ev
 	a := answerTo(ctx, j.op, nil)
-	a.count, a.run = ev.Count, ev.Annotations[runAnnotation]
+	a.count, a.writer = ev.Count, ev.Annotations[writerAnnotation]
 	return a
 }
 

@@ -35,15 +35,23 @@ func (l *ledger) gone(namespace string, now time.Time) bool {
 	return ok && h.gone && h.until.After(now)
 }
 
-// setHold notes a refusal. Holds that ran out are cleared on the way, so that
-// there are never more than namespaces refused of late.
+// setHold notes a refusal. Holds that ran out long ago are cleared on the way,
+// so that there are never more than namespaces refused of late.
 func (l *ledger) setHold(namespace string, h hold, now time.Time) {
 	for ns, old := range l.holds {
-		if !old.until.After(now) {
+		if now.Sub(old.until) > forgetAfter {
 			delete(l.holds, ns)
 		}
 	}
 	l.holds[namespace] = h
+}
+
+// probe notes that a call goes out to a namespace. If the last one was refused,
+// the others wait for this one's answer.
+func (l *ledger) probe(namespace string, now time.Time) {
+	if _, refused := l.holds[namespace]; refused {
+		l.holds[namespace] = hold{until: now.Add(forbiddenHold)}
+	}
 }
 
 // dropNamespace gives up what waits to be written in a namespace that is gone.

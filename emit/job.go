@@ -13,10 +13,10 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// runAnnotation on an event names the run of the agent that wrote its count
-// last. A POST whose answer was lost shows by it that the object it meets is
-// its own, so that its count is not added twice.
-const runAnnotation = "kube-nflog/run"
+// writerAnnotation on an event names the record, of one run of one agent, that
+// wrote its count last. A POST whose answer was lost shows by it that the
+// object it meets is its own, so that its count is not added twice.
+const writerAnnotation = "kube-nflog/writer"
 
 // operation is one kind of call.
 type operation uint8
@@ -62,7 +62,7 @@ func (l *ledger) newJob(r *record, now time.Time) *job {
 		j.patch = mustMarshal(eventPatch{LastTimestamp: timestamp(r.last)})
 	case objectPresent:
 		j.op = opPatch
-		j.patch = mustMarshal(l.patchOf(r, j.message))
+		j.patch = mustMarshal(patchOf(r, j.message))
 	}
 	return j
 }
@@ -80,13 +80,13 @@ type patchMetadata struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-func (l *ledger) patchOf(r *record, message string) eventPatch {
+func patchOf(r *record, message string) eventPatch {
 	p := eventPatch{Count: r.count(), LastTimestamp: timestamp(r.last)}
 	if message != r.message {
 		p.Message = message
 	}
 	if !r.owned {
-		p.Metadata = &patchMetadata{Annotations: map[string]string{runAnnotation: l.run}}
+		p.Metadata = &patchMetadata{Annotations: map[string]string{writerAnnotation: r.writer}}
 	}
 	return p
 }
@@ -111,7 +111,7 @@ func (l *ledger) eventOf(r *record, message string) *corev1.Event {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   key.eventNamespace(),
 			Name:        r.name,
-			Annotations: map[string]string{runAnnotation: l.run},
+			Annotations: map[string]string{writerAnnotation: r.writer},
 		},
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: "v1",

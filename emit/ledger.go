@@ -2,6 +2,7 @@ package emit
 
 import (
 	"container/list"
+	"fmt"
 	"hash/maphash"
 	"text/template"
 	"time"
@@ -16,7 +17,7 @@ import (
 type ledger struct {
 	cfg     *Config
 	message *template.Template // nil for the built-in sentence
-	run     string             // marks this run's objects
+	run     string             // tells this run from others
 	account *account
 
 	subjects map[subjectKey]*subject
@@ -28,6 +29,7 @@ type ledger struct {
 	distinct distinct
 	holds    map[string]hold // by namespace
 	budget   *budget
+	created  uint64 // records ever, roll-ups too
 	turn     uint64
 	draining bool
 	stirred  bool // something is due earlier than take said last
@@ -106,7 +108,12 @@ func (l *ledger) recordFor(s *subject, key recordKey, many bool, now time.Time) 
 }
 
 func (l *ledger) create(s *subject, key recordKey, now time.Time) *record {
-	r := &record{subject: s, key: key, name: objectName(l.cfg.NodeName, l.cfg.Component, &s.key, &key)}
+	l.created++
+	r := &record{
+		subject: s, key: key,
+		name:   objectName(l.cfg.NodeName, l.cfg.Component, &s.key, &key),
+		writer: fmt.Sprintf("%s-%d", l.run, l.created),
+	}
 	s.attach(r)
 	l.rest(r, now)
 	return r

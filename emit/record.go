@@ -42,6 +42,7 @@ type record struct {
 	key     recordKey
 	slot    *peerSlot
 	name    string // of the object
+	writer  string // this record's own mark on it
 
 	peer     peer
 	prefixes []string
@@ -69,7 +70,7 @@ type record struct {
 	restsAt  *list.Element // at rest
 	readyAt  int           // index in the subject's ready list
 	followUp bool          // its next call completes a write under way
-	owned    bool          // the object bears this run's mark
+	owned    bool          // the object bears this record's mark
 }
 
 // pending returns how many packets are not written.

@@ -52,10 +52,10 @@ func (l *ledger) settleWritten(j *job, a answer, now time.Time) {
 	l.schedule(r, now)
 }
 
-// settleAdopted takes the count of an object that was there. When this run
+// settleAdopted takes the count of an object that was there. When this record
 // wrote it, the answer to that write was lost; then nothing is added.
 func (l *ledger) settleAdopted(r *record, a answer) {
-	if a.run == l.run {
+	if a.writer == r.writer {
 		a.count = int32(min(r.base, maxCount))
 	}
 	r.adopt(a.count)

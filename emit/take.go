@@ -97,6 +97,7 @@ func (l *ledger) subjectWait(r *record, now time.Time) time.Duration {
 // begin takes a record in hand and makes the call that it needs next.
 func (l *ledger) begin(r *record, now time.Time) *job {
 	l.budget.spend(now)
+	l.probe(r.subject.key.eventNamespace(), now)
 	if !r.followUp {
 		r.subject.limiter.AllowN(now, 1)
 	}

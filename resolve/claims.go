@@ -39,12 +39,12 @@ func (o *owners) end(addr netip.Addr, p *pod, end claim) {
 		o.promote(addr)
 	}
 	known := o.dropMore(addr, uid)
-	if end.until+o.keep < o.contact {
+	if end.until+o.keep < o.contact.last {
 		return
 	}
 	o.addMore(addr, end)
 	if !known {
-		o.ended.push(ended{addr, uid, max(end.until, o.contact) + o.keep})
+		o.ended.push(ended{addr, uid, max(end.until, o.contact.last) + o.keep})
 	}
 }
 

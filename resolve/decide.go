@@ -9,7 +9,7 @@ const (
 	nobody    verdict = iota // no pod is known to have had it
 	owned                    // one pod had it, and only that one can have had it
 	contested                // two pods can have had it, or an unseen one
-	unsettled                // as contested, but a moment later it will be known
+	unsettled                // as contested, but skew after the time it is known
 )
 
 // find returns the pod that had addr at the time at, as far as is known at the
@@ -33,19 +33,21 @@ func (o *owners) find(addr netip.Addr, at, now int64) (*pod, verdict) {
 		if live == nil {
 			return nil, nobody
 		}
-		return o.only(claim{live, forever, forever}, at, now)
+		return o.only(addr, claim{live, forever, forever}, at, now)
 	}
-	return o.choose(live, rest, at, now)
+	return o.choose(addr, live, rest, at, now)
 }
 
 // only judges an address with one claim.
-func (o *owners) only(c claim, at, now int64) (*pod, verdict) {
+func (o *owners) only(addr netip.Addr, c claim, at, now int64) (*pod, verdict) {
 	switch {
 	case !o.may(c, at):
 		return nil, nobody
+	case c.until == forever && c.pod.terminating && now < at+o.skew:
+		return nil, unsettled // its end may be on the way to us
 	case o.surely(c, at):
 		return c.pod, owned
-	case at-o.skew <= o.blind.to && at+o.skew >= o.blind.from:
+	case o.contact.wasBlind(at, o.skew), !o.whole(addr):
 		return nil, contested // by a pod that came and went unseen
 	case at <= c.sure:
 		return c.pod, owned
@@ -58,7 +60,7 @@ func (o *owners) only(c claim, at, now int64) (*pod, verdict) {
 }
 
 // choose judges an address with several claims; live may be nil.
-func (o *owners) choose(live *pod, rest []claim, at, now int64) (*pod, verdict) {
+func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at, now int64) (*pod, verdict) {
 	var s survey
 	if live != nil {
 		s.take(o, claim{live, forever, forever}, at)
@@ -70,7 +72,7 @@ func (o *owners) choose(live *pod, rest []claim, at, now int64) (*pod, verdict) 
 	case s.possible == 0:
 		return nil, nobody
 	case s.possible == 1:
-		return o.only(s.latest, at, now)
+		return o.only(addr, s.latest, at, now)
 	case s.local == 1:
 		return s.localPod, owned
 	}

@@ -11,24 +11,23 @@ import (
 type metrics struct {
 	lookups     [External + 1]prometheus.Counter // by Kind
 	ambiguous   prometheus.Counter
-	watchErrors *prometheus.CounterVec
+	watchErrors *prometheus.CounterVec // by resource
+	dns, peers  *prometheus.CounterVec // by result
+	waits       *prometheus.CounterVec // by result
 }
 
 // newMetrics registers r's metrics; with nil they count for nobody.
 func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
-	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "kube_nflog_resolve_lookups_total",
-		Help: "Addresses looked up, by what they turned out to be.",
-	}, []string{"kind"})
+	lookups := counters("lookups_total", "Addresses looked up, by what they turned out to be.", "kind")
 	m := &metrics{
 		ambiguous: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kube_nflog_resolve_ambiguous_total",
 			Help: "Addresses looked up that two pods may have had at the time.",
 		}),
-		watchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kube_nflog_resolve_watch_errors_total",
-			Help: "Failed lists and watches, by resource.",
-		}, []string{"resource"}),
+		watchErrors: counters("watch_errors_total", "Failed lists and watches, by resource.", "resource"),
+		dns:         counters("dns_queries_total", "Reverse DNS questions: found, none, error, or refused as there were too many.", "result"),
+		peers:       counters("peer_lookups_total", "Pods asked for by address: found, node, none, error, or refused as there were too many.", "result"),
+		waits:       counters("waits_total", "Flows held for an address's owner: woken by news, expired, released at the end, or not held (overflow).", "result"),
 	}
 	for kind := range m.lookups {
 		m.lookups[kind] = lookups.WithLabelValues(strings.ToLower(Kind(kind).String()))
@@ -36,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors}
+	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.waits}
 	all = append(all, sizes(r)...)
 	var err error
 	for _, c := range all {
@@ -48,10 +47,15 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 // sizes are the gauges that are read off r when they are asked for.
 func sizes(r *Resolver) []prometheus.Collector {
 	return []prometheus.Collector{
+		gauge("waiting", "Flows that are held for an address's owner.", func() float64 { return float64(r.waits.len()) }),
 		gauge("addresses", "Addresses that a live pod owns.", func() float64 { live, _, _ := r.owners.size(); return float64(live) }),
 		gauge("ended_owners", "Ended ownerships of addresses that are remembered.", func() float64 { _, ended, _ := r.owners.size(); return float64(ended) }),
 		counter("evicted_owners_total", "Ended ownerships forgotten early, because there were too many.", func() float64 { _, _, evicted := r.owners.size(); return float64(evicted) }),
 	}
+}
+
+func counters(name, help, label string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_resolve_" + name, Help: help}, []string{label})
 }
 
 func gauge(name, help string, value func() float64) prometheus.Collector {

@@ -37,19 +37,15 @@ type claim struct {
 type owners struct {
 	skew, keep int64
 	node       unique.Handle[string] // this process's node
+	// whole says whether every pod that can have the address is watched.
+	whole func(netip.Addr) bool
 
 	mu    sync.RWMutex // guards everything below
 	live  map[netip.Addr]*pod
 	more  map[netip.Addr][]claim
 	ended queue[ended]
 
-	// contact is when the API server last told something: what it had to tell
-	// by then is known.
-	contact int64
-	// blind is the last time of which pods may have come and gone unseen: from
-	// the last contact to the start of the list that made up for it.
-	blind struct{ from, to int64 }
-
+	contact contact
 	evicted uint64 // ended claims forgotten too early, for maxEnded or maxClaims
 }
 
@@ -60,15 +56,11 @@ type ended struct {
 	forget int64
 }
 
-func newOwners(skew, keep time.Duration, node string) *owners {
-	o := &owners{
-		skew: int64(skew), keep: int64(keep), node: unique.Make(node),
-		live: map[netip.Addr]*pod{}, more: map[netip.Addr][]claim{},
+func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) bool) *owners {
+	return &owners{
+		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole,
+		live: map[netip.Addr]*pod{}, more: map[netip.Addr][]claim{}, contact: newContact(),
 	}
-	o.blind.from = math.MinInt64 / 2
-	o.blind.to = math.MaxInt64 / 2 // until the first list
-	o.contact = o.blind.from
-	return o
 }
 
 // listing says that a list of all pods is about to be asked for: what happened
@@ -76,7 +68,7 @@ func newOwners(skew, keep time.Duration, node string) *owners {
 func (o *owners) listing(now int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.blind.from, o.blind.to = o.contact, now
+	o.contact.listing(now)
 }
 
 // watching says that a watch goes on where the last one ended: nothing is
@@ -84,7 +76,7 @@ func (o *owners) listing(now int64) {
 func (o *owners) watching(now int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.contact = now
+	o.contact.heard(now)
 }
 
 // set takes in a new pod, or what became of old. It returns the addresses that
@@ -93,23 +85,23 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
-	o.contact = max(o.contact, now)
+	o.contact.heard(now)
 	if old != nil && old.uid() != p.uid() { // deleted and made again unseen
-		o.endAll(old, o.unseenEnd(now))
+		o.endAll(old, o.endOf(old, now, true))
 		old = nil
 	}
 	p.from = startOf(old, p, now)
 	if p.finished != 0 {
 		if old != nil {
-			o.endAll(old, claim{p, p.finished, p.finished})
+			o.endAll(old, o.endOf(p, now, false))
 		}
-		o.endAll(p, claim{p, p.finished, p.finished})
+		o.endAll(p, o.endOf(p, now, false))
 		return nil
 	}
 	if old != nil {
 		for _, addr := range old.addrs {
 			if !slices.Contains(p.addrs, addr) {
-				o.end(addr, old, o.seenLosing(now))
+				o.end(addr, old, o.contact.seenLosing(now))
 			}
 		}
 	}
@@ -128,28 +120,17 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
-	o.contact = max(o.contact, now)
-	end := claim{p, now, now}
+	o.contact.heard(now)
+	o.endAll(p, o.endOf(p, now, unseen))
+}
+
+// endOf is the end of the claims of a deleted pod.
+func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
 	switch {
 	case p.finished != 0:
-		end = claim{p, p.finished, p.finished}
+		return claim{sure: p.finished, until: p.finished}
 	case unseen:
-		end = o.unseenEnd(now)
-	}
-	o.endAll(p, end)
-}
-
-// unseenEnd is the end of a claim that ended while nothing was seen.
-func (o *owners) unseenEnd(now int64) claim {
-	return claim{sure: min(now, o.blind.from), until: now}
-}
-
-// seenLosing is the end of a claim whose pod goes on without the address. It
-// is not known whether a watch told or a list, so shortly after a list it is
-// taken for the list's.
-func (o *owners) seenLosing(now int64) claim {
-	if now-o.blind.to < int64(30*time.Second) {
-		return o.unseenEnd(now)
+		return o.contact.unseenEnd(now)
 	}
 	return claim{sure: now, until: now}
 }

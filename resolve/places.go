@@ -111,18 +111,16 @@ func (s *places) lengths(p netip.Prefix) *[129]int {
 	return &s.bits6
 }
 
-// find returns the name of the one place that has addr. Of several that share
-// it, as Services may share a load balancer's, none is named.
-func (s *places) find(addr netip.Addr) (key string, ok bool) {
+// find returns how many places have addr, as Services may share a load
+// balancer's, and the key of the first.
+func (s *places) find(addr netip.Addr) (key string, n int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	switch all := s.byAddr[addr]; len(all) {
-	case 0:
-		return "", false
-	case 1:
-		return all[0].key, true
+	all := s.byAddr[addr]
+	if len(all) == 0 {
+		return "", 0
 	}
-	return "", true
+	return all[0].key, len(all)
 }
 
 // gives says whether some Node gives addr, or would, to a pod.

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"unique"
 
@@ -14,8 +15,8 @@ import (
 // (node, workload) is interned. Every field costs 150,000 times its size in a
 // large cluster: think before adding one.
 //
-// The index writes from and held once, before it publishes the pod; after that
-// a pod never changes.
+// The index sets from and ready, before it publishes the pod; after that a pod
+// never changes.
 type pod struct {
 	// text is namespace/name, UID, event UID where it differs, and label
 	// identifier, back to back; the lengths below cut it.
@@ -31,11 +32,14 @@ type pod struct {
 	keyLen                                      uint16
 
 	ready          bool // from is when its network became ready
+	terminating    bool // it is being deleted, and has its addresses until then
 	eventsDisabled bool
 }
 
 // key is "namespace/name", as the informer's store knows it.
 func (p *pod) key() string { return p.text[:p.keyLen] }
+
+func (p *pod) has(addr netip.Addr) bool { return slices.Contains(p.addrs, addr) }
 
 func (p *pod) namespace() string { return p.text[:p.namespaceLen] }
 

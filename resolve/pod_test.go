@@ -12,9 +12,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC) }
 
-// madePod is a running pod of node n1 with the addresses, ready at noon.
+// madePod is a running pod of node n1 with the addresses, ready at noon().
 func madePod(name string, ips ...string) *corev1.Pod {
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name), ResourceVersion: "7"},
@@ -36,8 +36,8 @@ func madePod(name string, ips ...string) *corev1.Pod {
 	return p
 }
 
-// at is d after noon.
-func at(d time.Duration) *metav1.Time { return &metav1.Time{Time: noon.Add(d)} }
+// at is d after noon().
+func at(d time.Duration) *metav1.Time { return &metav1.Time{Time: noon().Add(d)} }
 
 func finish(p *corev1.Pod, d time.Duration) *corev1.Pod {
 	p.Status.Phase = corev1.PodSucceeded
@@ -95,15 +95,15 @@ func TestStamps(t *testing.T) {
 		pod  *corev1.Pod
 		want stamps
 	}{
-		"network ready": {madePod("a"), stamps{From: noon.UnixNano(), Ready: true}},
+		"network ready": {madePod("a"), stamps{From: noon().UnixNano(), Ready: true}},
 		"no condition":  {change(madePod("a"), noCondition), stamps{From: at(-5 * time.Second).UnixNano()}},
 		"not started": {change(madePod("a"), func(p *corev1.Pod) {
 			noCondition(p)
 			p.Status.StartTime = nil
 		}), stamps{}},
-		"finished": {finish(madePod("a"), time.Minute), stamps{noon.UnixNano(), at(time.Minute).UnixNano(), true}},
+		"finished": {finish(madePod("a"), time.Minute), stamps{noon().UnixNano(), at(time.Minute).UnixNano(), true}},
 		"being deleted": {change(madePod("a"), func(p *corev1.Pod) { p.DeletionTimestamp = at(time.Second) }),
-			stamps{From: noon.UnixNano(), Ready: true}},
+			stamps{From: noon().UnixNano(), Ready: true}},
 		"evicted, no container": {change(madePod("a"), func(p *corev1.Pod) {
 			p.Status.Phase = corev1.PodFailed
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: *at(9 * time.Second)}}

@@ -14,6 +14,7 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -28,6 +29,11 @@ type Resolver struct {
 	owners   *owners
 	nodes    *places
 	services *places
+	pools    *pools
+	peers    *asker[peer]   // nil if not asked
+	names    *asker[string] // nil if not asked
+	waits    *waits
+	notPods  *notPods
 	feeds    []*feed
 	metrics  *metrics
 	synced   atomic.Bool // Synced was true once, and so is
@@ -43,18 +49,40 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 	}
 	r := &Resolver{
 		cfg:      cfg,
-		owners:   newOwners(cfg.Skew, cfg.Keep, cfg.NodeName),
 		nodes:    newPlaces(),
 		services: newPlaces(),
+		pools:    newPools(cfg.Scope),
+		notPods:  newNotPods(),
 	}
+	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll)
 	var err error
 	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, fmt.Errorf("resolve: register metrics: %w", err)
 	}
-	if client != nil {
-		err = r.addFeeds(client)
+	r.waits = newWaits(cfg.MaxWaiting, r.now, func(result string) { r.metrics.waits.WithLabelValues(result).Inc() })
+	if cfg.DNS != nil {
+		r.names = newNames(&cfg, r.metrics, r.now)
 	}
-	return r, err
+	if client == nil {
+		return r, nil
+	}
+	if cfg.PeerLookup {
+		r.peers = r.newPeers(client)
+	}
+	if err := r.addFeeds(client); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
+	return newPeers(&r.cfg, peers{
+		client: client,
+		strip:  func(o *corev1.Pod) *pod { return newPod(o, r.cfg.IdentifierLabel) },
+		now:    r.now,
+		log:    r.cfg.Logger,
+		count:  func(result string) { r.metrics.peers.WithLabelValues(result).Inc() },
+	}, r.metrics, r.waits.wake)
 }
 
 func (r *Resolver) addFeeds(client rest.Interface) error {
@@ -90,6 +118,12 @@ func (r *Resolver) sources() []source {
 	return []source{pods, nodes, services}
 }
 
+// watchesAll says whether every pod that can have addr is watched: in node scope
+// only those with addresses of this node's own pod network are.
+func (r *Resolver) watchesAll(addr netip.Addr) bool {
+	return r.cfg.Scope == ClusterScope || r.nodes.gives(addr)
+}
+
 func (r *Resolver) stripPod(o *corev1.Pod) *pod {
 	return r.owners.same(newPod(o, r.cfg.IdentifierLabel))
 }
@@ -113,8 +147,13 @@ func (r *Resolver) podHandler() cache.ResourceEventHandler {
 // set takes in a pod that is new or has changed.
 func (r *Resolver) set(old, obj any) {
 	before, _ := old.(*pod)
-	if p, ok := obj.(*pod); ok {
-		r.owners.set(before, p, r.now())
+	p, ok := obj.(*pod)
+	if !ok {
+		return
+	}
+	for _, addr := range r.owners.set(before, p, r.now()) {
+		r.pools.learn(addr)
+		r.waits.wake(addr)
 	}
 }
 
@@ -141,8 +180,14 @@ func (r *Resolver) Run(ctx context.Context) error {
 	for _, f := range r.feeds {
 		group.Go(func() { f.informer.RunWithContext(ctx) })
 	}
+	group.Go(func() { r.waits.run(ctx) })
+	if r.names != nil {
+		group.Go(func() { r.names.run(ctx) })
+	}
+	if r.peers != nil {
+		group.Go(func() { r.peers.run(ctx) })
+	}
 	group.Wait()
-	<-ctx.Done()
 	return nil
 }
 

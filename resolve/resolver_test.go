@@ -153,7 +153,9 @@ func start(t *testing.T, r *Resolver) {
 func eventually(t *testing.T, r *Resolver, address string, when time.Time, want Endpoint) {
 	t.Helper()
 	var diff string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-again.C {
 		diff = cmp.Diff(want, r.Lookup(addr(address), when), cmpopts.IgnoreFields(Endpoint{}, "IP"))
 		if diff == "" {
 			return
@@ -184,7 +186,7 @@ func TestResolverFollowsTheAPIServer(t *testing.T) {
 		Spec:       corev1.ServiceSpec{ClusterIP: "10.96.0.7", ClusterIPs: []string{"10.96.0.7", "fd96::7"}, ExternalIPs: []string{"203.0.113.7"}},
 		Status:     corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "203.0.113.8"}}}},
 	}}
-	now := noon.Add(time.Minute)
+	now := noon().Add(time.Minute)
 	r, err := New(Config{Now: func() time.Time { return now }}, client)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +211,7 @@ func TestResolverFollowsTheAPIServer(t *testing.T) {
 	eventually(t, r, "10.0.0.5", seen, podNamed("old"))
 	young := typed(change(madePod("young", "10.0.0.5"), func(p *corev1.Pod) { p.Status.Conditions[0].LastTransitionTime = *at(70 * time.Second) }))
 	api.tell("pods", "ADDED", young)
-	eventually(t, r, "10.0.0.5", noon.Add(80*time.Second), podNamed("young"))
+	eventually(t, r, "10.0.0.5", noon().Add(80*time.Second), podNamed("young"))
 	eventually(t, r, "10.0.0.5", seen, podNamed("old"))
 }
 
@@ -222,7 +224,7 @@ func TestForbidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, r)
-	eventually(t, r, "10.0.0.5", noon.Add(10*time.Second), podNamed("a"))
+	eventually(t, r, "10.0.0.5", noon().Add(10*time.Second), podNamed("a"))
 	if !r.Synced() {
 		t.Error("not synced")
 	}
@@ -250,7 +252,7 @@ func TestWithoutCluster(t *testing.T) {
 	}
 	start(t, r)
 	want := Endpoint{IP: addr("203.0.113.9"), Kind: External}
-	if diff := cmp.Diff(want, r.Lookup(want.IP, noon), cmp.Comparer(func(a, b interface{ String() string }) bool { return a.String() == b.String() })); diff != "" {
+	if diff := cmp.Diff(want, r.Lookup(want.IP, noon()), cmp.Comparer(func(a, b interface{ String() string }) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("endpoint (-want +got):\n%s", diff)
 	}
 }

@@ -43,6 +43,7 @@ func newPod(o *corev1.Pod, label string) *pod {
 		addrs:          podAddresses(o),
 		finished:       finishedAt(o),
 		version:        parseVersion(o.ResourceVersion),
+		terminating:    o.DeletionTimestamp != nil,
 		eventsDisabled: o.Annotations[annotationEvents] == "false",
 	}
 	p.from, p.ready = startedAt(o)

@@ -106,7 +106,9 @@ type collecting struct {
 }
 
 func (c *collecting) Set(text string) error {
+	before := c.Value.String()
 	if err := c.Value.Set(text); err != nil {
+		_ = c.Value.Set(before) // pflag sets numbers to 0, which validate would report as well
 		*c.errs = append(*c.errs, fmt.Errorf("%s: %q is not %s", c.flag, text, inWords(c.Type())))
 	}
 	return nil
