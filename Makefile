@@ -1,0 +1,85 @@
+# kube-nflog: build, test and lint. "make" alone lists the targets.
+# Needs Go, and nothing else prepared by hand; what is built lands in bin/.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= kube-nflog:dev
+# One platform, or several separated by commas where the builder can.
+PLATFORM ?= $(HOST)
+FUZZTIME ?= 30s
+HOST     := linux/$(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+
+GOLANGCI = bin/golangci-lint
+# One static file, the same bytes from the same sources wherever it is built.
+GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+# The module in test/ holds real Kubernetes programs, compiled once, without cgo.
+INTEST   = cd test && CGO_ENABLED=0
+# The race detector needs cgo, and cgo a C compiler.
+RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-unit test-system lint fmt fuzz demo image e2e clean check-go
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: check-go ## build the agent: bin/kube-nflog, static
+	$(GOBUILD) -o bin/kube-nflog ./cmd/kube-nflog
+
+test: test-unit test-system ## run all tests: unit, fuzz seeds, kernel, control plane
+
+test-unit: check-go ## run the unit tests and the fuzz seeds, under the race detector
+	@[ -n "$(RACE)" ] || echo 'no gcc: running without the race detector'
+	$(GO) test $(RACE) ./...
+
+test-system: check-go ## run the tests against a real kernel and a real control plane
+	test/setup
+	$(INTEST) $(GO) test ./...
+
+lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both modules
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
+		{ echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(INTEST) $(GO) vet -tags e2e ./...
+	$(GOLANGCI) run ./...
+	$(INTEST) ../$(GOLANGCI) run --config ../.golangci.yml ./...
+
+fmt: check-go ## format all Go files
+	"$$($(GO) env GOROOT)/bin/gofmt" -w .
+
+fuzz: check-go ## fuzz every target for FUZZTIME (default 30s) each
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+demo: check-go ## show the main job for real, no cluster needed: a denied packet becomes an event
+	$(INTEST) $(GO) run ./cmd/demo
+
+image: ## build the image IMAGE (default kube-nflog:dev) for PLATFORM, with docker or buildah
+	@if docker version >/dev/null 2>&1; then \
+		set -x; docker build --platform $(PLATFORM) --build-arg VERSION=$(VERSION) -t $(IMAGE) .; \
+	elif command -v buildah >/dev/null; then \
+		set -x; buildah build --platform $(PLATFORM) --build-arg BUILDPLATFORM=$(HOST) --build-arg VERSION=$(VERSION) -t $(IMAGE) .; \
+	else \
+		echo 'make image needs docker with a running daemon, or buildah; neither is here' >&2; exit 1; \
+	fi
+
+e2e: check-go ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
+	$(INTEST) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
+
+clean: ## remove what was built
+	rm -rf bin test/bin
+
+$(GOLANGCI): test/tools/go.mod test/tools/go.sum
+	$(GO) -C test/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# An older Go fetches the one that go.mod names by itself, unless told not to;
+# what counts is the one that runs in this folder.
+check-go:
+	@command -v $(GO) >/dev/null || { echo 'Go is missing: install Go 1.26 or later, https://go.dev/dl/' >&2; exit 1; }
+	@want=$$(awk '$$1 == "go" { print $$2; exit }' go.mod); have=$$($(GO) env GOVERSION); have=$${have%% *}; \
+	oldest=$$(printf '%s\n%s\n' "$$want" "$${have#go}" | sort -V | head -n 1); \
+	[ "$$oldest" = "$$want" ] || { echo "Go is too old: $${have:-unknown} is here, go.mod asks for $$want" >&2; exit 1; }
