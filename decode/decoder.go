@@ -79,13 +79,11 @@ func (d *Decoder) Decode(payload, prefix []byte, etherType uint16, drop *Drop) R
 		return Ignored
 	}
 	drop.Prefix = text
-	switch ipVersion(payload, etherType) {
-	case IPv4:
-		return d.decode4(payload, drop)
-	case IPv6:
-		return d.decode6(payload, drop)
+	family := ipVersion(payload, etherType)
+	if family != IPv4 && family != IPv6 {
+		return NotIP
 	}
-	return NotIP
+	return d.decodeIP(family, payload, drop)
 }
 
 func ipVersion(payload []byte, etherType uint16) Family {
@@ -100,24 +98,17 @@ func ipVersion(payload []byte, etherType uint16) Family {
 	return 0
 }
 
-func (d *Decoder) decode4(payload []byte, drop *Drop) Result {
-	if err := d.parse4.DecodeLayers(payload, &d.decoded); err != nil {
+// decodeIP runs the parser and takes over what the IP layer found.
+func (d *Decoder) decodeIP(family Family, payload []byte, drop *Drop) Result {
+	parser, ip := d.parse4, &d.ip4.network
+	if family == IPv6 {
+		parser, ip = d.parse6, &d.ip6.network
+	}
+	if err := parser.DecodeLayers(payload, &d.decoded); err != nil {
 		return resultOf(err)
 	}
-	drop.Family, drop.Protocol = IPv4, Protocol(d.ip4.Protocol)
-	drop.Length, drop.Fragment = d.ip4.total, d.ip4.isFragment()
-	drop.Source, drop.Destination = mapped(d.ip4.SrcIP), mapped(d.ip4.DstIP)
-	d.transport(drop)
-	return Decoded
-}
-
-func (d *Decoder) decode6(payload []byte, drop *Drop) Result {
-	if err := d.parse6.DecodeLayers(payload, &d.decoded); err != nil {
-		return resultOf(err)
-	}
-	drop.Family, drop.Protocol = IPv6, d.ip6.protocol
-	drop.Length, drop.Fragment = d.ip6.total, d.ip6.fragment
-	drop.Source, drop.Destination = d.ip6.source, d.ip6.destination
+	drop.Family, drop.Protocol, drop.Length, drop.Fragment = family, ip.protocol, ip.total, ip.fragment
+	drop.Source, drop.Destination = ip.source, ip.destination
 	d.transport(drop)
 	return Decoded
 }
@@ -147,11 +138,6 @@ func (d *Drop) setPorts(source, destination uint16) {
 
 func (d *Drop) setICMP(typ, code uint8) {
 	d.HasICMP, d.ICMPType, d.ICMPCode = true, typ, code
-}
-
-// mapped puts a 4-byte address into its IPv4-mapped form (RFC 4291, 2.5.5.2).
-func mapped(ip []byte) [16]byte {
-	return [16]byte{10: 0xff, 11: 0xff, 12: ip[0], 13: ip[1], 14: ip[2], 15: ip[3]}
 }
 
 // resultOf tells the IP layers' two errors apart. A panic inside gopacket,

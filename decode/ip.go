@@ -15,78 +15,72 @@ var (
 	errMalformed = errors.New("the IP header contradicts itself")
 )
 
-// ipv4 is gopacket's IPv4 layer, which sees a header without options: it would
-// give up on a broken option although the rest of the packet is fine.
-type ipv4 struct {
-	layers.IPv4
-
-	total  uint32 // bytes, as the header says
-	header [20]byte
-	rest   []byte
+// network is what both versions' headers say. The two layers are decoding
+// layers for gopacket's parser, but not built on gopacket's own: those refuse
+// what offload and cut copies make (a length of 0, half an option), hide the
+// ports of first fragments, and allocate for each hop-by-hop option.
+type network struct {
+	source, destination [16]byte
+	total               uint32 // bytes, as the header says
+	protocol            Protocol
+	fragment, later     bool   // a fragment; one without the transport header
+	rest                []byte // what follows the header and its options
 }
+
+// LayerPayload returns what follows the header, its options and extensions.
+func (n *network) LayerPayload() []byte { return n.rest }
+
+// NextLayerType is the transport layer, in a later fragment nothing.
+func (n *network) NextLayerType() gopacket.LayerType {
+	if n.later {
+		return gopacket.LayerTypeZero
+	}
+	return nextLayer(n.protocol, n.rest)
+}
+
+// ipv4 decodes the IPv4 header; its options are passed over.
+type ipv4 struct{ network }
+
+const ipv4Header = 20
+
+// CanDecode names the layer that this stands in for.
+func (*ipv4) CanDecode() gopacket.LayerClass { return layers.LayerTypeIPv4 }
 
 // DecodeFromBytes reads the header (RFC 791, 3.1). A total length of 0 is that
 // of a packet too large for the field, as segmentation offload makes them.
-func (l *ipv4) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
-	if len(data) < len(l.header) {
+func (l *ipv4) DecodeFromBytes(data []byte, _ gopacket.DecodeFeedback) error {
+	if len(data) < ipv4Header {
 		return errTruncated
 	}
 	header, total := int(data[0]&0x0f)*4, int(binary.BigEndian.Uint16(data[2:]))
 	if total == 0 {
 		total = len(data)
 	}
-	if data[0]>>4 != 4 || header < len(l.header) || total < header {
+	if data[0]>>4 != 4 || header < ipv4Header || total < header {
 		return errMalformed
 	}
+	const moreFragments, offset = 0x2000, 0x1fff
+	fragment := binary.BigEndian.Uint16(data[6:])
+	l.fragment, l.later = fragment&(moreFragments|offset) != 0, fragment&offset != 0
+	l.total, l.protocol = uint32(total), Protocol(data[9])
+	l.source, l.destination = mapped(data[12:16]), mapped(data[16:20])
 	end := min(total, len(data))
-	l.total, l.rest = uint32(total), data[min(header, end):end]
-	copy(l.header[:], data)
-	l.header[0] = 0x45
-	return l.IPv4.DecodeFromBytes(l.header[:], df)
+	l.rest = data[min(header, end):end]
+	return nil
 }
 
-func (l *ipv4) isFragment() bool {
-	return l.FragOffset != 0 || l.Flags&layers.IPv4MoreFragments != 0
-}
-
-// LayerPayload returns what follows the header and its options.
-func (l *ipv4) LayerPayload() []byte { return l.rest }
-
-// NextLayerType is the transport layer, also in a first fragment, which
-// gopacket would hand to its fragment layer; in a later one nothing.
-func (l *ipv4) NextLayerType() gopacket.LayerType {
-	if l.FragOffset != 0 {
-		return gopacket.LayerTypeZero
-	}
-	return nextLayer(Protocol(l.Protocol), l.rest)
+// mapped puts a 4-byte address into its IPv4-mapped form (RFC 4291, 2.5.5.2).
+func mapped(ip []byte) [16]byte {
+	return [16]byte{10: 0xff, 11: 0xff, 12: ip[0], 13: ip[1], 14: ip[2], 15: ip[3]}
 }
 
 // ipv6 decodes the IPv6 header and the chain of extension headers behind it.
-// It is not built on gopacket's layer, which allocates for each hop-by-hop
-// option and refuses a payload length of 0, as segmentation offload makes it.
-type ipv6 struct {
-	source, destination [16]byte
-	total               uint32 // bytes, as the header says
-	protocol            Protocol
-	fragment, later     bool // a fragment; one without the transport header
-	rest                []byte
-}
+type ipv6 struct{ network }
 
 const ipv6Header = 40
 
 // CanDecode names the layer that this stands in for.
-func (l *ipv6) CanDecode() gopacket.LayerClass { return layers.LayerTypeIPv6 }
-
-// LayerPayload returns what follows the extension headers.
-func (l *ipv6) LayerPayload() []byte { return l.rest }
-
-// NextLayerType is the transport layer, in a later fragment nothing.
-func (l *ipv6) NextLayerType() gopacket.LayerType {
-	if l.later {
-		return gopacket.LayerTypeZero
-	}
-	return nextLayer(l.protocol, l.rest)
-}
+func (*ipv6) CanDecode() gopacket.LayerClass { return layers.LayerTypeIPv6 }
 
 // DecodeFromBytes reads the header (RFC 8200, 3) and its extensions.
 func (l *ipv6) DecodeFromBytes(data []byte, _ gopacket.DecodeFeedback) error {
