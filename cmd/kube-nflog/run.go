@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -29,27 +28,39 @@ type agent struct {
 	log            *slog.Logger
 }
 
-// run works until ctx ends. Then the stages end one after the other, in the
-// packets' order, so that what the kernel has received is still written.
+// run is the way of a packet, from top to bottom, until ctx ends. Then the
+// stages end one after the other, in the same order, so that what the kernel
+// has received is still written.
 func (a *agent) run(ctx context.Context) error {
 	defer a.close()
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	var behind sync.WaitGroup
-	a.startBackground(background, &behind)
-
-	var receiving errgroup.Group
 	closing, cancelClosing := a.closingContext(ctx)
 	defer cancelClosing()
+	background := a.startBackground(ctx)
+
+	// kernel → nflog → decode → flow: see receiver
+	var receiving errgroup.Group
 	for _, r := range a.receivers {
 		context.AfterFunc(ctx, r.reader.Stop)
 		receiving.Go(func() error { return r.run(closing) })
+		a.log.Info("receiving packets", "group", r.reader.Group())
 	}
-	a.log.Info("receiving packets", "groups", len(a.receivers))
-	a.deliverAll(ctx)
+
+	// flow → resolve → emit: see deliverer. Addresses mean nothing before pods
+	// are known; folding goes on meanwhile.
+	a.waitForPods(ctx)
+	var delivering sync.WaitGroup
+	for i, d := range a.deliverers {
+		delivering.Go(func() { d.run(a.receivers[i].table.Windows()) })
+	}
 
 	err := receiving.Wait()
-	stopBackground()
-	behind.Wait()
+	delivering.Wait()
+	if a.resolver != nil {
+		a.resolver.Release() // flows that wait for their pods go out as they are
+	}
+	background.stop()
+
+	// emit → Kubernetes: the last events
 	if flushErr := a.emitter.Flush(closing); flushErr != nil {
 		a.log.Warn("some events were not written", "error", flushErr)
 	}
@@ -57,42 +68,12 @@ func (a *agent) run(ctx context.Context) error {
 	return err
 }
 
-// deliverAll consumes all receivers' windows until the last is closed.
-// Addresses mean nothing before the resolver has synced; folding goes on
-// meanwhile.
-func (a *agent) deliverAll(ctx context.Context) {
-	if a.resolver != nil {
-		if err := a.resolver.WaitSynced(ctx); err != nil {
-			a.log.Warn("stopping before pods were known: flows are reported with bare addresses")
-		}
+func (a *agent) waitForPods(ctx context.Context) {
+	if a.resolver == nil {
+		return
 	}
-	var delivering sync.WaitGroup
-	for i, d := range a.deliverers {
-		delivering.Go(func() { d.run(a.receivers[i].table.Windows()) })
-	}
-	delivering.Wait()
-}
-
-// startBackground starts what serves the way of the packets.
-func (a *agent) startBackground(ctx context.Context, running *sync.WaitGroup) {
-	start := func(what string, f func() error) {
-		running.Go(func() {
-			if err := f(); err != nil && !errors.Is(err, context.Canceled) {
-				a.log.Error(what+" failed", "error", err)
-			}
-		})
-	}
-	if a.resolver != nil {
-		start("following pods", func() error { return a.resolver.Run(ctx) })
-	}
-	start("writing events", func() error { return a.emitter.Run(ctx) })
-	if a.links != nil {
-		start("following interfaces", a.links.Run)
-		context.AfterFunc(ctx, func() { _ = a.links.Close() })
-	}
-	if a.server != nil {
-		start("serving metrics and health", a.server.run)
-		context.AfterFunc(ctx, func() { _ = a.server.close() })
+	if err := a.resolver.WaitSynced(ctx); err != nil {
+		a.log.Warn("stopping before pods were known: flows are reported with bare addresses")
 	}
 }
 

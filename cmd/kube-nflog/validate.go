@@ -88,4 +88,3 @@ func (o *options) validateLog() error {
 	}
 	return errors.Join(errs...)
 }
-
