@@ -9,8 +9,8 @@ import (
 
 // Addresses of the packets below.
 var (
-	source4 = mapped([]byte{10, 0, 0, 5})
-	dest4   = mapped([]byte{10, 0, 1, 7})
+	source4 = netip.MustParseAddr("10.0.0.5").As16()
+	dest4   = netip.MustParseAddr("10.0.1.7").As16()
 	source6 = netip.MustParseAddr("fd00::5").As16()
 	dest6   = netip.MustParseAddr("fd00::1:7").As16()
 )

@@ -8,34 +8,12 @@ import (
 // The transport layers are gopacket's, each shown no more than its fixed
 // header, filled up with zeros where the copy ends inside it: gopacket would
 // refuse such a header although the ports are there, and allocates for the
-// fifth TCP option, which every ordinary SYN has. With nothing behind that
-// header, decoding ends there: what a packet carries is not looked at.
+// fifth TCP option, which every ordinary SYN has. Their errors are lengths that
+// cannot be wrong then.
 
 // minTransport is how much of a header must be there to be decoded: the ports,
 // or the ICMP type and code.
 const minTransport = 4
-
-// nextLayer is the layer that decodes a protocol's header, zero for those that
-// are not looked into. An inner IP header is not: it would overwrite the outer
-// one, which has the addresses of the pods.
-func nextLayer(p Protocol, header []byte) gopacket.LayerType {
-	if len(header) < minTransport {
-		return gopacket.LayerTypeZero
-	}
-	switch p {
-	case TCP:
-		return layers.LayerTypeTCP
-	case UDP:
-		return layers.LayerTypeUDP
-	case SCTP:
-		return layers.LayerTypeSCTP
-	case ICMP:
-		return layers.LayerTypeICMPv4
-	case ICMPv6:
-		return layers.LayerTypeICMPv6
-	}
-	return gopacket.LayerTypeZero
-}
 
 type tcp struct {
 	layers.TCP
@@ -43,10 +21,10 @@ type tcp struct {
 	header [20]byte
 }
 
-func (l *tcp) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+func (l *tcp) decode(data []byte) bool {
 	fill(l.header[:], data)
 	l.header[12] = 5 << 4 // data offset: no options
-	return l.TCP.DecodeFromBytes(l.header[:], df)
+	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
 }
 
 func (l *tcp) flags() TCPFlags { return TCPFlags(l.header[13]) }
@@ -57,10 +35,10 @@ type udp struct {
 	header [8]byte
 }
 
-func (l *udp) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+func (l *udp) decode(data []byte) bool {
 	fill(l.header[:], data)
 	l.header[4], l.header[5] = 0, 8 // length: no payload
-	return l.UDP.DecodeFromBytes(l.header[:], df)
+	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
 }
 
 type sctp struct {
@@ -69,9 +47,9 @@ type sctp struct {
 	header [12]byte
 }
 
-func (l *sctp) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+func (l *sctp) decode(data []byte) bool {
 	fill(l.header[:], data)
-	return l.SCTP.DecodeFromBytes(l.header[:], df)
+	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
 }
 
 type icmp4 struct {
@@ -80,9 +58,9 @@ type icmp4 struct {
 	header [8]byte
 }
 
-func (l *icmp4) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+func (l *icmp4) decode(data []byte) bool {
 	fill(l.header[:], data)
-	return l.ICMPv4.DecodeFromBytes(l.header[:], df)
+	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
 }
 
 type icmp6 struct {
@@ -91,9 +69,9 @@ type icmp6 struct {
 	header [4]byte
 }
 
-func (l *icmp6) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+func (l *icmp6) decode(data []byte) bool {
 	fill(l.header[:], data)
-	return l.ICMPv6.DecodeFromBytes(l.header[:], df)
+	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
 }
 
 func fill(header, data []byte) {

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"hash/maphash"
 	"math"
 	"slices"
 
@@ -63,7 +62,7 @@ func (g *generation) find(k *key, hash uint64) (*entry, uint32) {
 }
 
 // insert adds an entry at the slot that find returned.
-func (g *generation) insert(k *key, hash uint64, slot uint32, seed maphash.Seed) *entry {
+func (g *generation) insert(k *key, hash uint64, slot uint32, seed *seed) *entry {
 	if 2*len(g.entries) == len(g.index) {
 		g.grow(seed)
 		_, slot = g.find(k, hash)
@@ -77,7 +76,7 @@ func (g *generation) insert(k *key, hash uint64, slot uint32, seed maphash.Seed)
 }
 
 // grow doubles the index, which is never more than half full.
-func (g *generation) grow(seed maphash.Seed) {
+func (g *generation) grow(seed *seed) {
 	g.index = make([]uint32, 2*len(g.index))
 	for i := range g.entries {
 		_, slot := g.find(&g.entries[i].key, g.entries[i].key.hash(seed))

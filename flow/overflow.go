@@ -5,26 +5,44 @@ import "github.com/kube-nflog/kube-nflog/decode"
 // overflowRoom is how many overflow flows a window may have beside MaxFlows.
 const overflowRoom = 1024
 
-// insertOverflow returns the finest overflow entry that there is room for. The
-// coarsest, one for each IP version, always find room.
-func (t *Table) insertOverflow(d *decode.Drop, full key) *entry {
+// insertOverflow returns the finest overflow entry that there is room for: one
+// for the local side's address, for the rule, or at last for the IP version
+// alone; those two always find room.
+func (t *Table) insertOverflow(d *decode.Drop, k *key) *entry {
 	t.overflow++
 	room := t.cfg.MaxFlows + overflowRoom - len(t.current.entries)
-	if e := t.overflowEntry(full.overflowByAddress(t.localSides(d)), room > overflowRoom/2); e != nil {
+	if e := t.overflowEntry(t.byLocalSide(d, k), room > overflowRoom/2); e != nil {
 		return e
 	}
-	if e := t.overflowEntry(full.overflowByRule(), room > 0); e != nil {
+	if e := t.overflowEntry(byRule(d, k), room > 0); e != nil {
 		return e
 	}
-	return t.overflowEntry(full.overflowByFamily(), true)
+	bare := rest(d.Group)<<groupShift | k.rest&(1<<ipv6Shift) | overflow.rest()
+	return t.overflowEntry(key{rest: bare}, true)
+}
+
+// byLocalSide keeps the address of a drop's end on this node.
+func (t *Table) byLocalSide(d *decode.Drop, k *key) key {
+	o := byRule(d, k)
+	switch source, destination := t.localSides(d); {
+	case destination:
+		o.destination, o.rest = k.destination, o.rest|hasDestination.rest()
+	case source:
+		o.source, o.rest = k.source, o.rest|hasSource.rest()
+	}
+	return o
+}
+
+func byRule(d *decode.Drop, k *key) key {
+	return key{rest: ruleOf(d, k.rest.prefix()) | overflow.rest()}
 }
 
 // overflowEntry returns the entry with the key, a new one if that may be made.
 func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
-	hash := k.hash(t.seed)
+	hash := k.hash(&t.seed)
 	e, slot := t.current.find(&k, hash)
 	if e == nil && mayInsert {
-		return t.current.insert(&k, hash, slot, t.seed)
+		return t.current.insert(&k, hash, slot, &t.seed)
 	}
 	return e
 }

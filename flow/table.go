@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"time"
 
@@ -44,7 +43,7 @@ const recentWindows = 10
 // goroutine; the windows it sends belong to their consumer until released.
 type Table struct {
 	cfg  Config
-	seed maphash.Seed
+	seed seed
 
 	prefixes   []string // by index; grows only
 	prefixOf   map[string]uint16
@@ -67,7 +66,7 @@ type Table struct {
 // NewTable returns an empty table.
 func NewTable(cfg Config) *Table {
 	t := &Table{
-		cfg: cfg.withDefaults(), seed: maphash.MakeSeed(), prefixOf: make(map[string]uint16),
+		cfg: cfg.withDefaults(), seed: newSeed(), prefixOf: make(map[string]uint16),
 		current: newGeneration(), previous: newGeneration(),
 		spare: make(chan *generation, 1), early: make(chan []entry, 1),
 		// Room for one whole window and one early one: sending never waits.
@@ -91,21 +90,21 @@ func (t *Table) Overflowed() uint64 { return t.overflow }
 // grows.
 func (t *Table) Add(d *decode.Drop) {
 	k := keyOf(d, t.prefix(d.Prefix))
-	hash := k.hash(t.seed)
+	hash := k.hash(&t.seed)
 	e, slot := t.current.find(&k, hash)
 	if e == nil {
-		e = t.insert(d, k, hash, slot)
+		e = t.insert(d, &k, hash, slot)
 	}
 	e.add(d)
 }
 
 // insert makes an entry for the first drop of a flow.
-func (t *Table) insert(d *decode.Drop, k key, hash uint64, slot uint32) *entry {
+func (t *Table) insert(d *decode.Drop, k *key, hash uint64, slot uint32) *entry {
 	if len(t.current.entries) >= t.cfg.MaxFlows {
 		return t.insertOverflow(d, k)
 	}
-	e := t.current.insert(&k, hash, slot, t.seed)
-	if !t.isKnown(d, &k, hash) {
+	e := t.current.insert(k, hash, slot, &t.seed)
+	if !t.isKnown(d, k, hash) {
 		e.early, t.unknown = true, true
 	}
 	return e
@@ -121,18 +120,23 @@ func (t *Table) isKnown(d *decode.Drop, k *key, hash uint64) bool {
 }
 
 func (t *Table) prefix(text string) uint16 {
-	if t.prefixes[t.lastPrefix] != text {
-		at, ok := t.prefixOf[text]
-		if !ok {
-			at = t.addPrefix(text)
-		}
-		t.lastPrefix = at
+	if t.prefixes[t.lastPrefix] == text {
+		return t.lastPrefix
 	}
-	return t.lastPrefix
+	at, ok := t.prefixOf[text]
+	if !ok {
+		at = t.addPrefix(text)
+	}
+	t.lastPrefix = at
+	return at
 }
 
-// addPrefix numbers a prefix. The decoder gives out a bounded number of them.
+// addPrefix numbers a prefix. The decoder gives out fewer than there is room
+// for; what comes beyond shares the last number.
 func (t *Table) addPrefix(text string) uint16 {
+	if len(t.prefixes) == maxPrefixes {
+		return maxPrefixes - 1
+	}
 	at := uint16(len(t.prefixes))
 	t.prefixes, t.prefixOf[text] = append(t.prefixes, text), at
 	return at

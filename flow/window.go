@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"encoding/binary"
 	"iter"
 	"time"
 )
@@ -31,19 +30,20 @@ func (w Window) Flows() iter.Seq[Flow] {
 }
 
 func (w Window) flow(e *entry) Flow {
+	r, kind := e.rest, e.rest.kind()
 	f := Flow{
-		Group: e.group, Prefix: w.prefixes[e.prefix], Hook: e.hook, Family: e.family, Protocol: e.protocol,
+		Group: r.group(), Prefix: w.prefixes[r.prefix()], Hook: r.hook(), Family: r.family(), Protocol: r.protocol(),
 		Source: e.sourceAddr(), Destination: e.destinationAddr(),
-		TCPFlags: e.flags, Fragment: e.kind&fragment != 0, Overflow: e.kind&overflow != 0,
+		TCPFlags: e.flags, Fragment: kind&fragment != 0, Overflow: kind&overflow != 0,
 		In: e.in, Out: e.out, FirstSeen: time.Unix(0, e.first), LastSeen: time.Unix(0, e.last),
 		Packets: e.packets - e.gavePackets, Bytes: e.bytes - e.gaveBytes,
 	}
 	switch {
-	case e.kind&hasPorts != 0:
-		f.HasPorts, f.SourcePort, f.DestinationPort = true, e.sourcePort, e.port
-	case e.kind&hasICMP != 0:
-		typeCode := binary.BigEndian.AppendUint16(nil, e.port)
-		f.HasICMP, f.ICMPType, f.ICMPCode = true, typeCode[0], typeCode[1]
+	case kind&hasPorts != 0:
+		f.HasPorts, f.SourcePort, f.DestinationPort = true, e.sourcePort, r.port()
+	case kind&hasICMP != 0:
+		f.HasICMP = true
+		f.ICMPType, f.ICMPCode = r.icmp()
 	}
 	return f
 }
