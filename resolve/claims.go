@@ -14,9 +14,9 @@ func (o *owners) own(addr netip.Addr, p *pod) bool {
 		}
 	}
 	o.dropMore(addr, p.uid())
-	before := o.live[addr]
+	before := o.live.get(addr)
 	if before == nil || before.uid() == p.uid() {
-		o.live[addr] = p
+		o.live.set(addr, p)
 		return before == nil
 	}
 	o.addMore(addr, claim{p, forever, forever})
@@ -24,7 +24,7 @@ func (o *owners) own(addr netip.Addr, p *pod) bool {
 }
 
 func (o *owners) endAll(p *pod, end claim) {
-	for _, addr := range p.addrs {
+	for addr := range p.addrs() {
 		o.end(addr, p, end)
 	}
 }
@@ -33,9 +33,9 @@ func (o *owners) endAll(p *pod, end claim) {
 func (o *owners) end(addr netip.Addr, p *pod, end claim) {
 	uid := p.uid()
 	end.pod = p
-	if before := o.live[addr]; before != nil && before.uid() == uid {
+	if before := o.live.get(addr); before != nil && before.uid() == uid {
 		end.pod = before
-		delete(o.live, addr)
+		o.live.remove(addr)
 		o.promote(addr)
 	}
 	known := o.dropMore(addr, uid)
@@ -53,7 +53,7 @@ func (o *owners) promote(addr netip.Addr) {
 	for _, c := range o.more[addr] {
 		if c.until == forever {
 			o.dropMore(addr, c.pod.uid())
-			o.live[addr] = c.pod
+			o.live.set(addr, c.pod)
 			return
 		}
 	}
@@ -118,7 +118,7 @@ func (o *owners) dropEnded(e ended) {
 func (o *owners) size() (live, ended int, evicted uint64) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return len(o.live), o.ended.len(), o.evicted
+	return o.live.len(), o.ended.len(), o.evicted
 }
 
 // same returns the pod that the index holds for p, where nothing about it has
@@ -127,8 +127,8 @@ func (o *owners) size() (live, ended int, evicted uint64) {
 func (o *owners) same(p *pod) *pod {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	for _, addr := range p.addrs {
-		if known := o.live[addr]; known != nil && known.version == p.version && known.uid() == p.uid() {
+	for addr := range p.addrs() {
+		if known := o.live.get(addr); known != nil && known.version == p.version && known.uid() == p.uid() {
 			return known
 		}
 	}

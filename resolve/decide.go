@@ -12,19 +12,19 @@ const (
 	unsettled                // as contested, but skew after the time it is known
 )
 
-// find returns the pod that had addr at the time at, as far as is known at the
-// time now (Unix nanoseconds).
+// find returns the pod that had addr at the time at (Unix nanoseconds), as far
+// as is known now.
 //
 // A claim may hold at a time up to skew outside it, and surely holds skew
-// inside it. One pod alone that may hold is the owner. Of several, one of this
-// node that surely holds is, as this node's routes lead to it; else the latest
-// started, if it surely holds and the others have ended: an address is given
-// away only after it was given back, however late the API server tells. Else
-// the answer is that nobody knows.
-func (o *owners) find(addr netip.Addr, at, now int64) (*pod, verdict) {
+// inside it. One pod alone that may hold is the owner. Of several, the only one
+// of this node is, if it is live and surely holds, as this node's routes lead
+// to it; else the latest started, if it surely holds and the others have ended:
+// an address is given away only after it was given back, however late the API
+// server tells. Else the answer is that nobody knows.
+func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	live := o.live[addr]
+	live := o.live.get(addr)
 	var rest []claim
 	if len(o.more) > 0 {
 		rest = o.more[addr]
@@ -33,17 +33,17 @@ func (o *owners) find(addr netip.Addr, at, now int64) (*pod, verdict) {
 		if live == nil {
 			return nil, nobody
 		}
-		return o.only(addr, claim{live, forever, forever}, at, now)
+		return o.only(addr, claim{live, forever, forever}, at)
 	}
-	return o.choose(addr, live, rest, at, now)
+	return o.choose(addr, live, rest, at)
 }
 
 // only judges an address with one claim.
-func (o *owners) only(addr netip.Addr, c claim, at, now int64) (*pod, verdict) {
+func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 	switch {
 	case !o.may(c, at):
 		return nil, nobody
-	case c.until == forever && c.pod.terminating && now < at+o.skew:
+	case c.until == forever && c.pod.terminating && o.now() < at+o.skew:
 		return nil, unsettled // its end may be on the way to us
 	case o.surely(c, at):
 		return c.pod, owned
@@ -53,14 +53,14 @@ func (o *owners) only(addr netip.Addr, c claim, at, now int64) (*pod, verdict) {
 		return c.pod, owned
 	case c.sure != c.until:
 		return nil, contested
-	case now < at+o.skew: // the next owner may not be known yet
+	case o.now() < at+o.skew: // the next owner may not be known yet
 		return nil, unsettled
 	}
 	return c.pod, owned
 }
 
 // choose judges an address with several claims; live may be nil.
-func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at, now int64) (*pod, verdict) {
+func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at int64) (*pod, verdict) {
 	var s survey
 	if live != nil {
 		s.take(o, claim{live, forever, forever}, at)
@@ -72,15 +72,15 @@ func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at, now int64)
 	case s.possible == 0:
 		return nil, nobody
 	case s.possible == 1:
-		return o.only(addr, s.latest, at, now)
-	case s.local == 1:
-		return s.localPod, owned
+		return o.only(addr, s.latest, at)
+	case s.locals == 1 && s.local.until == forever && o.surely(s.local, at):
+		return s.local.pod, owned
 	}
 	others := s.live
 	if s.latest.until == forever {
 		others--
 	}
-	if others == 0 && s.local == 0 && o.surely(s.latest, at) {
+	if others == 0 && o.surely(s.latest, at) {
 		return s.latest.pod, owned
 	}
 	return nil, contested
@@ -88,10 +88,9 @@ func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at, now int64)
 
 // survey sums up the claims that may hold at a time.
 type survey struct {
-	possible, live int
-	latest         claim // the one that started last
-	local          int   // how many of this node surely hold
-	localPod       *pod
+	possible, live, locals int   // all, those not ended, those of this node
+	latest                 claim // the one that started last
+	local                  claim // one of this node
 }
 
 func (s *survey) take(o *owners, c claim, at int64) {
@@ -105,9 +104,9 @@ func (s *survey) take(o *owners, c claim, at int64) {
 	if c.until == forever {
 		s.live++
 	}
-	if c.pod.node == o.node && o.surely(c, at) {
-		s.local++
-		s.localPod = c.pod
+	if c.pod.node == o.node {
+		s.locals++
+		s.local = c
 	}
 }
 

@@ -25,10 +25,9 @@ func (r *Resolver) lookup(addr netip.Addr, at int64) Endpoint {
 	if !addr.IsValid() || addr.IsUnspecified() || !r.Synced() {
 		return Endpoint{IP: addr}
 	}
-	now := r.now()
-	p, verdict := r.owners.find(addr, at, now)
+	p, verdict := r.owners.find(addr, at)
 	if verdict == nobody {
-		return r.notOwned(addr, at, now)
+		return r.notOwned(addr, at)
 	}
 	return r.judged(addr, p, verdict)
 }
@@ -42,7 +41,7 @@ func (r *Resolver) judged(addr netip.Addr, p *pod, verdict verdict) Endpoint {
 }
 
 // notOwned is the endpoint of an address that no watched pod has had.
-func (r *Resolver) notOwned(addr netip.Addr, at, now int64) Endpoint {
+func (r *Resolver) notOwned(addr netip.Addr, at int64) Endpoint {
 	if name, n := r.nodes.find(addr); n > 0 {
 		return named(addr, Node, "", name, n)
 	}
@@ -51,14 +50,14 @@ func (r *Resolver) notOwned(addr netip.Addr, at, now int64) Endpoint {
 		return named(addr, Service, namespace, name, n)
 	}
 	if r.asks(addr) {
-		if e, ok := r.peerEndpoint(addr, at, now); ok {
+		if e, ok := r.peerEndpoint(addr, at); ok {
 			return e
 		}
 	}
 	if r.nodes.gives(addr) {
 		return Endpoint{IP: addr}
 	}
-	return Endpoint{IP: addr, Kind: External, Name: r.externalName(addr, now)}
+	return Endpoint{IP: addr, Kind: External, Name: r.externalName(addr)}
 }
 
 // named is a Node or Service, if it is but one of n.
@@ -71,8 +70,8 @@ func named(addr netip.Addr, kind Kind, namespace, name string, n int) Endpoint {
 
 // peerEndpoint is the endpoint of an address that the API server is asked
 // about; ok is false if it knows of none.
-func (r *Resolver) peerEndpoint(addr netip.Addr, at, now int64) (e Endpoint, ok bool) {
-	known, verdict, _ := r.peer(addr, at, now)
+func (r *Resolver) peerEndpoint(addr netip.Addr, at int64) (e Endpoint, ok bool) {
+	known, verdict, _ := r.peer(addr, at, r.now())
 	if verdict != nobody {
 		return r.judged(addr, known.pod, verdict), true
 	}
@@ -104,12 +103,12 @@ func (r *Resolver) peer(addr netip.Addr, at, now int64) (p peer, v verdict, retr
 
 // externalName is the reverse DNS name of addr as far as it is known. An old
 // name does until there is a new one.
-func (r *Resolver) externalName(addr netip.Addr, now int64) string {
+func (r *Resolver) externalName(addr netip.Addr) string {
 	if r.names == nil || !hasName(addr) {
 		return ""
 	}
 	known := r.names.get(addr)
-	if !known.known || now >= known.until {
+	if !known.known || r.now() >= known.until {
 		r.names.want(addr)
 	}
 	return known.value

@@ -3,7 +3,6 @@ package resolve
 import (
 	"math"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 	"unique"
@@ -31,17 +30,19 @@ type claim struct {
 // owners knows which pod had which address when. It is fed by the pod informer
 // alone, one call at a time, and asked by any number of goroutines.
 //
-// Nearly every address has one owner, which is live. Those are in live, at 32
-// bytes each; what is beyond that is in more, and forgotten some time after it
-// ended.
+// Nearly every address has one owner, which is live. Those are in live; what is
+// beyond that is in more, and forgotten some time after it ended.
 type owners struct {
 	skew, keep int64
 	node       unique.Handle[string] // this process's node
 	// whole says whether every pod that can have the address is watched.
 	whole func(netip.Addr) bool
+	// now is the clock. It is the dearest part of a lookup, so it is read
+	// when the answer depends on it.
+	now func() int64
 
 	mu    sync.RWMutex // guards everything below
-	live  map[netip.Addr]*pod
+	live  addrMap
 	more  map[netip.Addr][]claim
 	ended queue[ended]
 
@@ -56,10 +57,10 @@ type ended struct {
 	forget int64
 }
 
-func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) bool) *owners {
+func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) bool, now func() int64) *owners {
 	return &owners{
-		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole,
-		live: map[netip.Addr]*pod{}, more: map[netip.Addr][]claim{}, contact: newContact(),
+		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole, now: now,
+		live: newAddrMap(), more: map[netip.Addr][]claim{}, contact: newContact(),
 	}
 }
 
@@ -99,14 +100,14 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 		return nil
 	}
 	if old != nil {
-		for _, addr := range old.addrs {
-			if !slices.Contains(p.addrs, addr) {
+		for addr := range old.addrs() {
+			if !p.has(addr) {
 				o.end(addr, old, o.contact.seenLosing(now))
 			}
 		}
 	}
 	var fresh []netip.Addr
-	for _, addr := range p.addrs {
+	for addr := range p.addrs() {
 		if o.own(addr, p) {
 			fresh = append(fresh, addr)
 		}
@@ -128,7 +129,7 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
 	switch {
 	case p.finished != 0:
-		return claim{sure: p.finished, until: p.finished}
+		return claim{sure: p.finishedAt(), until: p.finishedAt()}
 	case unseen:
 		return o.contact.unseenEnd(now)
 	}
@@ -137,7 +138,7 @@ func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
 
 // startOf is the start of p's claims, given what was known of the same pod.
 func startOf(old, p *pod, now int64) int64 {
-	known := old != nil && old.from != 0 && slices.Equal(old.addrs, p.addrs)
+	known := old != nil && old.from != 0 && sameAddrs(old, p)
 	switch {
 	case p.ready && known && old.ready:
 		return min(old.from, p.from)
@@ -150,7 +151,7 @@ func startOf(old, p *pod, now int64) int64 {
 		return p.from
 	case known:
 		return old.from
-	case len(p.addrs) > 0:
+	case p.addr.IsValid():
 		return now
 	}
 	return 0

@@ -1,9 +1,11 @@
 package resolve
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,23 +25,58 @@ type pod struct {
 	text     string
 	workload unique.Handle[string] // "shop/Deployment/frontend" or ""
 	node     unique.Handle[string]
-	addrs    []netip.Addr // empty for a pod on the host's network
-	from     int64        // start of ownership, Unix nanoseconds; 0 not stamped
-	finished int64        // end of its containers, Unix nanoseconds; 0 not yet
-	version  uint64       // the resource version
+	from     int64  // start of ownership, Unix nanoseconds; 0 not stamped
+	finished uint32 // end of its containers, Unix seconds; 0 not yet
 
-	namespaceLen, uidLen, eventUIDLen, labelLen uint8
 	keyLen                                      uint16
+	namespaceLen, uidLen, eventUIDLen, labelLen uint8
 
 	ready          bool // from is when its network became ready
 	terminating    bool // it is being deleted, and has its addresses until then
 	eventsDisabled bool
+
+	version uint64        // the resource version
+	addr    netip.Addr    // invalid before it has one, and on the host's network
+	more    *[]netip.Addr // the other families' addresses, nil for none
 }
+
+// addrs yields the pod's addresses.
+func (p *pod) addrs() iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		if !p.addr.IsValid() || !yield(p.addr) || p.more == nil {
+			return
+		}
+		for _, addr := range *p.more {
+			if !yield(addr) {
+				return
+			}
+		}
+	}
+}
+
+func (p *pod) setAddrs(addrs []netip.Addr) {
+	if len(addrs) > 0 {
+		p.addr = addrs[0]
+	}
+	if len(addrs) > 1 {
+		more := slices.Clone(addrs[1:])
+		p.more = &more
+	}
+}
+
+func (p *pod) has(addr netip.Addr) bool {
+	return p.addr == addr || p.more != nil && slices.Contains(*p.more, addr)
+}
+
+func sameAddrs(a, b *pod) bool {
+	return slices.Equal(slices.Collect(a.addrs()), slices.Collect(b.addrs()))
+}
+
+// finishedAt is when its containers ended, in Unix nanoseconds.
+func (p *pod) finishedAt() int64 { return int64(p.finished) * int64(time.Second) }
 
 // key is "namespace/name", as the informer's store knows it.
 func (p *pod) key() string { return p.text[:p.keyLen] }
-
-func (p *pod) has(addr netip.Addr) bool { return slices.Contains(p.addrs, addr) }
 
 func (p *pod) namespace() string { return p.text[:p.namespaceLen] }
 

@@ -101,19 +101,19 @@ func TestStamps(t *testing.T) {
 			noCondition(p)
 			p.Status.StartTime = nil
 		}), stamps{}},
-		"finished": {finish(madePod("a"), time.Minute), stamps{noon().UnixNano(), at(time.Minute).UnixNano(), true}},
+		"finished": {finish(madePod("a"), time.Minute), stamps{noon().UnixNano(), at(time.Minute).Unix(), true}},
 		"being deleted": {change(madePod("a"), func(p *corev1.Pod) { p.DeletionTimestamp = at(time.Second) }),
 			stamps{From: noon().UnixNano(), Ready: true}},
 		"evicted, no container": {change(madePod("a"), func(p *corev1.Pod) {
 			p.Status.Phase = corev1.PodFailed
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: *at(9 * time.Second)}}
-		}), stamps{From: at(-5 * time.Second).UnixNano(), Finished: at(9 * time.Second).UnixNano()}},
+		}), stamps{From: at(-5 * time.Second).UnixNano(), Finished: at(9 * time.Second).Unix()}},
 		"failed, nothing stamped": {&corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodFailed}}, stamps{Finished: 1}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			from, ready := startedAt(tt.pod)
-			if diff := cmp.Diff(tt.want, stamps{from, finishedAt(tt.pod), ready}); diff != "" {
+			if diff := cmp.Diff(tt.want, stamps{from, int64(finishedAt(tt.pod)), ready}); diff != "" {
 				t.Errorf("stamps (-want +got):\n%s", diff)
 			}
 		})

@@ -54,7 +54,7 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 		pools:    newPools(cfg.Scope),
 		notPods:  newNotPods(),
 	}
-	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll)
+	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.now)
 	var err error
 	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, fmt.Errorf("resolve: register metrics: %w", err)

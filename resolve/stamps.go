@@ -21,10 +21,10 @@ func startedAt(o *corev1.Pod) (from int64, ready bool) {
 }
 
 // finishedAt tells when the last container of a Succeeded or Failed pod ended,
-// in Unix nanoseconds; 0 for a pod that has not finished. A pod that never ran
+// in Unix seconds, which is all that stamps hold; 0 for a pod that has not finished. A pod that never ran
 // a container (an evicted one) finished when it stopped being ready, or at the
 // latest when it was started.
-func finishedAt(o *corev1.Pod) int64 {
+func finishedAt(o *corev1.Pod) uint32 {
 	if o.Status.Phase != corev1.PodSucceeded && o.Status.Phase != corev1.PodFailed {
 		return 0
 	}
@@ -39,10 +39,7 @@ func finishedAt(o *corev1.Pod) int64 {
 	if end.IsZero() {
 		end = o.CreationTimestamp.Time
 	}
-	if end.IsZero() {
-		return 1 // finished, long ago
-	}
-	return end.UnixNano()
+	return uint32(max(1, end.Unix())) // 1: long ago
 }
 
 func lastFinished(statuses []corev1.ContainerStatus) time.Time {

@@ -40,13 +40,13 @@ func newPod(o *corev1.Pod, label string) *pod {
 	p := &pod{
 		workload:       unique.Make(workloadOf(o)),
 		node:           unique.Make(o.Spec.NodeName),
-		addrs:          podAddresses(o),
 		finished:       finishedAt(o),
 		version:        parseVersion(o.ResourceVersion),
 		terminating:    o.DeletionTimestamp != nil,
 		eventsDisabled: o.Annotations[annotationEvents] == "false",
 	}
 	p.from, p.ready = startedAt(o)
+	p.setAddrs(podAddresses(o))
 	p.setText(o, label)
 	return p
 }
@@ -98,7 +98,7 @@ func podAddresses(o *corev1.Pod) []netip.Addr {
 		bare, _, _ := strings.Cut(strings.TrimSpace(given), "/")
 		addrs = appendAddr(addrs, bare)
 	}
-	return slices.Clip(addrs)
+	return addrs
 }
 
 // appendAddr adds the address in s, if it is one and not there yet.

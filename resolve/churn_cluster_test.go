@@ -1,0 +1,245 @@
+package resolve
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"sort"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// livePod is a pod of the random cluster, as its API server knows it.
+type livePod struct {
+	object  *corev1.Pod
+	node    int
+	addr    netip.Addr // invalid before it has one
+	owns    bool       // it truly has the address
+	release int64      // when it gives the address back, 0 not planned
+	remove  int64      // when it is deleted, 0 not planned
+}
+
+// news is a watch event on its way.
+type news struct {
+	arrives int64
+	key     string
+	pod     *pod
+	deleted bool
+}
+
+// act lets one thing happen in the cluster.
+func (c *churn) act() {
+	switch n := c.rng.IntN(100); {
+	case n < 20 && len(c.pods) < 12:
+		c.create()
+	case n < 50:
+		c.assign()
+	case n < 58:
+		c.finishPod()
+	case n < 68:
+		c.terminate()
+	case n < 72:
+		c.force()
+	case n < 74:
+		c.breakWatch()
+	}
+}
+
+// create makes a pod; some have the name of one that was deleted before.
+func (c *churn) create() {
+	c.serial++
+	name := fmt.Sprintf("pod-%d", c.serial)
+	if c.rng.IntN(3) == 0 {
+		name = fmt.Sprintf("db-%d", c.rng.IntN(4))
+	}
+	if slices.ContainsFunc(c.pods, func(p *livePod) bool { return p.object.Name == name }) {
+		return
+	}
+	node := c.rng.IntN(len(c.offsets))
+	p := &livePod{node: node, object: &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(fmt.Sprintf("uid-%d", c.serial))},
+		Spec:       corev1.PodSpec{NodeName: fmt.Sprintf("n%d", node)},
+		Status:     corev1.PodStatus{Phase: corev1.PodPending, StartTime: c.stamp(node, 0)},
+	}}
+	c.pods = append(c.pods, p)
+	c.tally.Pods++
+	c.tell(p)
+}
+
+// stamp is d from now in whole seconds of the node's clock.
+func (c *churn) stamp(node int, d time.Duration) *metav1.Time {
+	return &metav1.Time{Time: time.Unix(0, c.now).Add(d + c.offsets[node]).Truncate(time.Second)}
+}
+
+// any returns a random pod that meets the condition, or nil.
+func (c *churn) any(meets func(*livePod) bool) *livePod {
+	if len(c.pods) == 0 {
+		return nil
+	}
+	start := c.rng.IntN(len(c.pods))
+	for i := range c.pods {
+		if p := c.pods[(start+i)%len(c.pods)]; meets(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+func running(p *livePod) bool { return p.owns && p.release == 0 && p.remove == 0 }
+
+// assign gives a pod an address that nobody has, which may have been another's
+// a moment ago.
+func (c *churn) assign() {
+	p := c.any(func(p *livePod) bool { return !p.addr.IsValid() && p.remove == 0 })
+	addr := c.addrs[c.rng.IntN(len(c.addrs))]
+	if p == nil || c.ownerAt(addr, c.now) != "" {
+		return
+	}
+	if before := c.truth[addr]; len(before) > 0 && c.now-before[len(before)-1].to < int64(3*time.Second) {
+		c.tally.Reuses++
+	}
+	p.addr, p.owns = addr, true
+	c.truth[addr] = append(c.truth[addr], owning{string(p.object.UID), c.now, math.MaxInt64 / 2})
+	p.object.Status.Phase = corev1.PodRunning
+	p.object.Status.PodIPs = []corev1.PodIP{{IP: addr.String()}}
+	p.object.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue,
+		LastTransitionTime: *c.stamp(p.node, c.upTo(200*time.Millisecond)),
+	}}
+	c.tell(p)
+}
+
+// finishPod ends a pod's containers: it keeps the address in its status.
+func (c *churn) finishPod() {
+	p := c.any(running)
+	if p == nil {
+		return
+	}
+	c.giveBack(p)
+	p.object.Status.Phase = corev1.PodSucceeded
+	p.object.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{FinishedAt: *c.stamp(p.node, 0)},
+	}}}
+	p.remove = c.now + int64(c.upTo(20*time.Second))
+	c.tell(p)
+}
+
+// terminate deletes a pod in peace: some time later it gives its address back,
+// and is gone a moment after that.
+func (c *churn) terminate() {
+	p := c.any(running)
+	if p == nil {
+		return
+	}
+	p.object.DeletionTimestamp = c.stamp(p.node, 5*time.Second)
+	p.release = c.now + int64(c.upTo(6*time.Second))
+	p.remove = p.release + int64(c.upTo(time.Second))
+	c.tell(p)
+}
+
+// force deletes a pod at once: it has its address for a moment longer.
+func (c *churn) force() {
+	p := c.any(running)
+	if p == nil {
+		return
+	}
+	c.gone(p)
+	p.release, p.remove = c.now+int64(c.upTo(400*time.Millisecond)), math.MaxInt64
+}
+
+// settle lets happen what was planned for by now.
+func (c *churn) settle() {
+	for _, p := range slices.Clone(c.pods) {
+		if p.owns && p.release != 0 && p.release <= c.now {
+			c.giveBack(p)
+		}
+		switch {
+		case p.remove == math.MaxInt64 && !p.owns:
+			c.drop(p)
+		case p.remove != 0 && p.remove <= c.now:
+			c.gone(p)
+			c.drop(p)
+		}
+	}
+	if c.deaf.from != 0 && c.deaf.to <= c.now {
+		c.relist()
+	}
+}
+
+func (c *churn) giveBack(p *livePod) {
+	p.owns = false
+	all := c.truth[p.addr]
+	all[len(all)-1].to = c.now
+}
+
+func (c *churn) drop(p *livePod) {
+	c.pods = slices.DeleteFunc(c.pods, func(other *livePod) bool { return other == p })
+}
+
+// tell sends what became of p on its way; gone sends its deletion.
+func (c *churn) tell(p *livePod) { c.send(p, false) }
+func (c *churn) gone(p *livePod) { c.send(p, true) }
+
+func (c *churn) send(p *livePod, deleted bool) {
+	c.version++
+	p.object.ResourceVersion = fmt.Sprint(c.version)
+	stripped := newPod(p.object.DeepCopy(), "")
+	key := stripped.key()
+	arrives := max(c.arrival[key], c.now+int64(c.upTo(lateness)))
+	c.arrival[key] = arrives
+	c.news = append(c.news, news{arrives, key, stripped, deleted})
+	sort.SliceStable(c.news, func(i, j int) bool { return c.news[i].arrives < c.news[j].arrives })
+}
+
+// arrive hands the index the news whose time has come, as the informer does.
+func (c *churn) arrive() {
+	for len(c.news) > 0 && c.news[0].arrives <= c.now && c.deaf.from == 0 {
+		n := c.news[0]
+		c.news = c.news[1:]
+		c.tally.Late++
+		if n.deleted {
+			delete(c.store, n.key)
+			c.owners.remove(n.pod, n.arrives, false)
+			continue
+		}
+		c.owners.set(c.store[n.key], n.pod, n.arrives)
+		c.store[n.key] = n.pod
+	}
+}
+
+// breakWatch ends the watch for a while.
+func (c *churn) breakWatch() {
+	if c.deaf.from == 0 {
+		c.deaf = owning{from: c.now, to: c.now + int64(c.upTo(15*time.Second))}
+	}
+}
+
+// relist makes up for a broken watch by a list, as the informer does.
+func (c *churn) relist() {
+	c.truth[netip.Addr{}] = append(c.truth[netip.Addr{}], owning{from: c.deaf.from, to: c.now})
+	c.deaf, c.news = owning{}, nil
+	c.tally.Relists++
+	c.owners.listing(c.now)
+	listed := map[string]bool{}
+	for _, p := range c.pods {
+		if p.remove == math.MaxInt64 { // force deleted
+			continue
+		}
+		fresh := c.owners.same(newPod(p.object.DeepCopy(), ""))
+		listed[fresh.key()] = true
+		if old := c.store[fresh.key()]; old == nil || old.version != fresh.version {
+			c.owners.set(old, fresh, c.now)
+		}
+		c.store[fresh.key()] = fresh
+	}
+	for key, old := range c.store {
+		if !listed[key] {
+			delete(c.store, key)
+			c.owners.remove(old, c.now, true)
+		}
+	}
+}
