@@ -61,6 +61,12 @@ func answerTo(ctx context.Context, op operation, err error) answer {
 	return a
 }
 
+// reached says that the API server itself answered.
+func (a *answer) reached() bool {
+	var status apierrors.APIStatus
+	return errors.As(a.err, &status)
+}
+
 // tiredResult names a passing failure for the metric.
 func tiredResult(err error) string {
 	var status apierrors.APIStatus

@@ -10,8 +10,11 @@ const (
 	// minRate is what a budget never falls below, in calls per second: with
 	// the server away it is how often the emitter asks whether it is back.
 	minRate = 0.5
-	// growSeconds is how long a budget takes from nothing to its full rate.
+	// growSeconds is how long a budget takes from nothing to its full rate;
+	// slowSeconds from where the server had enough, so that it does not soon
+	// have to say so again.
 	growSeconds = 2.0
+	slowSeconds = 20.0
 	// slowCall is how long a call may take before the server counts as tired;
 	// on slow answers alone a budget falls to slowShare of its full rate.
 	slowCall  = time.Second
@@ -22,20 +25,22 @@ const (
 
 // budget is the node's allowance of calls. It adapts as TCP does: it halves
 // when the server throttles, fails or times out, and grows by a fixed amount
-// with time while calls succeed, so that many nodes share a tired server. The
-// caller serialises the methods and gives the time.
+// with time while calls succeed, slowly from half of where the server
+// throttled. So many nodes share a tired server. The caller serialises the
+// methods and gives the time.
 type budget struct {
 	limiter *rate.Limiter
 	full    float64 // calls per second
 	burst   int     // at the full rate
 	rate    float64 // calls per second, now
+	enough  float64 // calls per second from which it grows slowly
 	paused  time.Time
 	cut     time.Time // when it was halved last
 	grown   time.Time // when it grew last
 }
 
 func newBudget(full float64, burst int) *budget {
-	return &budget{limiter: rate.NewLimiter(rate.Limit(full), burst), full: full, burst: burst, rate: full}
+	return &budget{limiter: rate.NewLimiter(rate.Limit(full), burst), full: full, burst: burst, rate: full, enough: full}
 }
 
 // wait returns how long the next call must wait, 0 when it may start now.
@@ -72,16 +77,27 @@ func (b *budget) succeeded(started, now time.Time) {
 	}
 	elapsed := min(now.Sub(b.grown).Seconds(), 1)
 	b.grown = now
-	b.set(now, min(b.full, b.rate+elapsed*b.full/growSeconds))
+	seconds := growSeconds
+	if b.rate >= b.enough {
+		seconds = slowSeconds
+	}
+	b.set(now, min(b.full, b.rate+elapsed*b.full/seconds))
+	if b.rate == b.full {
+		b.enough = b.full
+	}
 }
 
-// failed notes that the server was overloaded or did not answer; pause is its
-// Retry-After, 0 for none.
-func (b *budget) failed(started, now time.Time, pause time.Duration) {
+// failed notes that the server did not take a call. Either it answered that it
+// is overloaded, with pause as its Retry-After, 0 for none; or it was not
+// reached, which says nothing of what it can bear.
+func (b *budget) failed(started, now time.Time, reached bool, pause time.Duration) {
 	if until := now.Add(min(pause, maxPause)); until.After(b.paused) {
 		b.paused = until
 	}
 	b.halve(started, now, min(minRate, b.full))
+	if reached {
+		b.enough = max(b.rate, b.full*slowShare)
+	}
 }
 
 // halve halves the rate, once for all the calls that were under way together.

@@ -5,7 +5,12 @@ import (
 	"time"
 )
 
-const maxCauses = 256
+const (
+	maxCauses = 256
+	// calmAfter is how long no call must have failed for a passing cause to
+	// have passed: a server that throttles takes some calls and refuses others.
+	calmAfter = 3 * time.Second
+)
 
 // causes logs what goes wrong once per cause, not per event. The caller
 // serialises its methods.
@@ -13,6 +18,7 @@ type causes struct {
 	logger *slog.Logger
 	logged map[string]struct{}
 	since  time.Time // when calls began to fail for a passing cause, zero: they do not
+	last   time.Time // when one failed last
 }
 
 // note logs an answer if it is the first of its kind.
@@ -21,35 +27,43 @@ func (c *causes) note(j *job, a answer, now time.Time) {
 	case written:
 		c.recovered(j, now)
 	case tired:
+		c.last = now
 		if c.since.IsZero() {
 			c.since = now
-			c.logger.Warn("the API server takes no events, counts are kept until it does", "err", a.err)
+			c.logger.Warn("the API server does not take all events, counts are kept until it does", "err", a.err)
 		}
 	case namespaceGone:
-		c.once(a.result+"/"+j.namespace, "events dropped, their namespace is gone", "namespace", j.namespace, "err", a.err)
+		if c.first(a.result + "/" + j.namespace) {
+			c.logger.Warn("events dropped, their namespace is gone", "namespace", j.namespace, "err", a.err)
+		}
 	case forbidden:
-		c.once(a.result+"/"+j.namespace, "events held back, the API server forbids them", "namespace", j.namespace, "err", a.err)
+		if c.first(a.result + "/" + j.namespace) {
+			c.logger.Warn("events held back, the API server forbids them", "namespace", j.namespace, "err", a.err)
+		}
 	case invalid:
-		c.once(a.result, "event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "err", a.err)
+		if c.first(a.result) {
+			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "err", a.err)
+		}
 	}
 }
 
-func (c *causes) once(cause, text string, args ...any) {
+// first says that a cause was not logged yet.
+func (c *causes) first(cause string) bool {
 	if _, known := c.logged[cause]; known {
-		return
+		return false
 	}
 	if len(c.logged) >= maxCauses {
 		clear(c.logged)
 	}
 	c.logged[cause] = struct{}{}
-	c.logger.Warn(text, args...)
+	return true
 }
 
 func (c *causes) recovered(j *job, now time.Time) {
 	delete(c.logged, reasonForbidden+"/"+j.namespace)
 	delete(c.logged, reasonNamespaceGone+"/"+j.namespace)
-	if !c.since.IsZero() {
-		c.logger.Info("the API server takes events again", "after", now.Sub(c.since).Round(time.Millisecond))
+	if !c.since.IsZero() && now.Sub(c.last) >= calmAfter {
+		c.logger.Info("the API server takes events again", "after", c.last.Sub(c.since).Round(time.Millisecond))
 		c.since = time.Time{}
 	}
 }

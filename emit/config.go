@@ -31,7 +31,7 @@ type Config struct {
 	// Defaults 50 and 100.
 	QPS   float64
 	Burst int
-	// PodQPS and PodBurst bound the writes about one pod. Defaults 0.25 and 25.
+	// PodQPS and PodBurst bound the writes about one pod. Defaults 0.5 and 25.
 	PodQPS   float64
 	PodBurst int
 	// ObjectsPerPod is how many event objects a pod may get in an hour besides
@@ -73,7 +73,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Component, "kube-nflog")
 	setDefault(&c.QPS, 50)
 	setDefault(&c.Burst, 100)
-	setDefault(&c.PodQPS, 0.25)
+	setDefault(&c.PodQPS, 0.5)
 	setDefault(&c.PodBurst, 25)
 	setDefault(&c.ObjectsPerPod, 20)
 	setDefault(&c.MaxRecords, 8192)

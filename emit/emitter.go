@@ -170,7 +170,7 @@ func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint
 // ends gets an event.
 func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, now time.Time) {
 	key := nodeSubject(e.cfg.NodeName)
-	reason := ""
+	var reason string
 	switch {
 	case dst.Kind == resolve.Node && dst.Name == e.cfg.NodeName:
 		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), now)

@@ -52,6 +52,8 @@ func targetOf(f *flow.Flow) target {
 // pod without a workload; one node or service; else one address. A name that
 // reverse DNS gives is no part of it, because it may come late.
 type peerKey struct {
+	kind            resolve.Kind // Unknown where addr is the identity
+	workload        bool         // name is the workload's
 	namespace, name string
 	addr            netip.Addr
 	via             netip.Addr // forwarding: the destination
@@ -61,20 +63,18 @@ func peerKeyOf(peer *resolve.Endpoint) peerKey {
 	switch peer.Kind {
 	case resolve.Pod:
 		if peer.Workload != "" {
-			return peerKey{namespace: peer.Namespace, name: peer.Workload}
+			return peerKey{kind: resolve.Pod, workload: true, namespace: peer.Namespace, name: peer.Workload}
 		}
-		return peerKey{namespace: peer.Namespace, name: "Pod/" + peer.Name}
-	case resolve.Node:
-		return peerKey{name: "Node/" + peer.Name}
-	case resolve.Service:
-		return peerKey{namespace: peer.Namespace, name: "Service/" + peer.Name}
+		return peerKey{kind: resolve.Pod, namespace: peer.Namespace, name: peer.Name}
+	case resolve.Node, resolve.Service:
+		return peerKey{kind: peer.Kind, namespace: peer.Namespace, name: peer.Name}
 	}
 	return peerKey{addr: peer.IP}
 }
 
 // stranger says that the peer is nothing the cluster knows, so that anyone can
 // make as many of them as he has addresses.
-func (k *peerKey) stranger() bool { return k.name == "" }
+func (k *peerKey) stranger() bool { return k.kind == resolve.Unknown }
 
 // recordKey tells the records of one subject apart.
 type recordKey struct {
@@ -96,7 +96,8 @@ func objectName(node, component string, s *subjectKey, k *recordKey) string {
 	h := sha256.New()
 	// A NUL occurs in none of the parts, so that no two lists look the same.
 	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00%t\x00", node, component, s.uid, k.direction, k.rollup)
-	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%s\x00%+v", k.peer.namespace, k.peer.name, k.peer.addr, k.peer.via, k.target)
+	fmt.Fprintf(h, "%d\x00%t\x00%s\x00%s\x00", k.peer.kind, k.peer.workload, k.peer.namespace, k.peer.name)
+	fmt.Fprintf(h, "%s\x00%s\x00%+v", k.peer.addr, k.peer.via, k.target)
 	suffix := "." + hex.EncodeToString(h.Sum(nil)[:nameHashBytes])
 	name := s.name
 	if room := maxObjectName - len(suffix); len(name) > room {

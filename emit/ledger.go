@@ -43,7 +43,7 @@ func newLedger(cfg *Config, message *template.Template, run string, a *account) 
 		account:  a,
 		subjects: map[subjectKey]*subject{},
 		holds:    map[string]hold{},
-		distinct: distinct{seed: maphash.MakeSeed(), room: maxLedgerPeers},
+		distinct: distinct{seed: maphash.MakeSeed(), peerRoom: maxLedgerPeers, targetRoom: maxLedgerTargets},
 		budget:   newBudget(cfg.QPS, cfg.Burst),
 	}
 }

@@ -33,6 +33,9 @@ const (
 const (
 	maxPrefixes = 3 // NFLOG prefixes that one message names
 	maxCount    = math.MaxInt32
+	// clockJump is how much earlier than the one before a packet must be for
+	// the clock to have been set back. Flows may come late by less.
+	clockJump = time.Minute
 )
 
 // record mirrors one event object: how many packets it stands for and how many
@@ -96,7 +99,7 @@ func (r *record) add(f *flow.Flow, ep *resolve.Endpoint, defaultPrefix string, s
 	if r.since.IsZero() {
 		r.since = f.FirstSeen
 	}
-	if f.LastSeen.After(r.last) {
+	if f.LastSeen.After(r.last) || r.last.Sub(f.LastSeen) > clockJump {
 		r.last = f.LastSeen
 	}
 	r.packets += f.Packets
@@ -136,7 +139,7 @@ func (r *record) written(packets uint64, message string, now time.Time) {
 	r.object = objectPresent
 	r.owned = true
 	r.followUp = false
-	r.interval = nextInterval(r.interval, r.subject.crowded())
+	r.interval = nextInterval(r.interval, r.key.rollup, r.subject.crowded())
 	r.lastWrite = now
 	r.failures = 0
 }

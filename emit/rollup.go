@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	maxRollupPeers = 65536  // addresses that one roll-up tells apart
-	maxLedgerPeers = 131072 // addresses that all roll-ups together tell apart
-	maxTargets     = 1024   // ports and ICMP kinds that one roll-up tells apart
-	maxTop         = 32     // candidates for the busiest peers
-	shownTop       = 3
+	maxRollupPeers   = 65536  // addresses that one roll-up tells apart
+	maxLedgerPeers   = 131072 // addresses that all roll-ups together tell apart
+	maxRollupTargets = 65536  // ports and ICMP kinds that one roll-up tells apart
+	maxLedgerTargets = 131072 // ports and ICMP kinds that all together tell apart
+	maxTop           = 16     // candidates for the busiest peers
+	shownTop         = 3
 )
 
 // rollup sums up the flows of one subject and direction that got no event
@@ -37,10 +38,10 @@ type candidate struct {
 }
 
 // distinct is what the roll-ups of a ledger share: the seed of their hashes
-// and how many more addresses they may hold together.
+// and how many more addresses and targets they may hold together.
 type distinct struct {
-	seed maphash.Seed
-	room int
+	seed                 maphash.Seed
+	peerRoom, targetRoom int
 }
 
 func newRollup() *rollup {
@@ -57,11 +58,7 @@ func (r *rollup) add(d *distinct, f *flow.Flow, peer *resolve.Endpoint) {
 	}
 	r.addPeer(d, peer.IP)
 	t := targetOf(f)
-	if len(r.targets) < maxTargets {
-		r.targets[t] = struct{}{}
-	} else if _, known := r.targets[t]; !known {
-		r.moreTargets = true
-	}
+	r.addTarget(d, t)
 	r.addTop(peer, t, f.Packets)
 }
 
@@ -70,12 +67,24 @@ func (r *rollup) addPeer(d *distinct, addr netip.Addr) {
 	if _, known := r.peers[hash]; known {
 		return
 	}
-	if len(r.peers) >= maxRollupPeers || d.room <= 0 {
+	if len(r.peers) >= maxRollupPeers || d.peerRoom <= 0 {
 		r.morePeers = true
 		return
 	}
-	d.room--
+	d.peerRoom--
 	r.peers[hash] = struct{}{}
+}
+
+func (r *rollup) addTarget(d *distinct, t target) {
+	if _, known := r.targets[t]; known {
+		return
+	}
+	if len(r.targets) >= maxRollupTargets || d.targetRoom <= 0 {
+		r.moreTargets = true
+		return
+	}
+	d.targetRoom--
+	r.targets[t] = struct{}{}
 }
 
 func (r *rollup) addTop(peer *resolve.Endpoint, t target, packets uint64) {
@@ -98,8 +107,11 @@ func (r *rollup) addTop(peer *resolve.Endpoint, t target, packets uint64) {
 	r.top[least] = candidate{endpoint: *peer, target: t, packets: inherited + packets, inherited: inherited}
 }
 
-// release gives the addresses back to the ledger's allowance.
-func (r *rollup) release(d *distinct) { d.room += len(r.peers) }
+// release gives what it held back to the ledger's allowance.
+func (r *rollup) release(d *distinct) {
+	d.peerRoom += len(r.peers)
+	d.targetRoom += len(r.targets)
+}
 
 // text returns the roll-up's message.
 func (r *rollup) text(d direction) string {
@@ -148,7 +160,9 @@ func (r *rollup) targetsText() string {
 // mostText lists the busiest pairs, most packets first.
 func (r *rollup) mostText() string {
 	var shown []string
-	for _, c := range r.busiest() {
+	most := r.busiest()
+	for i := range most {
+		c := &most[i]
 		text := podOrAddress(&c.endpoint)
 		if c.target.hasPort {
 			text += " on " + c.target.String()

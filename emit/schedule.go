@@ -9,7 +9,9 @@ const (
 	firstInterval  = 10 * time.Second
 	intervalFactor = 6
 	maxInterval    = 5 * time.Minute
-	// A crowded pod, one that has a roll-up, starts at this interval.
+	// A roll-up's text changes while its peers become more: it comes oftener.
+	rollupFactor = 2
+	// The others of a pod that has a roll-up make room for it.
 	crowdedInterval = time.Minute
 
 	// endedAfter is the least silence after which a flow has ended.
@@ -26,12 +28,15 @@ const (
 
 // nextInterval returns the time to wait after a write that came interval after
 // the one before it; 0 stands for the first write.
-func nextInterval(interval time.Duration, crowded bool) time.Duration {
-	next := interval * intervalFactor
-	if interval == 0 {
-		next = firstInterval
+func nextInterval(interval time.Duration, rollup, crowded bool) time.Duration {
+	next := firstInterval
+	switch {
+	case interval > 0 && rollup:
+		next = interval * rollupFactor
+	case interval > 0:
+		next = interval * intervalFactor
 	}
-	if crowded {
+	if crowded && !rollup {
 		next = max(next, crowdedInterval)
 	}
 	return min(next, maxInterval)

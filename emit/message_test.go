@@ -1,0 +1,105 @@
+package emit
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+func TestConfigReportsAllErrorsAtOnce(t *testing.T) {
+	_, err := New(Config{QPS: -1, Burst: -1, PodQPS: -1, CallTimeout: -1, Message: "{{.NoSuch}}", Reason: strings.Repeat("x", 200)}, nil)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"QPS must", "Burst must", "PodQPS must", "CallTimeout must", "NoSuch", "Reason is longer"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestMessageTemplates(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		ok   bool
+	}{
+		{"{{.Peer}} was denied{{.On}}", true},
+		{"{{if .Port}}port {{.Port}}{{else}}{{.ICMP}}{{end}} {{range .Prefixes}}{{.}}{{end}}", true},
+		{"{{.Peer", false},
+		{"{{.Secret}}", false},
+		{"{{/* nothing */}}", false},
+		{`{{printf "%100000000d" 1}}`, true}, // long, but it is cut
+	} {
+		if _, err := parseMessage(tt.text); (err == nil) != tt.ok {
+			t.Errorf("%q: %v", tt.text, err)
+		}
+	}
+}
+
+func TestObjectNamesAreValidAndDiffer(t *testing.T) {
+	seen := map[string]bool{}
+	for _, node := range []string{"n1", "n2"} {
+		for _, name := range []string{"api", strings.Repeat("a", 252) + "b", strings.Repeat("a", 230) + "." + strings.Repeat("b", 20)} {
+			for _, d := range []direction{receiving, sending} {
+				s := subjectKey{namespace: "shop", name: name, uid: name}
+				got := objectName(node, "kube-nflog", &s, &recordKey{direction: d, target: target{protocol: decode.TCP, port: 80}})
+				if len(got) > maxObjectName || strings.Contains(got, "..") || seen[got] {
+					t.Errorf("name %q: %d bytes, seen %v", got, len(got), seen[got])
+				}
+				seen[got] = true
+			}
+		}
+	}
+}
+
+// FuzzMessage asserts that no text from outside makes an event's message too
+// long, invalid, or able to move the cursor of a terminal.
+func FuzzMessage(f *testing.F) {
+	f.Add("crawler.example", "DROP by policy shop/deny", "", uint8(6), uint8(2), uint8(0))
+	f.Add("\x1b[2J", "\xff\xfe\n", "{{.Peer}} {{.On}}", uint8(1), uint8(8), uint8(0))
+	f.Add(strings.Repeat("€", 500), strings.Repeat("\u202e", 500), "{{.Prefixes}}", uint8(99), uint8(255), uint8(7))
+	f.Fuzz(func(t *testing.T, name, prefix, text string, protocol, a, b uint8) {
+		tmpl, err := parseMessage(text)
+		if err != nil {
+			tmpl = nil
+		}
+		l := newLedger(&Config{NodeName: "n1"}, tmpl, "run", newAccount())
+		for _, rollup := range []bool{false, true} {
+			r := &record{subject: newSubject(subjectKey{namespace: "shop", name: "api"}, &Config{}), key: recordKey{rollup: rollup}}
+			if rollup {
+				r.rollup = newRollup()
+			}
+			fl := flow.Flow{
+				Protocol: decode.Protocol(protocol), Prefix: prefix, TCPFlags: decode.TCPFlags(a), ICMPType: a, ICMPCode: b,
+				HasPorts: protocol == 6, HasICMP: protocol == 1 || protocol == 58, FirstSeen: start, LastSeen: start, Packets: 1,
+			}
+			r.key.target = targetOf(&fl)
+			peer := resolve.Endpoint{IP: external("203.0.113.9").IP, Kind: resolve.External, Name: name}
+			r.add(&fl, &peer, "", &l.distinct, start)
+			checkMessage(t, l.messageOf(r))
+		}
+	})
+}
+
+func checkMessage(t *testing.T, message string) {
+	t.Helper()
+	if len(message) > maxMessage {
+		t.Errorf("the message has %d bytes", len(message))
+	}
+	if strings.TrimSpace(message) == "" {
+		t.Error("the message is empty")
+	}
+	if !utf8.ValidString(message) {
+		t.Errorf("the message is not UTF-8: %q", message)
+	}
+	for _, r := range message {
+		if !unicode.IsPrint(r) {
+			t.Errorf("the message holds %U", r)
+		}
+	}
+}
