@@ -1,0 +1,160 @@
+// Command demo shows the main job of kube-nflog for real, with no cluster at
+// hand: denied packets become events on the pods they concerned.
+//
+// It builds and runs a real etcd and kube-apiserver, makes two pods (API
+// objects, each with a network namespace that has its addresses), an outside
+// host and a node between them that logs to NFLOG what it drops, runs the real
+// kube-nflog with the rights of deploy/ there, sends traffic, and prints what
+// kubectl describe pod shows. All of it lives in namespaces of its own and
+// vanishes with the process.
+//
+// Run it in the directory of the test module. It needs Go, and either root or
+// a kernel that lets users make user namespaces.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// timeout bounds what comes after compiling.
+const timeout = 2 * time.Minute
+
+func main() {
+	root := flag.String("root", "..", "the main module's directory")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	p, err := newProgress(os.Stdout)
+	if err != nil {
+		fail(err)
+	}
+	d := &demo{root: *root, bin: filepath.Join(*root, "bin"), progress: p}
+	code, err := netlab.Run(func() error { return d.build(ctx) }, func() int { return d.inside(ctx) })
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "demo: interrupted")
+		os.Exit(130)
+	}
+	if err != nil {
+		fail(err)
+	}
+	os.Exit(code)
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "demo:", err)
+	os.Exit(1)
+}
+
+type demo struct {
+	root, bin string
+	progress  *progress
+}
+
+// controlPlaneDir and agentBinary are where build puts what it compiles.
+func (d *demo) controlPlaneDir() string { return filepath.Join(d.bin, "controlplane") }
+
+func (d *demo) agentBinary() string { return filepath.Join(d.bin, "kube-nflog-test") }
+
+// build compiles what the demo runs, while the machine's network, and so the
+// module proxy, can be reached.
+func (d *demo) build(ctx context.Context) error {
+	end := d.progress.step("building kube-nflog")
+	if err := agent.Build(ctx, d.root, d.agentBinary()); err != nil {
+		return err
+	}
+	end()
+	end = d.progress.step("building etcd, kube-apiserver and kubectl (minutes the first time)")
+	_, err := controlplane.Build(ctx, controlplane.BuildConfig{
+		ModuleDir: filepath.Join(d.root, "test"), Dir: d.controlPlaneDir(),
+		Progress: d.progress.compiled(),
+	})
+	if err != nil {
+		return err
+	}
+	end()
+	return nil
+}
+
+// inside runs the demo in the lab and cleans up, also when interrupted.
+func (d *demo) inside(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := d.run(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "demo: interrupted; everything is cleaned up")
+		return 130
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		return 1
+	}
+	return 0
+}
+
+// explain collects what the agent knows, for when its events do not come.
+func (d *demo) explain(ctx context.Context, a *agent.Agent) error {
+	// The deadline that brought us here may be the demo's own.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	metrics, err := a.Metrics(ctx)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		if strings.HasPrefix(name, "kube_nflog_") {
+			fmt.Fprintln(&b, metrics[name])
+		}
+	}
+	return errors.Join(err, fmt.Errorf("kube-nflog's JSON lines:\n%s\nits metrics:\n%s\nits log:\n%s",
+		strings.Join(a.RawLines(), "\n"), b.String(), a.Log()))
+}
+
+// run is the demo, in the order in which it happens.
+func (d *demo) run(ctx context.Context) (err error) {
+	net, err := d.network()
+	if err != nil {
+		return err
+	}
+	cp, err := d.startControlPlane(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.stop("the API server and etcd", cp.Stop)) }()
+	kubeconfig, err := d.createObjects(ctx, cp)
+	if err != nil {
+		return err
+	}
+	if err := d.addRules(net.node); err != nil {
+		return err
+	}
+	a, err := d.startAgent(ctx, net, kubeconfig)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Kill()) }()
+	sent, err := d.sendTraffic(ctx, net)
+	if err != nil {
+		return err
+	}
+	if err := d.awaitEvents(ctx, cp, sent); err != nil {
+		return errors.Join(err, d.explain(ctx, a))
+	}
+	err = d.stop("kube-nflog with SIGTERM: it writes what is still pending", func() error { return a.Stop(ctx) })
+	if err != nil {
+		return err
+	}
+	return d.show(ctx, cp, a, sent)
+}

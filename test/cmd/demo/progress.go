@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+)
+
+// startedEnv hands the start of the outer process to the inner one, so that
+// both count from it.
+const startedEnv = "KUBE_NFLOG_DEMO_STARTED"
+
+// progress prints what happens and when, in seconds since the start.
+type progress struct {
+	out     io.Writer
+	started time.Time
+}
+
+func newProgress(out io.Writer) (*progress, error) {
+	p := &progress{out: out, started: time.Now()}
+	if s, ok := os.LookupEnv(startedEnv); ok {
+		ms, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", startedEnv, err)
+		}
+		p.started = time.UnixMilli(ms)
+		return p, nil
+	}
+	return p, os.Setenv(startedEnv, strconv.FormatInt(p.started.UnixMilli(), 10))
+}
+
+// say prints a line with the time.
+func (p *progress) say(format string, args ...any) {
+	fmt.Fprintf(p.out, "[%6.1fs] %s\n", time.Since(p.started).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// step says what begins; the function it returns says how long it took.
+func (p *progress) step(what string) (end func()) {
+	p.say("%s", what)
+	begun := time.Now()
+	return func() {
+		if took := time.Since(begun); took > time.Second {
+			p.say("  done in %.1f s", took.Seconds())
+		}
+	}
+}
+
+// heading sets off what a person would see on their own screen.
+func (p *progress) heading(what string) {
+	fmt.Fprintf(p.out, "\n── %s\n\n", what)
+}
+
+// compiled returns a function that takes the compiled packages one by one and
+// says every ten seconds how many they are.
+func (p *progress) compiled() func(string) {
+	packages, said := 0, time.Now()
+	return func(string) {
+		packages++
+		if time.Since(said) >= 10*time.Second {
+			said = time.Now()
+			p.say("  %d packages compiled", packages)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package controlplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long a process may take to end on SIGTERM.
+const stopGrace = 10 * time.Second
+
+// process is a running child in a process group of its own, so that Ctrl-C on
+// the terminal reaches only the parent, which then stops it in order.
+type process struct {
+	name    string
+	logPath string
+	pid     int
+	done    chan struct{} // closed when the process has ended
+	err     error         // why it ended; valid after done
+}
+
+// startProcess runs path with args, its output appended to the file logPath.
+func startProcess(name, path string, args []string, logPath string) (*process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p := &process{name: name, logPath: logPath, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		defer log.Close()
+		// The kernel sends Pdeathsig when the thread that forked ends, so that
+		// thread stays with this goroutine until the child has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			started <- fmt.Errorf("start %s: %w", name, err)
+			return
+		}
+		p.pid = cmd.Process.Pid
+		started <- nil
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// stop asks the process to end, insists after stopGrace, and returns when it
+// has ended. A process that has ended already is no error.
+func (p *process) stop() error {
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopGrace):
+	}
+	return p.kill()
+}
+
+// kill ends the process at once and returns when it has ended.
+func (p *process) kill() error {
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-p.done
+	return nil
+}
+
+func (p *process) signal(s syscall.Signal) error {
+	err := syscall.Kill(-p.pid, s)
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("send %v to %s: %w", s, p.name, err)
+	}
+	return nil
+}
+
+// ended says why a process that should be running is not, with its last words.
+func (p *process) ended() error {
+	tail, err := tailOf(p.logPath, 2000)
+	if err != nil {
+		tail = err.Error()
+	}
+	return fmt.Errorf("%s ended: %v; end of %s:\n%s", p.name, p.err, p.logPath, tail)
+}
+
+func tailOf(path string, size int) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	return string(b[max(0, len(b)-size):]), nil
+}

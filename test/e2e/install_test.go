@@ -1,0 +1,93 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// overlay writes a kustomization over deploy/ that names the image, and returns
+// its folder.
+func overlay(t *testing.T, image string) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deploy, err := filepath.Abs("../../deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := filepath.Rel(dir, deploy) // kustomize takes no absolute one
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, tag := image, "latest"
+	if colon := strings.LastIndex(image, ":"); colon > strings.LastIndex(image, "/") {
+		name, tag = image[:colon], image[colon+1:]
+	}
+	text := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [%s]
+images: [{name: kube-nflog, newName: %s, newTag: %s}]
+`, base, name, tag)
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// install applies the overlay and returns when every node's agent is ready. The
+// agent is uninstalled when the test ends, if that has not been done before.
+func install(ctx context.Context, t *testing.T, k kubectl, dir string) {
+	t.Helper()
+	if out := k.must(ctx, t, "get", "namespace", "kube-nflog", "--ignore-not-found", "-o", "name"); out != "" {
+		t.Fatal("the cluster has a namespace kube-nflog already; uninstall it first")
+	}
+	t.Cleanup(func() {
+		if err := uninstall(k, dir); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { // before the one above
+		if t.Failed() {
+			t.Log(agentState(k))
+		}
+	})
+	k.must(ctx, t, "apply", "-k", dir)
+	if _, err := k.run(ctx, "rollout", "status", "-n", "kube-nflog", "daemonset/kube-nflog", "--timeout=2m"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func uninstall(k kubectl, dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	_, err := k.run(ctx, "delete", "-k", dir, "--ignore-not-found", "--wait")
+	return err
+}
+
+// agentState is what a person would look at when the agent does not do its work.
+func agentState(k kubectl) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var state strings.Builder
+	for _, args := range [][]string{
+		{"describe", "pods", "-n", "kube-nflog"},
+		{"logs", "-n", "kube-nflog", "daemonset/kube-nflog", "--tail=50"},
+		{"get", "events", "-n", "kube-nflog"},
+	} {
+		out, err := k.run(ctx, args...)
+		fmt.Fprintf(&state, "$ kubectl %s\n%s", strings.Join(args, " "), out)
+		if err != nil {
+			fmt.Fprintln(&state, err)
+		}
+	}
+	return state.String()
+}

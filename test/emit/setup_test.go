@@ -1,0 +1,221 @@
+package emit_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+)
+
+var binaries = sync.OnceValues(func() (controlplane.Binaries, error) {
+	return controlplane.Build(context.Background(), controlplane.BuildConfig{ModuleDir: "..", Dir: "../../bin/controlplane"})
+})
+
+// cluster is a control plane with the agent's account and a namespace "shop".
+type cluster struct {
+	*controlplane.ControlPlane
+	agent string // path of the agent's kubeconfig
+}
+
+func startCluster(t *testing.T, cfg controlplane.Config) *cluster {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Binaries, cfg.Dir = bin, t.TempDir()
+	cp, err := controlplane.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	account, err := cp.InstallAgent(t.Context(), "../../deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{ControlPlane: cp}
+	if c.agent, err = cp.ServiceAccountKubeconfig(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	if err := cp.CreateNamespace(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// client returns a client as cmd makes it, for the agent's account; host
+// replaces the API server's address, "" for none.
+func (c *cluster) client(t *testing.T, host string) rest.Interface {
+	t.Helper()
+	client, err := agentClient(c.agent, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func agentClient(kubeconfig, host string) (rest.Interface, error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	if host != "" {
+		cfg.Host = host
+	}
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	cfg.APIPath, cfg.GroupVersion, cfg.QPS = "/api", &corev1.SchemeGroupVersion, -1
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	cfg.ContentType = runtime.ContentTypeProtobuf
+	return rest.RESTClientFor(cfg)
+}
+
+// pod creates a pod and returns what an agent on its node resolves it to.
+func (c *cluster) pod(t *testing.T, namespace, name, ip string) resolve.Endpoint {
+	t.Helper()
+	addr := netip.MustParseAddr(ip)
+	p, err := c.CreatePod(t.Context(), controlplane.Pod{Namespace: namespace, Name: name, Node: "n1", Addresses: []netip.Addr{addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resolve.Endpoint{
+		IP: addr, Kind: resolve.Pod, Namespace: namespace, Name: name, UID: string(p.UID),
+		Identifier: namespace + "/" + name, NodeName: "n1",
+	}
+}
+
+// running is an emitter that runs.
+type running struct {
+	*emit.Emitter
+	metrics *prometheus.Registry
+	stop    func() // ends Run, without Flush; may be called again
+}
+
+func start(t *testing.T, client rest.Interface, cfg emit.Config) *running {
+	t.Helper()
+	r := &running{metrics: prometheus.NewPedanticRegistry()}
+	cfg.NodeName, cfg.Registerer = "n1", r.metrics
+	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	var err error
+	if r.Emitter, err = emit.New(cfg, client); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+// finish ends Run and flushes.
+func (r *running) finish(t *testing.T) {
+	t.Helper()
+	r.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := r.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// metric adds up the series of a metric that have a label value, "" for all.
+func (r *running) metric(t *testing.T, name, value string) (sum float64) {
+	t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			match := value == ""
+			for _, l := range m.GetLabel() {
+				match = match || l.GetValue() == value
+			}
+			if f.GetName() == name && match {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func external(ip string) resolve.Endpoint {
+	return resolve.Endpoint{IP: netip.MustParseAddr(ip), Kind: resolve.External}
+}
+
+// tcp returns a flow of SYN packets, seen now.
+func tcp(src, dst resolve.Endpoint, port uint16, packets uint64) flow.Flow {
+	return flow.Flow{
+		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
+		Source: src.IP, Destination: dst.IP, SourcePort: 43210, DestinationPort: port, HasPorts: true,
+		TCPFlags: decode.SYN, FirstSeen: time.Now(), LastSeen: time.Now(), Packets: packets, Bytes: 60 * packets,
+	}
+}
+
+// total adds up the counts of a namespace's events.
+func (c *cluster) total(t *testing.T, namespace string) (sum int64, objects int) {
+	t.Helper()
+	list, err := c.Client().CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ev := range list.Items {
+		sum += int64(ev.Count)
+	}
+	return sum, len(list.Items)
+}
+
+// wait waits until a namespace's events count so many packets.
+func (c *cluster) wait(t *testing.T, namespace string, want int64, limit time.Duration) {
+	t.Helper()
+	var sum int64
+	eventually(t, limit, func() bool {
+		sum, _ = c.total(t, namespace)
+		return sum == want
+	}, func() string { return fmt.Sprintf("the events count %d, want %d", sum, want) })
+}
+
+// eventually asks until the answer is yes.
+func eventually(t *testing.T, limit time.Duration, ok func() bool, otherwise func() string) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(limit)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after %v: %s", limit, otherwise())
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package emit_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+)
+
+func TestRestartGoesOnCounting(t *testing.T) {
+	c := startCluster(t, controlplane.Config{})
+	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
+	for run, packets := range []uint64{5, 7, 11} {
+		e := start(t, c.client(t, ""), emit.Config{})
+		e.Add(tcp(peer, self, 80, packets), peer, self)
+		c.wait(t, "shop", []int64{5, 12, 23}[run], 10*time.Second)
+		e.finish(t)
+		if got, want := e.metric(t, "kube_nflog_event_packets_written_total", ""), float64(packets); got != want {
+			t.Errorf("run %d: %v packets written, want %v", run, got, want)
+		}
+	}
+	if _, objects := c.total(t, "shop"); objects != 1 {
+		t.Errorf("%d events, want 1", objects)
+	}
+}
+
+// agentEnv makes the test binary an agent that writes one flow and waits.
+const agentEnv = "KUBE_NFLOG_TEST_AGENT_KUBECONFIG"
+
+func TestMain(m *testing.M) {
+	if kubeconfig := os.Getenv(agentEnv); kubeconfig != "" {
+		os.Exit(beAgent(kubeconfig))
+	}
+	os.Exit(m.Run())
+}
+
+func beAgent(kubeconfig string) int {
+	client, err := agentClient(kubeconfig, "")
+	if err != nil {
+		return 1
+	}
+	e, err := emit.New(emit.Config{NodeName: "n1"}, client)
+	if err != nil {
+		return 1
+	}
+	self, peer := external("10.0.1.7"), external("203.0.113.9")
+	self.Kind, self.Namespace, self.Name, self.UID = 1, "shop", "api", "1234"
+	e.Add(tcp(peer, self, 80, 5), peer, self)
+	if err := e.Run(context.Background()); err != nil {
+		return 1
+	}
+	return 0
+}
+
+func TestKilledAgentGoesOnCounting(t *testing.T) {
+	c := startCluster(t, controlplane.Config{})
+	for run := range 3 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), agentEnv+"="+c.agent)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		c.wait(t, "shop", int64(5*(run+1)), 20*time.Second)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
+	}
+	if _, objects := c.total(t, "shop"); objects != 1 {
+		t.Errorf("%d events, want 1", objects)
+	}
+}
+
+func TestDeletedEventStartsAnew(t *testing.T) {
+	c := startCluster(t, controlplane.Config{})
+	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
+	e := start(t, c.client(t, ""), emit.Config{})
+	e.Add(tcp(peer, self, 80, 100), peer, self)
+	c.wait(t, "shop", 100, 10*time.Second)
+	if err := c.Client().CoreV1().Events("shop").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.Add(tcp(peer, self, 80, 3), peer, self)
+	c.wait(t, "shop", 3, 20*time.Second)
+	e.finish(t)
+	if got := e.metric(t, "kube_nflog_event_writes_total", "missing"); got != 1 {
+		t.Errorf("%v patches met no event, want 1", got)
+	}
+}
+
+// TestExpiredEventStartsAnew lets the API server's own TTL end an event. etcd's
+// leases are shared, so an event lives up to a minute longer than the TTL.
+func TestExpiredEventStartsAnew(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, controlplane.Config{EventTTL: 5 * time.Second})
+	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
+	e := start(t, c.client(t, ""), emit.Config{})
+	e.Add(tcp(peer, self, 80, 100), peer, self)
+	c.wait(t, "shop", 100, 10*time.Second)
+	c.wait(t, "shop", 0, 3*time.Minute)
+	e.Add(tcp(peer, self, 80, 3), peer, self)
+	c.wait(t, "shop", 3, 20*time.Second)
+}
+
+func TestEventRateLimit(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "admission.yaml")
+	if err := os.WriteFile(config, []byte(`apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: EventRateLimit
+  configuration:
+    apiVersion: eventratelimit.admission.k8s.io/v1alpha1
+    kind: Configuration
+    limits:
+    - {type: Server, qps: 5, burst: 10}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := startCluster(t, controlplane.Config{AdmissionPlugins: []string{"EventRateLimit"}, AdmissionConfig: config})
+	e := start(t, c.client(t, ""), emit.Config{})
+	peer := external("203.0.113.9")
+	const flows = 60
+	for i := range flows {
+		self := external("10.0.1.7")
+		self.Kind, self.Namespace, self.Name, self.UID = 1, "shop", podName(i), podName(i)
+		e.Add(tcp(peer, self, 80, 10), peer, self)
+	}
+	c.wait(t, "shop", flows*10, 2*time.Minute)
+	throttled := e.metric(t, "kube_nflog_event_writes_total", "throttled")
+	t.Logf("%v calls throttled for %d events", throttled, flows)
+	if throttled == 0 || throttled > flows {
+		t.Errorf("%v calls were throttled, want some, and fewer than events", throttled)
+	}
+}

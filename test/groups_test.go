@@ -1,0 +1,175 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// tcp is packets from client to server, over IPv4.
+func (s *scene) tcp(port uint16, count int) burst {
+	return burst{netlab.Packet{
+		Source: s.client.v4, Destination: s.server.v4, Protocol: netlab.TCP, DestinationPort: port,
+	}, count}
+}
+
+// received is the server's event for such packets, with what follows the port.
+func (s *scene) received(b burst, note string) event {
+	return s.dropped(b.count, fmt.Sprintf("Packet dropped when receiving traffic from %s/client (%s) on port %d/TCP%s.",
+		s.namespace, s.client.v4, b.DestinationPort, note))
+}
+
+// sent is the client's event for such packets.
+func (s *scene) sent(b burst, note string) event {
+	return s.dropped(b.count, fmt.Sprintf("Packet dropped when sending traffic to %s/server (%s) on port %d/TCP%s.",
+		s.namespace, s.server.v4, b.DestinationPort, note))
+}
+
+// TestTwoGroups reads two groups at once; a packet that both log counts in
+// both.
+func TestTwoGroups(t *testing.T) {
+	need(t, "nft")
+	s := newScene(t)
+	s.run(t, nftables(s,
+		`tcp dport 8080 log prefix "one" group 7`,
+		`tcp dport 8081 log prefix "two" group 4242`,
+		`drop`)[0]...)
+	a := s.startReady(t, agent.Config{Groups: []uint16{7, 4242}})
+	one, two := s.tcp(8080, 5), s.tcp(8081, 3)
+	must(t, s.client.Send(one.Packet, one.count))
+	must(t, s.client.Send(two.Packet, two.count))
+	must(t, a.Stop(s.ctx))
+	s.wantEvents(t, "server",
+		s.received(one, ` (NFLOG prefix "one")`), s.received(two, ` (NFLOG prefix "two")`))
+	lines := map[flow]total{}
+	for g, p := range map[uint16]burst{7: one, 4242: two} {
+		f := p.flow(s)
+		f.Group, f.Prefix, f.In, f.Out = g, map[uint16]string{7: "one", 4242: "two"}[g], "vethclient", "vethserver"
+		f.Source, f.Destination = s.pod("client", p.Source), s.pod("server", p.Destination)
+		lines[f] = p.size(t)
+	}
+	wantFlows(t, a, lines)
+}
+
+// TestPrefixFilter reads two prefixes of three; the rest is counted as ignored.
+func TestPrefixFilter(t *testing.T) {
+	need(t, "nft")
+	s := newScene(t)
+	s.run(t, nftables(s,
+		`tcp dport 8080 log prefix "deny: http" group 100`,
+		`tcp dport 8081 log prefix "trace: " group 100`,
+		`tcp dport 8082 log prefix "reject: " group 100`,
+		`drop`)[0]...)
+	a := s.startReady(t, agent.Config{Args: []string{"--prefix", "deny: ", "--prefix", "reject: "}})
+	http, trace, reject := s.tcp(8080, 5), s.tcp(8081, 3), s.tcp(8082, 2)
+	for _, p := range []burst{http, trace, reject} {
+		must(t, s.client.Send(p.Packet, p.count))
+	}
+	s.awaitReceived(t, a, 10)
+	metrics, err := a.Metrics(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{"received": 10, "folded": 7, "ignored": 3, "undecodable": 0, "lost": 0} {
+		if got := metrics.Sum("kube_nflog_packets_"+name+"_total", "group", "100"); got != want {
+			t.Errorf("packets %s: %v, want %v", name, got, want)
+		}
+	}
+	must(t, a.Stop(s.ctx))
+	s.wantEvents(t, "server",
+		s.received(http, ` (NFLOG prefix "deny: http")`), s.received(reject, ` (NFLOG prefix "reject: ")`))
+}
+
+// TestLimitedRule sends more than a rule with a limit logs: the event counts
+// what the rule logged.
+func TestLimitedRule(t *testing.T) {
+	for _, b := range backends() {
+		if !b.limited {
+			continue
+		}
+		t.Run(b.name, func(t *testing.T) {
+			s := newScene(t)
+			b.install(t, s)
+			a := s.startReady(t, agent.Config{})
+			p := s.tcp(8080, 40)
+			must(t, s.client.Send(p.Packet, p.count))
+			must(t, a.Stop(s.ctx))
+			events := s.listEvents(t, "server")
+			// Ten at once, and one more for each six seconds that this took.
+			if len(events) != 1 || events[0].Count < 10 || events[0].Count > 12 {
+				t.Fatalf("40 packets gave the events %+v, want one that counts 10 to 12", events)
+			}
+			p.count = int(events[0].Count)
+			s.wantEvents(t, "server", s.received(p, ""))
+		})
+	}
+}
+
+// TestGroupTaken starts a second agent on a group: it ends and says who owns
+// it, and the first goes on.
+func TestGroupTaken(t *testing.T) {
+	need(t, "nft")
+	s := newScene(t)
+	s.run(t, nft(s)[0]...)
+	first := s.startReady(t, agent.Config{})
+	second := s.start(t, agent.Config{Listen: "127.0.0.1:9191"})
+	status, err := second.Wait(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status == 0 {
+		t.Error("the second agent's exit status is 0")
+	}
+	for _, want := range []string{"group 100", fmt.Sprintf("port id %d", first.PID()), "another group"} {
+		if !strings.Contains(second.Log(), want) {
+			t.Errorf("the second agent does not say %q:\n%s", want, second.Log())
+		}
+	}
+	p := s.tcp(8080, 3)
+	must(t, s.client.Send(p.Packet, p.count))
+	must(t, first.Stop(s.ctx))
+	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+}
+
+// TestNoCapability runs the agent as root without CAP_NET_ADMIN.
+func TestNoCapability(t *testing.T) {
+	need(t, "setpriv")
+	s := newScene(t)
+	a := s.start(t, agent.Config{Wrapper: []string{"setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"}})
+	status, err := a.Wait(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status == 0 {
+		t.Error("the agent's exit status is 0")
+	}
+	lines := strings.Split(strings.TrimSpace(a.Log()), "\n")
+	last := lines[len(lines)-1]
+	if !regexp.MustCompile(`group 100.*CAP_NET_ADMIN`).MatchString(last) {
+		t.Errorf("the last line does not name the group and the capability:\n%s", a.Log())
+	}
+}
+
+// TestCapabilities runs the agent with CAP_NET_ADMIN alone, as deploy/ does.
+func TestCapabilities(t *testing.T) {
+	need(t, "setpriv", "nft")
+	s := newScene(t)
+	s.run(t, nft(s)[0]...)
+	a := s.startReady(t, agent.Config{Wrapper: []string{"setpriv", "--inh-caps=-all,+net_admin", "--bounding-set=-all,+net_admin", "--no-new-privs"}})
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(status), "CapEff:\t0000000000001000\n") {
+		t.Errorf("the agent runs with other capabilities than NET_ADMIN:\n%s", status)
+	}
+	p := s.tcp(8080, 3)
+	must(t, s.client.Send(p.Packet, p.count))
+	must(t, a.Stop(s.ctx))
+	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+}

@@ -1,0 +1,101 @@
+package netlab
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The gateway of everything attached to a node: both are on each of the node's
+// devices, as with CNI plugins that route.
+var (
+	gateway4 = netip.AddrFrom4([4]byte{169, 254, 1, 1})
+	gateway6 = netip.MustParseAddr("fe80::1")
+)
+
+// Node is the namespace of a cluster's node: it routes between what is
+// attached to it, and reaches the lab at ControlAddress.
+type Node struct {
+	*Namespace
+	addresses map[bool]netip.Addr // by Is6
+
+	mu       sync.Mutex
+	attached int
+}
+
+// configure makes the namespace route and gives it its addresses, on lo so
+// that they belong to no link.
+func (n *Node) configure(addresses []netip.Addr) error {
+	return n.Do(func() error {
+		for key, value := range map[string]string{
+			"net/ipv4/conf/all/forwarding": "1", "net/ipv6/conf/all/forwarding": "1",
+			"net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/default/rp_filter": "0",
+		} {
+			if err := writeSysctl(key, value); err != nil {
+				return err
+			}
+		}
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		for _, a := range addresses {
+			n.addresses[a.Is6()] = a
+			if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: hostNet(a), Flags: unix.IFA_F_NODAD}); err != nil {
+				return fmt.Errorf("address %s: %w", a, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Attach makes a namespace with the addresses and a default route through the
+// node, which routes to it: a pod, or a host outside. Its device is eth0, the
+// node's end is "veth" and the name, cut to what a device name may have.
+func (n *Node) Attach(name string, addresses ...netip.Addr) (*Namespace, error) {
+	ns, err := NewNamespace(name)
+	if err != nil {
+		return nil, err
+	}
+	err = connect(
+		port{ns: n.Namespace, device: n.device(name), addresses: []netip.Addr{gateway4, gateway6}, source: n.addresses},
+		port{ns: ns, device: "eth0", addresses: addresses},
+	)
+	if err != nil {
+		return nil, fmt.Errorf("attach %s to %s: %w", name, n.name, err)
+	}
+	for _, a := range addresses {
+		gateway := gateway4
+		if a.Is6() {
+			gateway = gateway6
+		}
+		if err := routeDefault(ns, "eth0", gateway); err != nil {
+			return nil, err
+		}
+	}
+	return ns, nil
+}
+
+// device is the node's device name for an attached namespace, distinct also
+// where names agree in what fits.
+func (n *Node) device(name string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.attached++
+	number := strconv.Itoa(n.attached)
+	return "veth" + name[:min(len(name), 11-len(number))] + number
+}
+
+// writeSysctl sets a sysctl of the calling thread's namespace.
+func writeSysctl(key, value string) error {
+	if err := os.WriteFile(filepath.Join("/proc/sys", key), []byte(value), 0); err != nil {
+		return unsupported("set "+key, err)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package nflog
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// logInput logs what comes in on UDP port 9 to group 1.
+const logInput = `
+table inet t {
+	chain in {
+		type filter hook input priority 0
+		udp dport 9 log prefix "in" group 1
+	}
+}
+`
+
+func datagrams(payload int) netlab.Packet {
+	return netlab.Packet{
+		Source: loopback4, Destination: loopback4, Protocol: netlab.UDP, DestinationPort: 9, PayloadLength: payload,
+	}
+}
+
+// TestLossesAddUp sends more than a small receive buffer holds while nobody
+// reads: what was received and what was lost is what was sent, and the overrun
+// is told.
+func TestLossesAddUp(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1, ReceiveBuffer: 64 << 10})
+	const sent = 20_000
+	if err := ns.Send(datagrams(64), sent); err != nil {
+		t.Fatal(err)
+	}
+	// A gap shows at the next packet that comes: empty the buffer, send one.
+	_, total := readAll(t, r)
+	if err := ns.Send(datagrams(64), 1); err != nil {
+		t.Fatal(err)
+	}
+	r.Stop()
+	packets, rest := drain(t, r)
+	received, lost := total.Packets+packets, total.Lost+rest.Lost
+	if uint64(received)+lost != sent+1 || lost == 0 || total.Overruns == 0 {
+		t.Errorf("%d received, %d lost, %d overruns; %d were sent", received, lost, total.Overruns, sent+1)
+	}
+}
+
+func drain(t *testing.T, r *nflog.Reader) (packets int, total nflog.Count) {
+	t.Helper()
+	for {
+		count, err := r.Read(time.Time{}, func(p *nflog.Packet) { packets++ })
+		total.Lost += count.Lost
+		total.Overruns += count.Overruns
+		total.Malformed += count.Malformed
+		if errors.Is(err, io.EOF) {
+			return packets, total
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStopDrains stops a reader right after packets were logged, long before
+// the kernel would hand over a datagram that is not full: none is missing.
+func TestStopDrains(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1, FlushTimeout: 20 * time.Second})
+	const sent = 1234
+	if err := ns.Send(datagrams(64), sent); err != nil {
+		t.Fatal(err)
+	}
+	r.Stop()
+	packets, total := drain(t, r)
+	if packets != sent || total != (nflog.Count{}) {
+		t.Errorf("%d packets, want %d; %+v", packets, sent, total)
+	}
+}
+
+// TestStopWakesAReadThatWaits also while the deadline is far.
+func TestStopWakesAReadThatWaits(t *testing.T) {
+	ns := newNamespace(t)
+	r := open(t, ns, nflog.Config{Group: 1})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		drain(t, r)
+	}()
+	r.Stop()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Read still waits after Stop")
+	}
+}
+
+// TestLonePacket comes within the flush timeout, and a Read whose deadline is
+// earlier returns at that.
+func TestLonePacket(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1})
+	if count, err := r.Read(time.Now().Add(time.Millisecond), nil); err != nil || count != (nflog.Count{}) {
+		t.Fatalf("Read at its deadline = %+v, %v", count, err)
+	}
+	if err := ns.Send(datagrams(64), 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := readAll(t, r); len(got) != 1 || got[0].Prefix != "in" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestGroupTaken names the group and its owner.
+func TestGroupTaken(t *testing.T) {
+	ns := newNamespace(t)
+	open(t, ns, nflog.Config{Group: 7})
+	err := ns.Do(func() error {
+		r, err := nflog.Open(nflog.Config{Group: 7}, nil)
+		if err == nil {
+			return r.Close()
+		}
+		return err
+	})
+	var taken *nflog.OpenError
+	if !errors.As(err, &taken) || !errors.Is(err, nflog.ErrGroupTaken) || taken.Group != 7 || taken.Owner == 0 {
+		t.Errorf("Open of a group that is taken: %v", err)
+	}
+}
+
+// TestReadDoesNotAllocate reads full datagrams from the real kernel.
+func TestReadDoesNotAllocate(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1})
+	packets := 0
+	handle := func(*nflog.Packet) { packets++ }
+	var allocated uint64
+	for range 20 {
+		if err := ns.Send(datagrams(64), 600); err != nil {
+			t.Fatal(err)
+		}
+		allocated += mallocs(func() {
+			if _, err := r.Read(time.Now().Add(10*time.Second), handle); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if packets < 20*400 || float64(allocated) > 0.01*float64(packets) {
+		t.Errorf("%d allocations for %d packets", allocated, packets)
+	}
+}
+
+func mallocs(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs
+}

@@ -1,0 +1,121 @@
+package test
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// TestServerAwayAtStart starts the agent while the API server is down: it
+// counts meanwhile, is alive but not ready, and tells everything when the
+// server has come up.
+func TestServerAwayAtStart(t *testing.T) {
+	t.Parallel()
+	need(t, "nft")
+	sys := get(t)
+	ownPlane, err := controlplane.Start(t.Context(), controlplane.Config{
+		Binaries: sys.binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, ownPlane.Stop()) })
+	account, err := ownPlane.InstallAgent(t.Context(), deployment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := ownPlane.ServiceAccountKubeconfig(t.Context(), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSceneIn(t, sys, ownPlane)
+	s.run(t, nft(s)[0]...)
+	must(t, ownPlane.StopAPIServer())
+
+	a := s.start(t, agent.Config{Kubeconfig: kubeconfig})
+	must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
+	p := s.tcp(8080, 9)
+	must(t, s.client.Send(p.Packet, p.count))
+	s.awaitReceived(t, a, 9)
+	must(t, a.WaitAnswer(s.ctx, "/readyz", http.StatusServiceUnavailable))
+	must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
+
+	must(t, ownPlane.StartAPIServer(s.ctx))
+	must(t, a.WaitReady(s.ctx))
+	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+	must(t, a.Stop(s.ctx))
+	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+}
+
+// TestRepeated drops packets of one flow again and again while the agent runs:
+// one event goes on counting.
+func TestRepeated(t *testing.T) {
+	t.Parallel() // it waits for the schedule of writes
+	need(t, "nft")
+	s := newScene(t)
+	s.run(t, nft(s)[0]...)
+	a := s.startReady(t, agent.Config{})
+	p := s.tcp(8080, 3)
+	must(t, s.client.Send(p.Packet, p.count))
+	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+	first := s.event(t, "server")
+
+	must(t, s.client.Send(p.Packet, 4))
+	p.count = 7
+	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+	s.awaitEvents(t, "client", s.sent(p, ` (NFLOG prefix "nft-deny")`))
+	second := s.event(t, "server")
+	if second.UID != first.UID || !second.FirstTimestamp.Equal(&first.FirstTimestamp) {
+		t.Errorf("the event was not patched: %s since %v, was %s since %v", second.UID, second.FirstTimestamp, first.UID, first.FirstTimestamp)
+	}
+	if since := time.Since(second.LastTimestamp.Time); since > 30*time.Second || second.LastTimestamp.Time.Before(first.LastTimestamp.Time) {
+		t.Errorf("the event's last time is %v, was %v", second.LastTimestamp, first.LastTimestamp)
+	}
+	s.checkSums(t, a, 7)
+	must(t, a.Stop(s.ctx))
+}
+
+// TestRestart restarts the agent between packets of one flow: the event goes
+// on counting.
+func TestRestart(t *testing.T) {
+	need(t, "nft")
+	s := newScene(t)
+	s.run(t, nft(s)[0]...)
+	p := s.tcp(8080, 3)
+	for range 3 {
+		a := s.startReady(t, agent.Config{})
+		must(t, s.client.Send(p.Packet, 3))
+		must(t, a.Stop(s.ctx))
+		s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+		p.count += 3
+	}
+}
+
+// checkSums checks that each packet is in exactly one counter of each stage:
+// both ends of all are pods here, and all events are written.
+func (s *scene) checkSums(t *testing.T, a *agent.Agent, packets float64) {
+	t.Helper()
+	metrics, err := a.Metrics(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{
+		"packets_received_total": packets, "packets_folded_total": packets,
+		"packets_ignored_total": 0, "packets_undecodable_total": 0, "packets_lost_total": 0, "packets_overflowed_total": 0,
+		"drops_total":                    packets,
+		"event_packets_accepted_total":   2 * packets,
+		"event_packets_written_total":    2 * packets,
+		"event_packets_suppressed_total": 0, "event_packets_unwritten_total": 0, "event_packets_pending": 0,
+	} {
+		if metrics["kube_nflog_"+name] == nil {
+			t.Errorf("kube_nflog_%s is not among the metrics", name)
+		} else if got := metrics.Sum("kube_nflog_" + name); got != want {
+			t.Errorf("kube_nflog_%s is %v, want %v", name, got, want)
+		}
+	}
+}

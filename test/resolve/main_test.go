@@ -1,0 +1,178 @@
+// Package resolve holds the tests of package resolve against a real API server,
+// with the rights that deploy/ gives the agent, and a DNS server.
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/coreapi"
+)
+
+const (
+	controlBin = "../../bin/controlplane"
+	namespace  = "shop"
+	thisNode   = "node-1"
+	otherNode  = "node-2"
+	patience   = 90 * time.Second
+)
+
+// world is the control plane that the tests share, and the agent's client.
+type world struct {
+	*controlplane.ControlPlane
+	client rest.Interface
+}
+
+// shared is set by TestMain before any test runs.
+var shared world
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: controlBin})
+	if err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "kube-nflog-resolve")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if shared.ControlPlane, err = controlplane.Start(ctx, controlplane.Config{Binaries: bin, Dir: dir}); err != nil {
+		return 1, err
+	}
+	defer func() { _ = shared.Stop() }()
+	if err := shared.prepare(ctx); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// prepare installs the agent's account, and makes a namespace and two Nodes.
+func (w *world) prepare(ctx context.Context) error {
+	account, err := w.InstallAgent(ctx, "../../deploy")
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := w.ServiceAccountKubeconfig(ctx, account)
+	if err != nil {
+		return err
+	}
+	if w.client, err = coreapi.Client("", kubeconfig); err != nil {
+		return err
+	}
+	if err := w.CreateNamespace(ctx, namespace); err != nil {
+		return err
+	}
+	if err := w.CreateNode(ctx, thisNode, addr("192.0.2.1"), addr("2001:db8::1")); err != nil {
+		return err
+	}
+	return w.CreateNode(ctx, otherNode, addr("192.0.2.2"))
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// start runs a synced Resolver until the test ends.
+func start(t *testing.T, cfg resolve.Config) *resolve.Resolver {
+	t.Helper()
+	if cfg.NodeName == "" {
+		cfg.NodeName = thisNode
+	}
+	r, err := resolve.New(cfg, shared.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	waiting, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	if err := r.WaitSynced(waiting); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// create makes a running pod and removes it after the test.
+func create(t *testing.T, p controlplane.Pod) resolve.Endpoint {
+	t.Helper()
+	p.Namespace = namespace
+	if p.Node == "" {
+		p.Node = thisNode
+	}
+	made, err := shared.CreatePod(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { remove(t, p.Name) })
+	return resolve.Endpoint{
+		Kind: resolve.Pod, Namespace: namespace, Name: p.Name, UID: string(made.UID),
+		Identifier: namespace + "/" + p.Name, NodeName: p.Node,
+	}
+}
+
+// remove deletes a pod at once, as the kubelet does once it has stopped it.
+func remove(t *testing.T, name string) {
+	t.Helper()
+	now := int64(0)
+	err := shared.Client().CoreV1().Pods(namespace).Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{GracePeriodSeconds: &now})
+	if err != nil && !t.Failed() && t.Context().Err() == nil {
+		t.Error(err)
+	}
+}
+
+// eventually waits until the address resolves as wanted.
+func eventually(t *testing.T, r *resolve.Resolver, address string, at time.Time, want resolve.Endpoint) {
+	t.Helper()
+	until(t, func() string { return differs(want, r.Lookup(addr(address), at)) })
+}
+
+// until waits until wrong says "".
+func until(t *testing.T, wrong func() string) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	diff := "never looked"
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if diff = wrong(); diff == "" {
+			return
+		}
+	}
+	t.Fatal(diff)
+}
+
+func differs(want, got resolve.Endpoint) string {
+	return cmp.Diff(want, got, cmpopts.IgnoreFields(resolve.Endpoint{}, "IP"))
+}
+
+func is(t *testing.T, r *resolve.Resolver, address string, at time.Time, want resolve.Endpoint) {
+	t.Helper()
+	if diff := differs(want, r.Lookup(addr(address), at)); diff != "" {
+		t.Errorf("%s at %v (-want +got):\n%s", address, at, diff)
+	}
+}

@@ -1,0 +1,215 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// group is the NFLOG group of the tests that use one.
+const group = 100
+
+// outside4 and outside6 are the outside host's addresses in every scene.
+var (
+	outside4 = netip.MustParseAddr("203.0.113.10")
+	outside6 = netip.MustParseAddr("2001:db8::10")
+)
+
+// end is what traffic comes from and goes to.
+type end struct {
+	*netlab.Namespace
+	v4, v6 netip.Addr
+}
+
+// in returns the end's address of the family, 4 or 6.
+func (e end) in(family int) netip.Addr {
+	if family == 6 {
+		return e.v6
+	}
+	return e.v4
+}
+
+// scene is a node of one test's own, with a Kubernetes namespace and addresses
+// that no other test uses: two pods, client and server, and an outside host.
+type scene struct {
+	*system
+	ctx       context.Context
+	plane     *controlplane.ControlPlane
+	nodeName  string
+	namespace string
+	router    *netlab.Node // the node's namespace
+	node      end
+	client    end
+	server    end
+	outside   end
+}
+
+// newScene makes a scene in the shared control plane.
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := get(t)
+	return newSceneIn(t, s, s.controlPlane)
+}
+
+// newSceneIn makes a scene in another control plane.
+func newSceneIn(t *testing.T, sys *system, cp *controlplane.ControlPlane) *scene {
+	t.Helper()
+	number := sys.scenes.Add(1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	s := &scene{
+		system: sys, ctx: ctx, plane: cp,
+		nodeName: fmt.Sprintf("node-%d", number), namespace: fmt.Sprintf("shop-%d", number),
+	}
+	v4 := func(host int) netip.Addr {
+		return netip.AddrFrom4([4]byte{10, 10 + byte(number>>8), byte(number), byte(host)})
+	}
+	v6 := func(host int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("fd00:10:%x::%x", number, host)) }
+	var err error
+	if s.router, err = sys.lab.NewNode(s.nodeName, v4(1), v6(1)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, s.router.Close()) })
+	s.node = end{s.router.Namespace, v4(1), v6(1)}
+	s.client = s.attach(t, "client", v4(5), v6(5))
+	s.server = s.attach(t, "server", v4(7), v6(7))
+	s.outside = s.attach(t, "outside", outside4, outside6)
+
+	must(t, cp.CreateNode(ctx, s.nodeName, s.node.v4, s.node.v6))
+	must(t, cp.CreateNamespace(ctx, s.namespace))
+	s.createPod(t, "client", s.client)
+	s.createPod(t, "server", s.server)
+	return s
+}
+
+func (s *scene) attach(t *testing.T, name string, v4, v6 netip.Addr) end {
+	t.Helper()
+	ns, err := s.router.Attach(name, v4, v6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, ns.Close()) })
+	return end{ns, v4, v6}
+}
+
+func (s *scene) createPod(t *testing.T, name string, at end) {
+	t.Helper()
+	pod := controlplane.Pod{Namespace: s.namespace, Name: name, Node: s.nodeName, Addresses: []netip.Addr{at.v4, at.v6}}
+	if _, err := s.plane.CreatePod(s.ctx, pod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// createHostNetworkPod makes a pod that shares the node's addresses.
+func (s *scene) createHostNetworkPod(t *testing.T, name string) {
+	t.Helper()
+	pod := controlplane.Pod{
+		Namespace: s.namespace, Name: name, Node: s.nodeName, HostNetwork: true,
+		Addresses: []netip.Addr{s.node.v4, s.node.v6},
+	}
+	if _, err := s.plane.CreatePod(s.ctx, pod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start runs an agent on the scene's node with what cfg adds, and kills it at
+// the test's end if it still runs.
+func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
+	t.Helper()
+	cfg.Binary, cfg.Node, cfg.NodeName = agentBinary, s.router.Namespace, s.nodeName
+	if cfg.Kubeconfig == "" {
+		cfg.Kubeconfig = s.kubeconfig
+	}
+	if cfg.Groups == nil {
+		cfg.Groups = []uint16{group}
+	}
+	a, err := agent.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		must(t, a.Kill())
+		if t.Failed() {
+			t.Logf("the agent's log:\n%s", a.Log())
+		}
+	})
+	return a
+}
+
+// startReady is start that waits until the agent is ready.
+func (s *scene) startReady(t *testing.T, cfg agent.Config) *agent.Agent {
+	t.Helper()
+	a := s.start(t, cfg)
+	must(t, a.WaitReady(s.ctx))
+	return a
+}
+
+// run runs a command on the node, such as iptables.
+func (s *scene) run(t *testing.T, command ...string) string {
+	t.Helper()
+	out, err := s.router.Command(s.ctx, command[0], command[1:]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// need skips the test where a command is not installed.
+func need(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, c := range commands {
+		if _, err := exec.LookPath(c); err != nil {
+			skip(t, fmt.Sprintf("%s is not installed; test/setup installs it", c))
+		}
+	}
+}
+
+// listEvents returns the events about a pod as the API server has them.
+func (s *scene) listEvents(t *testing.T, pod string) []event {
+	t.Helper()
+	list, err := s.plane.Client().CoreV1().Events(s.namespace).List(s.ctx,
+		metav1.ListOptions{FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + pod})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []event
+	for i := range list.Items {
+		events = append(events, newEvent(&list.Items[i]))
+	}
+	return events
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitReceived waits until the agent has received that many packets.
+func (s *scene) awaitReceived(t *testing.T, a *agent.Agent, want float64) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		metrics, err := a.Metrics(s.ctx)
+		got := metrics.Sum("kube_nflog_packets_received_total")
+		if err == nil && got >= want {
+			return
+		}
+		select {
+		case <-s.ctx.Done():
+			t.Fatalf("the agent has received %v packets after a minute, want %v (%v)", got, want, err)
+		case <-tick.C:
+		}
+	}
+}
