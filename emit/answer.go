@@ -10,6 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
+// resultThrottled is the result of a call that was answered by 429.
+const resultThrottled = "throttled"
+
 // verdict is what an answer means for a record and the budget.
 type verdict uint8
 
@@ -78,7 +81,7 @@ func tiredResult(err error) string {
 	}
 	switch code := int(status.Status().Code); {
 	case code == http.StatusTooManyRequests:
-		return "throttled"
+		return resultThrottled
 	case code == http.StatusUnauthorized:
 		return "unauthorized"
 	case code == http.StatusGatewayTimeout:

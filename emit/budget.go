@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,8 +20,15 @@ const (
 	// on slow answers alone a budget falls to slowShare of its full rate.
 	slowCall  = time.Second
 	slowShare = 0.1
-	// maxPause bounds a Retry-After.
-	maxPause = 2 * time.Minute
+	// startShare is the share of its full rate that a budget begins at: all
+	// agents of a cluster may start in one moment.
+	startShare = 0.1
+	// maxPause bounds a Retry-After, and pauseSpread is by how much of it calls
+	// come later at random, so that all who got the same do not come back as one.
+	maxPause    = 2 * time.Minute
+	pauseSpread = 0.5
+	// tiredFor is how long after a failure the server counts as tired.
+	tiredFor = 5 * time.Second
 )
 
 // budget is the node's allowance of calls. It adapts as TCP does: it halves
@@ -40,8 +48,22 @@ type budget struct {
 }
 
 func newBudget(full float64, burst int) *budget {
-	return &budget{limiter: rate.NewLimiter(rate.Limit(full), burst), full: full, burst: burst, rate: full, enough: full}
+	b := &budget{full: full, burst: burst, rate: full * startShare, enough: full}
+	b.limiter = rate.NewLimiter(rate.Limit(b.rate), b.burstNow())
+	return b
 }
+
+// burstNow returns the burst that goes with the present rate.
+func (b *budget) burstNow() int { return max(1, int(float64(b.burst)*b.rate/b.full)) }
+
+// inFlight returns how many calls may be under way at once, of at most limit.
+// It is what keeps many agents from flooding a server that slows down.
+func (b *budget) inFlight(limit int) int {
+	return max(1, int(float64(limit)*b.rate/b.full))
+}
+
+// tired says that the server failed of late.
+func (b *budget) tired(now time.Time) bool { return now.Sub(b.cut) < tiredFor }
 
 // wait returns how long the next call must wait, 0 when it may start now.
 func (b *budget) wait(now time.Time) time.Duration {
@@ -91,7 +113,9 @@ func (b *budget) succeeded(started, now time.Time) {
 // is overloaded, with pause as its Retry-After, 0 for none; or it was not
 // reached, which says nothing of what it can bear.
 func (b *budget) failed(started, now time.Time, reached bool, pause time.Duration) {
-	if until := now.Add(min(pause, maxPause)); until.After(b.paused) {
+	pause = min(pause, maxPause)
+	pause += time.Duration(rand.Float64() * pauseSpread * float64(pause))
+	if until := now.Add(pause); until.After(b.paused) {
 		b.paused = until
 	}
 	b.halve(started, now, min(minRate, b.full))
@@ -112,5 +136,5 @@ func (b *budget) halve(started, now time.Time, floor float64) {
 func (b *budget) set(now time.Time, r float64) {
 	b.rate = r
 	b.limiter.SetLimitAt(now, rate.Limit(r))
-	b.limiter.SetBurstAt(now, max(1, int(float64(b.burst)*r/b.full)))
+	b.limiter.SetBurstAt(now, b.burstNow())
 }

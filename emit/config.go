@@ -42,7 +42,7 @@ type Config struct {
 	MaxRecords, MaxPods int
 	// Writers is the number of goroutines that call the API server. Default 4.
 	Writers int
-	// CallTimeout is each call's own deadline. Default 5 s.
+	// CallTimeout is each call's own deadline. Default 10 s.
 	CallTimeout time.Duration
 
 	// Namespaces are the only ones whose pods get events; empty for all.
@@ -79,7 +79,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxRecords, 8192)
 	setDefault(&c.MaxPods, 2048)
 	setDefault(&c.Writers, 4)
-	setDefault(&c.CallTimeout, 5*time.Second)
+	setDefault(&c.CallTimeout, 10*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -28,7 +28,7 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 		l.refuse(r, reasonInvalid, now)
 	case tired:
 		l.budget.failed(j.started, now, a.reached(), a.pause)
-		l.retry(r, now)
+		l.retry(r, a, now)
 	case cancelled:
 		l.makeReady(r)
 	}
@@ -62,8 +62,13 @@ func (l *ledger) settleAdopted(r *record, a answer) {
 	l.goOn(r)
 }
 
-// retry puts a record off after a passing failure.
-func (l *ledger) retry(r *record, now time.Time) {
+// retry puts a record off after a passing failure. One that was throttled need
+// not wait longer than all the others, which the budget sees to.
+func (l *ledger) retry(r *record, a answer, now time.Time) {
+	if a.result == resultThrottled {
+		l.makeReady(r)
+		return
+	}
 	r.failures++
 	l.setTimer(r, now.Add(retryAfter(r.failures)))
 }

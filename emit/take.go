@@ -17,6 +17,9 @@ func (l *ledger) take(now time.Time) (*job, time.Duration) {
 	if len(l.active) == 0 {
 		return nil, wait
 	}
+	if l.flying >= l.inFlight(now) {
+		return nil, forever // the next answer brings the next call
+	}
 	if w := l.budgetWait(now); w > 0 {
 		return nil, w
 	}
@@ -55,10 +58,21 @@ func (l *ledger) nextTimer(now time.Time) time.Duration {
 	return wait
 }
 
-// budgetWait returns how long the node must wait for its next call. Draining
-// has a deadline instead of a budget, but still lets a tired server rest.
+// unbound says that there is a deadline instead of a budget: when draining,
+// unless the server is tired.
+func (l *ledger) unbound(now time.Time) bool { return l.draining && !l.budget.tired(now) }
+
+// inFlight returns how many calls may be under way at once.
+func (l *ledger) inFlight(now time.Time) int {
+	if l.unbound(now) {
+		return l.cfg.Writers
+	}
+	return l.budget.inFlight(l.cfg.Writers)
+}
+
+// budgetWait returns how long the node must wait for its next call.
 func (l *ledger) budgetWait(now time.Time) time.Duration {
-	if l.draining && l.budget.rate >= l.budget.full {
+	if l.unbound(now) {
 		return max(0, l.budget.paused.Sub(now))
 	}
 	return l.budget.wait(now)
