@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -18,24 +19,34 @@ type options struct {
 	groups   []uint
 	prefixes []string
 
-	nodeName   string
-	kubeconfig string
-	apiServer  string
-
-	events bool
-	output string
-	listen string
-
 	flowWindow time.Duration
 
-	eventReason    string
-	eventSource    string
-	eventQPS       float64
-	eventBurst     int
-	podEventQPS    float64
-	podEventBurst  int
-	podIdentifier  string
-	podIdentLabel  string
+	nodeName      string
+	kubeconfig    string
+	apiServer     string
+	podScope      string
+	peerLookup    bool
+	services      bool
+	reverseDNS    bool
+	podIdentifier string
+	podIdentLabel string
+
+	events            bool
+	eventReason       string
+	eventSource       string
+	eventMessage      string
+	eventNamespaces   []string
+	excludeNamespaces []string
+	nodeEvents        bool
+	podEvents         int
+	eventQPS          float64
+	eventBurst        int
+	podEventQPS       float64
+	podEventBurst     int
+
+	output         string
+	listen         string
+	tailerMetric   bool
 	logLevel       string
 	logFormat      string
 	shutdownWithin time.Duration
@@ -47,34 +58,59 @@ const (
 	outputJSON = "json"
 )
 
+// The values of --pod-scope.
+const (
+	scopeCluster = "cluster"
+	scopeNode    = "node"
+)
+
 // define binds the options to flags, whose defaults they take.
 func (o *options) define(f *pflag.FlagSet) {
-	hostname, _ := os.Hostname() // without one, validate asks for --node-name
+	o.definePackets(f)
+	o.defineEndpoints(f)
+	o.defineEvents(f)
+	o.defineOutput(f)
+}
 
+func (o *options) definePackets(f *pflag.FlagSet) {
 	f.UintSliceVar(&o.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
 	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
+	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together; a new flow is reported sooner")
+}
 
+func (o *options) defineEndpoints(f *pflag.FlagSet) {
+	hostname, _ := os.Hostname() // without one, validate asks for --node-name
 	f.StringVar(&o.nodeName, "node-name", strings.ToLower(hostname), "this node's name in Kubernetes")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default in a cluster: the pod's service account)")
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
+	f.StringVar(&o.podScope, "pod-scope", scopeCluster, "pods to know: cluster, or node for this node's alone, in very large clusters")
+	f.BoolVar(&o.peerLookup, "peer-lookup", false, "with --pod-scope node, ask the API server for the pods of other nodes, at a bounded rate")
+	f.BoolVar(&o.services, "services", true, "know Services by their addresses")
+	f.BoolVar(&o.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
+	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
+		"how events name the other pod: "+strings.Join(podIdentifiers(), ", "))
+	f.StringVar(&o.podIdentLabel, "pod-identifier-label", "", "key of the label for --pod-identifier label")
+}
 
+func (o *options) defineEvents(f *pflag.FlagSet) {
 	f.BoolVar(&o.events, "events", true, "write Kubernetes events")
-	f.StringVar(&o.output, "output", outputNone, "none, or json: one line per flow and window on standard output")
-	f.StringVar(&o.listen, "listen", ":9090", "address of /metrics, /healthz and /readyz; empty for none")
-
-	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together; a new flow is reported sooner")
-
 	f.StringVar(&o.eventReason, "event-reason", "PacketDrop", "reason of the events")
 	f.StringVar(&o.eventSource, "event-source", "kube-nflog", "source component of the events")
+	f.StringVar(&o.eventMessage, "event-message", "", "Go template of the events' text (default the built-in sentence)")
+	f.StringSliceVar(&o.eventNamespaces, "event-namespaces", nil, "write events for pods of these namespaces alone (default all)")
+	f.StringSliceVar(&o.excludeNamespaces, "exclude-namespaces", nil, "write no events for pods of these namespaces")
+	f.BoolVar(&o.nodeEvents, "node-events", false, "write drops with no pod on either side on the Node")
+	f.IntVar(&o.podEvents, "pod-events", 20, "event objects for one pod in an hour; further flows share one for each direction")
 	f.Float64Var(&o.eventQPS, "event-qps", 50, "event writes per second, this node")
 	f.IntVar(&o.eventBurst, "event-burst", 100, "event writes at once, this node")
 	f.Float64Var(&o.podEventQPS, "pod-event-qps", 0.25, "event writes per second about one pod")
 	f.IntVar(&o.podEventBurst, "pod-event-burst", 25, "event writes at once about one pod")
+}
 
-	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
-		"how events name the other pod: "+strings.Join(podIdentifiers(), ", "))
-	f.StringVar(&o.podIdentLabel, "pod-identifier-label", "", "key of the label for --pod-identifier label")
-
+func (o *options) defineOutput(f *pflag.FlagSet) {
+	f.StringVar(&o.output, "output", outputNone, "none, or json: one line per flow and window on standard output")
+	f.StringVar(&o.listen, "listen", ":9090", "address of /metrics, /healthz and /readyz; empty for none")
+	f.BoolVar(&o.tailerMetric, "tailer-metric", false, "count drops as kube-iptables-tailer did too: packet_drops_count{src,dst}")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&o.shutdownWithin, "shutdown-within", 10*time.Second, "how long pending events may take to be written on SIGTERM")
@@ -89,17 +125,28 @@ func podIdentifiers() []string {
 func (o *options) flowConfig() flow.Config { return flow.Config{Window: o.flowWindow} }
 
 func (o *options) resolveConfig() resolve.Config {
-	return resolve.Config{
+	c := resolve.Config{
 		NodeName:        o.nodeName,
+		PeerLookup:      o.peerLookup,
+		NoServices:      !o.services,
 		Identifier:      resolve.IdentifierKind(slices.Index(podIdentifiers(), o.podIdentifier)),
 		IdentifierLabel: o.podIdentLabel,
 	}
+	if o.podScope == scopeNode {
+		c.Scope = resolve.NodeScope
+	}
+	if o.reverseDNS {
+		c.DNS = net.DefaultResolver
+	}
+	return c
 }
 
 func (o *options) emitConfig() emit.Config {
 	c := emit.Config{
-		NodeName: o.nodeName, Reason: o.eventReason, Component: o.eventSource,
-		QPS: o.eventQPS, Burst: o.eventBurst, PodQPS: o.podEventQPS, PodBurst: o.podEventBurst,
+		NodeName: o.nodeName, Reason: o.eventReason, Component: o.eventSource, Message: o.eventMessage,
+		Namespaces: o.eventNamespaces, ExcludeNamespaces: o.excludeNamespaces, NodeEvents: o.nodeEvents,
+		ObjectsPerPod: o.podEvents, QPS: o.eventQPS, Burst: o.eventBurst, PodQPS: o.podEventQPS, PodBurst: o.podEventBurst,
+		TailerMetric: o.tailerMetric,
 	}
 	if len(o.prefixes) == 1 {
 		c.DefaultPrefix = o.prefixes[0] // nothing that the reader does not know

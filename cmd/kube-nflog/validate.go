@@ -11,10 +11,10 @@ import (
 
 // validate reports every contradiction at once.
 func (o *options) validate() error {
-	return errors.Join(o.validateInput(), o.validateOutput(), o.validateEvents(), o.validateLog())
+	return errors.Join(o.validatePackets(), o.validateEndpoints(), o.validateEvents(), o.validateOutput(), o.validateLog())
 }
 
-func (o *options) validateInput() error {
+func (o *options) validatePackets() error {
 	var errs []error
 	for i, g := range o.groups {
 		if g > 65535 {
@@ -27,11 +27,28 @@ func (o *options) validateInput() error {
 	if len(o.groups) == 0 {
 		errs = append(errs, errors.New("--group: at least one is needed"))
 	}
+	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Hour {
+		errs = append(errs, fmt.Errorf("--flow-window: %v is not between 100ms and 1h", o.flowWindow))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) validateEndpoints() error {
+	var errs []error
 	if o.nodeName == "" {
 		errs = append(errs, errors.New("--node-name: must not be empty"))
 	}
-	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Hour {
-		errs = append(errs, fmt.Errorf("--flow-window: %v is not between 100ms and 1h", o.flowWindow))
+	if o.podScope != scopeCluster && o.podScope != scopeNode {
+		errs = append(errs, fmt.Errorf("--pod-scope: %q is neither cluster nor node", o.podScope))
+	}
+	if o.peerLookup && o.podScope == scopeCluster {
+		errs = append(errs, errors.New("--peer-lookup: goes with --pod-scope node; cluster scope knows every pod"))
+	}
+	if !slices.Contains(podIdentifiers(), o.podIdentifier) {
+		errs = append(errs, fmt.Errorf("--pod-identifier: %q is none of %s", o.podIdentifier, strings.Join(podIdentifiers(), ", ")))
+	}
+	if (o.podIdentifier == "label") != (o.podIdentLabel != "") {
+		errs = append(errs, errors.New("--pod-identifier-label: goes with --pod-identifier label, and that needs it"))
 	}
 	return errors.Join(errs...)
 }
@@ -63,17 +80,12 @@ func (o *options) validateEvents() error {
 	positive("event-burst", float64(o.eventBurst))
 	positive("pod-event-qps", o.podEventQPS)
 	positive("pod-event-burst", float64(o.podEventBurst))
+	positive("pod-events", float64(o.podEvents))
 	if o.eventReason == "" {
 		errs = append(errs, errors.New("--event-reason: must not be empty"))
 	}
 	if o.eventSource == "" {
 		errs = append(errs, errors.New("--event-source: must not be empty"))
-	}
-	if !slices.Contains(podIdentifiers(), o.podIdentifier) {
-		errs = append(errs, fmt.Errorf("--pod-identifier: %q is none of %s", o.podIdentifier, strings.Join(podIdentifiers(), ", ")))
-	}
-	if (o.podIdentifier == "label") != (o.podIdentLabel != "") {
-		errs = append(errs, errors.New("--pod-identifier-label: goes with --pod-identifier label, and that needs it"))
 	}
 	return errors.Join(errs...)
 }
