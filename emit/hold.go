@@ -3,12 +3,18 @@ package emit
 import "time"
 
 const (
-	forbiddenHold = 30 * time.Second // between two tries in a namespace
-	goneHold      = time.Minute      // until a namespace is asked for again
+	// A namespace where writing is forbidden is tried again after this long,
+	// doubling up to the limit. The first is short: an API server that has just
+	// started forbids everything until it has read the roles.
+	firstHold     = time.Second
+	forbiddenHold = 30 * time.Second
+	goneHold      = time.Minute // until a namespace is asked for again
 )
 
 // hold keeps the ledger from writing in one namespace.
 type hold struct {
+	since time.Time // the refusal
+	wait  time.Duration
 	until time.Time
 	gone  bool // the namespace does not exist, its flows are not accepted
 }
@@ -49,9 +55,21 @@ func (l *ledger) setHold(namespace string, h hold, now time.Time) {
 // probe notes that a call goes out to a namespace. If the last one was refused,
 // the others wait for this one's answer.
 func (l *ledger) probe(namespace string, now time.Time) {
-	if _, refused := l.holds[namespace]; refused {
-		l.holds[namespace] = hold{until: now.Add(forbiddenHold)}
+	if h, refused := l.holds[namespace]; refused {
+		h.until, h.gone = now.Add(forbiddenHold), false
+		l.holds[namespace] = h
 	}
+}
+
+// forbid notes that a call which started then was forbidden. Those that were
+// under way together count as one.
+func (l *ledger) forbid(namespace string, started, now time.Time) {
+	h := l.holds[namespace]
+	if started.Before(h.since) {
+		return
+	}
+	wait := min(max(firstHold, 2*h.wait), forbiddenHold)
+	l.setHold(namespace, hold{since: now, wait: wait, until: now.Add(wait)}, now)
 }
 
 // dropNamespace gives up what waits to be written in a namespace that is gone.

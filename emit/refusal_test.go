@@ -33,7 +33,7 @@ func TestRefusals(t *testing.T) {
 		wantLog   string
 	}{
 		{"forbidden, then allowed", noRight, true, 3000, 60, "forbids"},
-		{"forbidden for good", noRight, false, 0, 40, "forbids"},
+		{"forbidden for good", noRight, false, 0, 45, "forbids"},
 		{"namespace gone", noNamespace, false, 0, 15, "gone"},
 		{"invalid", unacceptable, false, 0, 10, "finds it invalid"},
 	} {

@@ -22,7 +22,7 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 	case namespaceGone:
 		l.settleGone(j, now)
 	case forbidden:
-		l.setHold(j.namespace, hold{until: now.Add(forbiddenHold)}, now)
+		l.forbid(j.namespace, j.started, now)
 		l.makeReady(r)
 	case invalid:
 		l.refuse(r, reasonInvalid, now)

@@ -61,11 +61,11 @@ func reference(b []byte) (Packet, error) {
 	}
 	ad.ByteOrder = binary.BigEndian
 	for ad.Next() {
-		if v := ad.Bytes(); len(v) < shortest(ad.Type()) {
+		v := ad.Bytes()
+		if len(v) < shortest(ad.Type()) {
 			return p, errReference
-		} else {
-			referenceAttribute(&p, ad.Type(), v)
 		}
+		referenceAttribute(&p, ad.Type(), v)
 	}
 	return p, ad.Err()
 }

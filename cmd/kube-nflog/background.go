@@ -36,7 +36,7 @@ func (a *agent) startBackground(ctx context.Context) *background {
 func (b *background) start(what string, run func() error) {
 	b.running.Go(func() {
 		if err := run(); err != nil {
-			b.log.Error(what+" failed", "error", err)
+			b.log.Error("stopped working", "what", what, "error", err)
 		}
 	})
 }

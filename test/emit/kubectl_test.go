@@ -55,11 +55,14 @@ func TestWhatKubectlShows(t *testing.T) {
 		{"rollup", func(e *running, self resolve.Endpoint) {
 			for i := range 1204 {
 				peer := external(fmt.Sprintf("198.18.%d.%d", i>>8, i&255))
-				packets := uint64(1)
-				if i == 1200 {
-					packets = 500
+				f := tcp(peer, self, uint16(22+i%3), 1)
+				switch i {
+				case 0: // gets the pod's one event; earlier, so that the order is certain
+					f.FirstSeen, f.LastSeen = f.FirstSeen.Add(-time.Minute), f.LastSeen.Add(-time.Minute)
+				case 1200:
+					f.Packets = 500
 				}
-				e.Add(tcp(peer, self, uint16(22+i%3), packets), peer, self)
+				e.Add(f, peer, self)
 			}
 		}},
 	} {
