@@ -107,7 +107,7 @@ func (s *system) start() (err error) {
 		return err
 	}
 	s.controlPlane, err = controlplane.Start(ctx, controlplane.Config{
-		Binaries: s.binaries, Dir: filepath.Join(netlab.Scratch, "shared"), Address: netlab.ControlAddress,
+		Binaries: s.binaries, Dir: filepath.Join(netlab.Scratch, "shared"), Address: netlab.ControlAddress(),
 	})
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func TestServerAwayAtStart(t *testing.T) {
 	need(t, "nft")
 	sys := get(t)
 	ownPlane, err := controlplane.Start(t.Context(), controlplane.Config{
-		Binaries: sys.binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress,
+		Binaries: sys.binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func (e end) in(family int) netip.Addr {
 // that no other test uses: two pods, client and server, and an outside host.
 type scene struct {
 	*system
-	ctx       context.Context
+	ctx       context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
 	plane     *controlplane.ControlPlane
 	nodeName  string
 	namespace string

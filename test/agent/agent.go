@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,7 +67,9 @@ func Start(cfg Config) (*Agent, error) {
 	}
 	command = append(command, cfg.Args...)
 	a := &Agent{
-		node: cfg.Node, listen: cfg.Listen, cmd: exec.Command(command[0], command[1:]...),
+		node: cfg.Node, listen: cfg.Listen,
+		// It lives until Stop or Kill.
+		cmd:  exec.CommandContext(context.Background(), command[0], command[1:]...),
 		done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	// The user's own settings of the agent must not leak in.

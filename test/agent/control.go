@@ -80,9 +80,9 @@ func (a *Agent) WaitAnswer(ctx context.Context, path string, want int) error {
 		}
 		select {
 		case <-a.done:
-			return fmt.Errorf("the agent ended: %v; its log:\n%s", a.err, a.Log())
+			return fmt.Errorf("the agent ended (%v); its log:\n%s", a.cmd.ProcessState, a.Log())
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %d from %s: %w (last: %d, %v); the agent's log:\n%s", want, path, ctx.Err(), got, err, a.Log())
+			return fmt.Errorf("wait for %d from %s, last %d: %w; the agent's log:\n%s", want, path, got, errors.Join(ctx.Err(), err), a.Log())
 		case <-tick.C:
 		}
 	}

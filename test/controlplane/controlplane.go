@@ -55,7 +55,7 @@ func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		cfg.Address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	c := &ControlPlane{cfg: cfg}
-	if err := c.prepare(); err != nil {
+	if err := c.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("prepare the control plane: %w", err)
 	}
 	var err error
@@ -71,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
 
 // prepare chooses ports and writes certificates and the administrator's
 // kubeconfig.
-func (c *ControlPlane) prepare() error {
+func (c *ControlPlane) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(c.cfg.Dir, 0o700); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (c *ControlPlane) prepare() error {
 		&c.server: c.cfg.Address, &c.etcdClient: loopback, &c.etcdPeer: loopback,
 	} {
 		var err error
-		if *addr, err = freePort(port); err != nil {
+		if *addr, err = freePort(ctx, port); err != nil {
 			return err
 		}
 	}
@@ -102,8 +102,8 @@ func (c *ControlPlane) prepare() error {
 }
 
 // freePort returns a port of addr that was free a moment ago.
-func freePort(addr netip.Addr) (netip.AddrPort, error) {
-	l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
+func freePort(ctx context.Context, addr netip.Addr) (netip.AddrPort, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("choose a port: %w", err)
 	}

@@ -50,7 +50,7 @@ func TestControlPlane(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkAgentRights(ctx, t, cp, account.Namespace, mustKubeconfig(ctx, t, cp))
+		checkAgentRights(ctx, t, account.Namespace, mustKubeconfig(ctx, t, cp))
 	})
 	t.Run("stop and start", func(t *testing.T) {
 		for name, end := range map[string]func() error{"stop": cp.StopAPIServer, "kill": cp.KillAPIServer} {
@@ -86,7 +86,7 @@ func mustKubeconfig(ctx context.Context, t *testing.T, cp *controlplane.ControlP
 	return path
 }
 
-func checkAgentRights(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, namespace, kubeconfig string) {
+func checkAgentRights(ctx context.Context, t *testing.T, namespace, kubeconfig string) {
 	t.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,8 +20,8 @@ type process struct {
 	name    string
 	logPath string
 	pid     int
-	done    chan struct{} // closed when the process has ended
-	err     error         // why it ended; valid after done
+	done    chan struct{}    // closed when the process has ended
+	state   *os.ProcessState // how it ended; valid after done
 }
 
 // startProcess runs path with args, its output appended to the file logPath.
@@ -29,13 +30,14 @@ func startProcess(name, path string, args []string, logPath string) (*process, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	cmd := exec.Command(path, args...)
+	// It lives until stop or kill.
+	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{name: name, logPath: logPath, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		defer log.Close()
+		defer func() { _ = log.Close() }() // the child has its own descriptor
 		// The kernel sends Pdeathsig when the thread that forked ends, so that
 		// thread stays with this goroutine until the child has ended.
 		runtime.LockOSThread()
@@ -46,7 +48,9 @@ func startProcess(name, path string, args []string, logPath string) (*process, e
 		}
 		p.pid = cmd.Process.Pid
 		started <- nil
-		p.err = cmd.Wait()
+		// That its exit status is not 0 is in the state.
+		_ = cmd.Wait()
+		p.state = cmd.ProcessState
 		close(p.done)
 	}()
 	if err := <-started; err != nil {
@@ -92,7 +96,7 @@ func (p *process) ended() error {
 	if err != nil {
 		tail = err.Error()
 	}
-	return fmt.Errorf("%s ended: %v; end of %s:\n%s", p.name, p.err, p.logPath, tail)
+	return fmt.Errorf("%s ended (%v); end of %s:\n%s", p.name, p.state, p.logPath, tail)
 }
 
 func tailOf(path string, size int) (string, error) {

@@ -12,7 +12,7 @@ import (
 // ControlAddress is where nodes reach the lab itself: servers that tests and
 // the demo run in it, such as the API server, listen there. The addresses
 // 198.18.0.0/15 are set aside for test networks (RFC 2544).
-var ControlAddress = netip.AddrFrom4([4]byte{198, 18, 0, 1})
+func ControlAddress() netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 0, 1}) }
 
 // Lab makes nodes. It stands for the namespace that Run made.
 type Lab struct {
@@ -32,8 +32,8 @@ func NewLab() (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: hostNet(ControlAddress)}); err != nil {
-		return nil, fmt.Errorf("lab: address %s: %w", ControlAddress, err)
+	if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: hostNet(ControlAddress())}); err != nil {
+		return nil, fmt.Errorf("lab: address %s: %w", ControlAddress(), err)
 	}
 	return &Lab{self: self}, nil
 }
@@ -62,8 +62,9 @@ func (l *Lab) join(n *Node) error {
 	number := l.nodes
 	l.mu.Unlock()
 	own := netip.AddrFrom4([4]byte{198, 19, byte(number >> 8), byte(number)})
+	control := ControlAddress()
 	return connect(
-		port{ns: l.self, device: "node" + strconv.Itoa(number), addresses: []netip.Addr{ControlAddress}, source: map[bool]netip.Addr{false: ControlAddress}},
+		port{ns: l.self, device: "node" + strconv.Itoa(number), addresses: []netip.Addr{control}, source: map[bool]netip.Addr{false: control}},
 		port{ns: n.Namespace, device: "control", addresses: []netip.Addr{own}, source: map[bool]netip.Addr{false: own}},
 	)
 }

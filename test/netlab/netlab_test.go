@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -65,61 +64,69 @@ func TestPaths(t *testing.T) {
 		{"pod to node, IPv6", client, node.Namespace, client6, node6},
 		{"node to pod", node.Namespace, server, node4, server4},
 		{"node to pod, IPv6", node.Namespace, server, node6, server6},
-		{"node to lab", node.Namespace, self, netip.MustParseAddr("198.19.0.1"), netlab.ControlAddress},
+		{"node to lab", node.Namespace, self, netip.MustParseAddr("198.19.0.1"), netlab.ControlAddress()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var conn net.PacketConn
-			err := c.to.Do(func() (err error) {
-				conn, err = net.ListenPacket("udp", netip.AddrPortFrom(c.receiver, 5353).String())
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			conn := listen(t, c.to, "udp", netip.AddrPortFrom(c.receiver, 5353).String())
 			packet := netlab.Packet{Source: c.source, Destination: c.receiver, Protocol: netlab.UDP, DestinationPort: 5353, PayloadLength: 10}
 			if err := c.from.Send(packet, 25); err != nil {
 				t.Fatal(err)
 			}
-			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			for i := range 25 {
-				n, from, err := conn.ReadFrom(make([]byte, 100))
-				if err != nil {
-					t.Fatalf("after %d of 25 datagrams: %v", i, err)
-				}
-				want := netip.AddrPortFrom(c.source, uint16(40000+i)).String()
-				if n != 10 || from.String() != want {
-					t.Fatalf("datagram %d: %d bytes from %s, want 10 from %s", i, n, from, want)
-				}
-			}
-			if err := conn.SetReadDeadline(time.Now()); err != nil {
-				t.Fatal(err)
-			}
-			if _, from, err := conn.ReadFrom(make([]byte, 100)); err == nil {
-				t.Errorf("a 26th datagram, from %s", from)
-			}
+			expectDatagrams(t, conn, c.source, 25)
 		})
+	}
+}
+
+// listen opens a packet socket in a namespace, for the time of the test.
+func listen(t *testing.T, ns *netlab.Namespace, network, address string) net.PacketConn {
+	t.Helper()
+	var conn net.PacketConn
+	err := ns.Do(func() (err error) {
+		conn, err = new(net.ListenConfig).ListenPacket(t.Context(), network, address)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+// expectDatagrams reads the datagrams that Send made, and no more.
+func expectDatagrams(t *testing.T, conn net.PacketConn, source netip.Addr, count int) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range count {
+		n, from, err := conn.ReadFrom(make([]byte, 100))
+		if err != nil {
+			t.Fatalf("after %d of %d datagrams: %v", i, count, err)
+		}
+		want := netip.AddrPortFrom(source, uint16(40000+i)).String()
+		if n != 10 || from.String() != want {
+			t.Fatalf("datagram %d: %d bytes from %s, want 10 from %s", i, n, from, want)
+		}
+	}
+	// One more would have been sent between these.
+	if err := conn.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, from, err := conn.ReadFrom(make([]byte, 100)); err == nil {
+		t.Errorf("datagram %d, from %s", count+1, from)
 	}
 }
 
 // TestEcho sends an echo request and expects the other kernel's reply, which
 // proves checksums and lengths.
 func TestEcho(t *testing.T) {
-	ns, err := netlab.NewNamespace("echo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
+	ns := newNamespace(t)
 	for network, address := range map[string]netip.Addr{"ip4:icmp": netip.MustParseAddr("127.0.0.1"), "ip6:58": netip.IPv6Loopback()} {
-		var conn net.PacketConn
-		if err := ns.Do(func() (err error) {
-			conn, err = net.ListenPacket(network, address.String())
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		conn := listen(t, ns, network, address.String())
 		if err := ns.Send(netlab.Packet{Source: address, Destination: address, Protocol: netlab.ICMP}, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -132,10 +139,21 @@ func TestEcho(t *testing.T) {
 				t.Errorf("%s: type %d, %v; want %d", network, buf[0], err, want)
 			}
 		}
-		if err := conn.Close(); err != nil {
+	}
+}
+
+func newNamespace(t *testing.T) *netlab.Namespace {
+	t.Helper()
+	ns, err := netlab.NewNamespace(t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ns.Close(); err != nil {
 			t.Error(err)
 		}
-	}
+	})
+	return ns
 }
 
 // TestIsolation holds what Run promises: processes of the lab see neither the
@@ -144,7 +162,7 @@ func TestIsolation(t *testing.T) {
 	if os.Getpid() != 1 {
 		t.Errorf("the lab's process id is %d, want 1", os.Getpid())
 	}
-	links, err := exec.Command("cat", "/proc/net/dev").Output()
+	links, err := os.ReadFile("/proc/net/dev")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,11 +179,7 @@ func TestSetnsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := netlab.NewNamespace("other")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
+	ns := newNamespace(t)
 	failed := errors.New("failed")
 	if err := ns.Do(func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("Do returned %v, want its function's error", err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -12,12 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The gateway of everything attached to a node: both are on each of the node's
-// devices, as with CNI plugins that route.
-var (
-	gateway4 = netip.AddrFrom4([4]byte{169, 254, 1, 1})
-	gateway6 = netip.MustParseAddr("fe80::1")
-)
+// gateways are those of everything attached to a node: both are on each of the
+// node's devices, as with CNI plugins that route.
+func gateways() (v4, v6 netip.Addr) {
+	return netip.AddrFrom4([4]byte{169, 254, 1, 1}), netip.MustParseAddr("fe80::1")
+}
 
 // Node is the namespace of a cluster's node: it routes between what is
 // attached to it, and reaches the lab at ControlAddress.
@@ -63,6 +61,7 @@ func (n *Node) Attach(name string, addresses ...netip.Addr) (*Namespace, error) 
 	if err != nil {
 		return nil, err
 	}
+	gateway4, gateway6 := gateways()
 	err = connect(
 		port{ns: n.Namespace, device: n.device(name), addresses: []netip.Addr{gateway4, gateway6}, source: n.addresses},
 		port{ns: ns, device: "eth0", addresses: addresses},
@@ -94,7 +93,7 @@ func (n *Node) device(name string) string {
 
 // writeSysctl sets a sysctl of the calling thread's namespace.
 func writeSysctl(key, value string) error {
-	if err := os.WriteFile(filepath.Join("/proc/sys", key), []byte(value), 0); err != nil {
+	if err := os.WriteFile("/proc/sys/"+key, []byte(value), 0); err != nil {
 		return unsupported("set "+key, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package netlab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -94,7 +95,8 @@ func reexec() (int, error) {
 // Ctrl-C reaches it once, from the outer process. A user namespace, in which
 // the user is root, gives the rights that who is not root lacks.
 func start(self string, userNamespace bool) (*exec.Cmd, error) {
-	cmd := exec.Command(self, os.Args[1:]...)
+	// It lives as long as this process, which hands signals on to it.
+	cmd := exec.CommandContext(context.Background(), self, os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -108,7 +110,10 @@ func start(self string, userNamespace bool) (*exec.Cmd, error) {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	return cmd, cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return cmd, nil
 }
 
 // enter completes the namespaces from the inside: a /proc that shows them, a

@@ -31,21 +31,24 @@ func unsupported(operation string, err error) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// limits are the kernel settings that forbid namespaces, with the value that
-// does.
-var limits = []struct{ path, forbids, remedy string }{
-	{"/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"},
-	{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
-	{"/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=10000"},
-	{"/proc/sys/user/max_net_namespaces", "0", "sysctl -w user.max_net_namespaces=10000"},
-	{"/proc/sys/user/max_pid_namespaces", "0", "sysctl -w user.max_pid_namespaces=10000"},
-	{"/proc/sys/user/max_mnt_namespaces", "0", "sysctl -w user.max_mnt_namespaces=10000"},
+// limit is a kernel setting that forbids namespaces, with the value that does.
+type limit struct{ path, forbids, remedy string }
+
+func limits() []limit {
+	return []limit{
+		{"/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"},
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
+		{"/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=10000"},
+		{"/proc/sys/user/max_net_namespaces", "0", "sysctl -w user.max_net_namespaces=10000"},
+		{"/proc/sys/user/max_pid_namespaces", "0", "sysctl -w user.max_pid_namespaces=10000"},
+		{"/proc/sys/user/max_mnt_namespaces", "0", "sysctl -w user.max_mnt_namespaces=10000"},
+	}
 }
 
 // remedy says what to change, as exactly as the kernel's settings tell.
 func remedy(refusal error) string {
 	var found []string
-	for _, l := range limits {
+	for _, l := range limits() {
 		// A setting that does not exist forbids nothing.
 		if b, err := os.ReadFile(l.path); err == nil && strings.TrimSpace(string(b)) == l.forbids {
 			found = append(found, fmt.Sprintf("%s is %s: as root, %s", l.path, l.forbids, l.remedy))

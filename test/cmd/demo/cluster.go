@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -16,6 +17,7 @@ const (
 	namespace = "shop"
 	frontend  = "frontend"
 	api       = "api"
+	outside   = "outside"
 )
 
 // host is an end of the traffic with its addresses.
@@ -24,13 +26,16 @@ type host struct {
 	v4, v6 netip.Addr
 }
 
-// The addresses of pods are those of a usual cluster; the outside host's are
-// set aside for documentation.
-var addresses = map[string][2]netip.Addr{
-	nodeName:  {netip.MustParseAddr("10.0.0.11"), netip.MustParseAddr("fd00:0:0:1::11")},
-	frontend:  {netip.MustParseAddr("10.244.1.5"), netip.MustParseAddr("fd00:0:0:244::5")},
-	api:       {netip.MustParseAddr("10.244.1.7"), netip.MustParseAddr("fd00:0:0:244::7")},
-	"outside": {netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("2001:db8::10")},
+// addresses are a host's, IPv4 first. Those of pods are as in a usual cluster;
+// the outside host's are set aside for documentation.
+func addresses(name string) []netip.Addr {
+	texts := map[string][2]string{
+		nodeName: {"10.0.0.11", "fd00:0:0:1::11"},
+		frontend: {"10.244.1.5", "fd00:0:0:244::5"},
+		api:      {"10.244.1.7", "fd00:0:0:244::7"},
+		outside:  {"203.0.113.10", "2001:db8::10"},
+	}[name]
+	return []netip.Addr{netip.MustParseAddr(texts[0]), netip.MustParseAddr(texts[1])}
 }
 
 // network is the demo's: everything is attached to the node.
@@ -47,12 +52,12 @@ func (d *demo) network() (*network, error) {
 		return nil, err
 	}
 	n := &network{}
-	a := addresses[nodeName]
-	if n.node, err = lab.NewNode(nodeName, a[0], a[1]); err != nil {
+	if n.node, err = lab.NewNode(nodeName, addresses(nodeName)...); err != nil {
 		return nil, err
 	}
-	for name, h := range map[string]*host{frontend: &n.frontend, api: &n.api, "outside": &n.outside} {
-		h.v4, h.v6 = addresses[name][0], addresses[name][1]
+	for name, h := range map[string]*host{frontend: &n.frontend, api: &n.api, outside: &n.outside} {
+		a := addresses(name)
+		h.v4, h.v6 = a[0], a[1]
 		if h.Namespace, err = n.node.Attach(name, h.v4, h.v6); err != nil {
 			return nil, err
 		}
@@ -68,7 +73,7 @@ func (d *demo) startControlPlane(ctx context.Context) (*controlplane.ControlPlan
 		return nil, err
 	}
 	return controlplane.Start(ctx, controlplane.Config{
-		Binaries: binaries, Dir: netlab.Scratch, Address: netlab.ControlAddress,
+		Binaries: binaries, Dir: netlab.Scratch, Address: netlab.ControlAddress(),
 	})
 }
 
@@ -80,16 +85,14 @@ func (d *demo) createObjects(ctx context.Context, cp *controlplane.ControlPlane)
 	if err != nil {
 		return "", err
 	}
-	node := addresses[nodeName]
-	if err := cp.CreateNode(ctx, nodeName, node[:]...); err != nil {
+	if err := cp.CreateNode(ctx, nodeName, addresses(nodeName)...); err != nil {
 		return "", err
 	}
 	if err := cp.CreateNamespace(ctx, namespace); err != nil {
 		return "", err
 	}
 	for _, name := range []string{frontend, api} {
-		a := addresses[name]
-		pod := controlplane.Pod{Namespace: namespace, Name: name, Node: nodeName, Addresses: a[:]}
+		pod := controlplane.Pod{Namespace: namespace, Name: name, Node: nodeName, Addresses: addresses(name)}
 		if _, err := cp.CreatePod(ctx, pod); err != nil {
 			return "", err
 		}
@@ -108,7 +111,10 @@ func (d *demo) startAgent(ctx context.Context, n *network, kubeconfig string) (*
 	if err != nil {
 		return nil, err
 	}
-	return a, a.WaitReady(ctx)
+	if err := a.WaitReady(ctx); err != nil {
+		return nil, errors.Join(err, a.Kill())
+	}
+	return a, nil
 }
 
 func (d *demo) stop(what string, f func() error) error {

@@ -23,7 +23,8 @@ type expectation struct {
 // pod.
 func expectations(denied []attempt) []expectation {
 	var want []expectation
-	for _, a := range denied {
+	for i := range denied {
+		a := &denied[i]
 		source := a.from.v4
 		if a.address.Is6() {
 			source = a.from.v6
@@ -39,7 +40,7 @@ func expectations(denied []attempt) []expectation {
 }
 
 // target is how a message names what was denied.
-func (a attempt) target() string {
+func (a *attempt) target() string {
 	switch {
 	case a.port != 0:
 		return fmt.Sprintf("on port %d/%s", a.port, a.protocol)
@@ -85,14 +86,14 @@ func missing(want []expectation, events []corev1.Event, s strictness) error {
 			continue
 		}
 		if s == exact {
-			errs = append(errs, w.compare(events[i]))
+			errs = append(errs, w.compare(&events[i]))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // compare says what in the event does not agree.
-func (w expectation) compare(e corev1.Event) error {
+func (w expectation) compare(e *corev1.Event) error {
 	if int(e.Count) != w.packets {
 		return fmt.Errorf("an event on pod %s counts %d packets, %d were sent: %s", w.pod, e.Count, w.packets, e.Message)
 	}

@@ -37,27 +37,30 @@ const timeout = 2 * time.Minute
 func main() {
 	root := flag.String("root", "..", "the main module's directory")
 	flag.Parse()
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	p, err := newProgress(os.Stdout)
+	code, err := start(*root)
 	if err != nil {
-		fail(err)
-	}
-	d := &demo{root: *root, bin: filepath.Join(*root, "bin"), progress: p}
-	code, err := netlab.Run(func() error { return d.build(ctx) }, func() int { return d.inside(ctx) })
-	if err != nil && ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "demo: interrupted")
-		os.Exit(130)
-	}
-	if err != nil {
-		fail(err)
+		fmt.Fprintln(os.Stderr, "demo:", err)
 	}
 	os.Exit(code)
 }
 
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, "demo:", err)
-	os.Exit(1)
+// start runs the outer or the inner process and returns its exit status.
+func start(root string) (int, error) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	p, err := newProgress(os.Stdout)
+	if err != nil {
+		return 1, err
+	}
+	d := &demo{root: root, bin: filepath.Join(root, "bin"), progress: p}
+	code, err := netlab.Run(func() error { return d.build(ctx) }, func() int { return d.inside(ctx) })
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return 130, errors.New("interrupted")
+	case err != nil:
+		return 1, err
+	}
+	return code, nil
 }
 
 type demo struct {
@@ -107,7 +110,7 @@ func (d *demo) inside(ctx context.Context) int {
 }
 
 // explain collects what the agent knows, for when its events do not come.
-func (d *demo) explain(ctx context.Context, a *agent.Agent) error {
+func explain(ctx context.Context, a *agent.Agent) error {
 	// The deadline that brought us here may be the demo's own.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -150,7 +153,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := d.awaitEvents(ctx, cp, sent); err != nil {
-		return errors.Join(err, d.explain(ctx, a))
+		return errors.Join(err, explain(ctx, a))
 	}
 	err = d.stop("kube-nflog with SIGTERM: it writes what is still pending", func() error { return a.Stop(ctx) })
 	if err != nil {

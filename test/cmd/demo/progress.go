@@ -33,8 +33,11 @@ func newProgress(out io.Writer) (*progress, error) {
 
 // say prints a line with the time.
 func (p *progress) say(format string, args ...any) {
-	fmt.Fprintf(p.out, "[%6.1fs] %s\n", time.Since(p.started).Seconds(), fmt.Sprintf(format, args...))
+	p.print(fmt.Sprintf("[%6.1fs] %s\n", time.Since(p.started).Seconds(), fmt.Sprintf(format, args...)))
 }
+
+// print prints text as it is. If that fails, there is nobody to tell.
+func (p *progress) print(text string) { _, _ = io.WriteString(p.out, text) }
 
 // step says what begins; the function it returns says how long it took.
 func (p *progress) step(what string) (end func()) {
@@ -49,7 +52,7 @@ func (p *progress) step(what string) (end func()) {
 
 // heading sets off what a person would see on their own screen.
 func (p *progress) heading(what string) {
-	fmt.Fprintf(p.out, "\n── %s\n\n", what)
+	p.print("\n── " + what + "\n\n")
 }
 
 // compiled returns a function that takes the compiled packages one by one and

@@ -81,7 +81,7 @@ func (d *demo) addRules(node *netlab.Node) error {
 	if err != nil {
 		return fmt.Errorf("add rules over netlink (the kernel needs nftables with log and ct): %w", err)
 	}
-	fmt.Fprint(d.progress.out, commands())
+	d.progress.print(commands())
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 
 // serve starts servers behind every port that is tried, denied ones included:
 // without the rules each attempt would be answered.
-func (n *network) serve() (closeAll func(), err error) {
+func (n *network) serve(ctx context.Context) (closeAll func(), err error) {
 	var open []io.Closer
 	closeAll = func() {
 		for _, c := range open {
@@ -24,13 +25,15 @@ func (n *network) serve() (closeAll func(), err error) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, a := range n.attempts() {
+	attempts := n.attempts()
+	for i := range attempts {
+		a := &attempts[i]
 		address := netip.AddrPortFrom(a.address, a.port).String()
 		if a.protocol == "ICMP" || seen[a.protocol+address] {
 			continue // the kernel answers echo requests
 		}
 		seen[a.protocol+address] = true
-		server, err := a.to.listen(a.protocol, address)
+		server, err := a.to.listen(ctx, a.protocol, address)
 		if err != nil {
 			closeAll()
 			return nil, fmt.Errorf("serve %s %s: %w", a.protocol, address, err)
@@ -41,11 +44,11 @@ func (n *network) serve() (closeAll func(), err error) {
 }
 
 // listen starts an echo server that ends when it is closed.
-func (h host) listen(protocol, address string) (server io.Closer, err error) {
+func (h host) listen(ctx context.Context, protocol, address string) (server io.Closer, err error) {
 	if protocol == "UDP" {
 		var conn net.PacketConn
 		err := h.Do(func() (err error) {
-			conn, err = net.ListenPacket("udp", address)
+			conn, err = new(net.ListenConfig).ListenPacket(ctx, "udp", address)
 			return err
 		})
 		if err == nil {
@@ -55,7 +58,7 @@ func (h host) listen(protocol, address string) (server io.Closer, err error) {
 	}
 	var listener net.Listener
 	err = h.Do(func() (err error) {
-		listener, err = net.Listen("tcp", address)
+		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
 		return err
 	})
 	if err == nil {
@@ -84,15 +87,15 @@ func echoConnections(listener net.Listener) {
 			return
 		}
 		go func() {
-			defer conn.Close()
 			// The client says whether it got its answer.
 			_, _ = io.Copy(conn, conn)
+			_ = conn.Close()
 		}()
 	}
 }
 
 // ping sends one echo request; nil means that the reply came.
-func (a attempt) ping(sequence int) (err error) {
+func (a *attempt) ping(sequence int) (err error) {
 	network, local, proto := "ip4:icmp", a.from.v4, ipv4.ICMPTypeEcho.Protocol()
 	var kind, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
 	if a.address.Is6() {

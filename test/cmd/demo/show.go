@@ -55,13 +55,13 @@ func (d *demo) show(ctx context.Context, cp *controlplane.ControlPlane, a *agent
 			return err
 		}
 		d.progress.heading(fmt.Sprintf("kubectl describe pod -n %s %s", namespace, pod))
-		fmt.Fprint(d.progress.out, out)
+		d.progress.print(out)
 	}
 	d.progress.heading("kube-nflog run --output json")
 	for _, line := range a.RawLines() {
-		fmt.Fprintln(d.progress.out, line)
+		d.progress.print(line + "\n")
 	}
-	fmt.Fprintln(d.progress.out)
+	d.progress.print("\n")
 	return d.check(ctx, cp, a, denied)
 }
 
@@ -79,8 +79,8 @@ func (d *demo) check(ctx context.Context, cp *controlplane.ControlPlane, a *agen
 		return err
 	}
 	sent, told := len(denied)*attempts, uint64(0)
-	for _, l := range lines {
-		told += l.Packets
+	for i := range lines {
+		told += lines[i].Packets
 	}
 	if told != uint64(sent) {
 		return fmt.Errorf("the JSON lines count %d packets, %d were denied", told, sent)

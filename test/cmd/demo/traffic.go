@@ -29,7 +29,7 @@ type attempt struct {
 	allowed  bool
 }
 
-func (a attempt) String() string {
+func (a *attempt) String() string {
 	where := a.protocol
 	if a.port != 0 {
 		where = strconv.Itoa(int(a.port)) + "/" + a.protocol
@@ -42,7 +42,7 @@ func (a attempt) String() string {
 }
 
 func (n *network) attempts() []attempt {
-	const f, a, o = namespace + "/" + frontend, namespace + "/" + api, "outside"
+	const f, a, o = namespace + "/" + frontend, namespace + "/" + api, outside
 	front, app, out := n.frontend, n.api, n.outside
 	return []attempt{
 		{"TCP", front, app, f, a, app.v4, 8080, true},
@@ -64,7 +64,7 @@ func (n *network) attempts() []attempt {
 func (d *demo) sendTraffic(ctx context.Context, n *network) ([]attempt, error) {
 	end := d.progress.step(fmt.Sprintf("sending traffic, each kind %d times, from ordinary sockets", attempts))
 	defer end()
-	closeServers, err := n.serve()
+	closeServers, err := n.serve(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,13 +72,14 @@ func (d *demo) sendTraffic(ctx context.Context, n *network) ([]attempt, error) {
 	all := n.attempts()
 	results := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, a := range all {
-		wg.Go(func() { results[i] = a.makeAll(ctx) })
+	for i := range all {
+		wg.Go(func() { results[i] = all[i].makeAll(ctx) })
 	}
 	wg.Wait()
 	var denied []attempt
 	var errs []error
-	for i, a := range all {
+	for i := range all {
+		a := &all[i]
 		if results[i] != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", a, results[i]))
 			continue
@@ -86,7 +87,7 @@ func (d *demo) sendTraffic(ctx context.Context, n *network) ([]attempt, error) {
 		outcome := "answered"
 		if !a.allowed {
 			outcome = "no answer"
-			denied = append(denied, a)
+			denied = append(denied, *a)
 		}
 		d.progress.say("  %s  %s", a, outcome)
 	}
@@ -94,7 +95,7 @@ func (d *demo) sendTraffic(ctx context.Context, n *network) ([]attempt, error) {
 }
 
 // makeAll makes the attempt as often as it is due, at once.
-func (a attempt) makeAll(ctx context.Context) error {
+func (a *attempt) makeAll(ctx context.Context) error {
 	results := make([]error, attempts)
 	var wg sync.WaitGroup
 	for i := range results {
@@ -120,7 +121,7 @@ func timedOut(err error) bool {
 }
 
 // make makes one attempt; nil means that the server answered.
-func (a attempt) make(ctx context.Context, sequence int) error {
+func (a *attempt) make(ctx context.Context, sequence int) error {
 	if a.protocol == "ICMP" {
 		return a.ping(sequence)
 	}
