@@ -30,19 +30,19 @@ func (c *causes) note(j *job, a answer, now time.Time) {
 		c.last = now
 		if c.since.IsZero() {
 			c.since = now
-			c.logger.Warn("the API server does not take all events, counts are kept until it does", "err", a.err)
+			c.logger.Warn("the API server does not take all events, counts are kept until it does", "error", a.err)
 		}
 	case namespaceGone:
 		if c.first(a.result + "/" + j.namespace) {
-			c.logger.Warn("events dropped, their namespace is gone", "namespace", j.namespace, "err", a.err)
+			c.logger.Warn("events dropped, their namespace is gone", "namespace", j.namespace, "error", a.err)
 		}
 	case forbidden:
 		if c.first(a.result + "/" + j.namespace) {
-			c.logger.Warn("events held back, the API server forbids them", "namespace", j.namespace, "err", a.err)
+			c.logger.Warn("events held back, the API server forbids them", "namespace", j.namespace, "error", a.err)
 		}
 	case invalid:
 		if c.first(a.result) {
-			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "err", a.err)
+			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "error", a.err)
 		}
 	}
 }

@@ -47,13 +47,23 @@ func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	return e
 }
 
-// localSides tells which address of a drop is this node's side.
+// localSides tells which end of a drop is this node's. A flood mostly has one
+// end in common, so the last local one is remembered.
 func (t *Table) localSides(d *decode.Drop) (source, destination bool) {
-	if t.cfg.Local != nil {
-		source, destination = t.cfg.Local(d.SourceAddr()), t.cfg.Local(d.DestinationAddr())
+	if t.cfg.Local == nil {
+		return d.Hook == decode.HookOutput, d.Hook == decode.HookInput
 	}
-	if !source && !destination {
-		source, destination = d.Hook == decode.HookOutput, d.Hook == decode.HookInput
+	switch {
+	case d.Destination == t.lastLocal:
+		return false, true
+	case d.Source == t.lastLocal:
+		return true, false
+	case t.cfg.Local(d.DestinationAddr()):
+		t.lastLocal = d.Destination
+		return false, true
+	case t.cfg.Local(d.SourceAddr()):
+		t.lastLocal = d.Source
+		return true, false
 	}
-	return source, destination
+	return d.Hook == decode.HookOutput, d.Hook == decode.HookInput
 }

@@ -61,6 +61,8 @@ type Table struct {
 	examined int       // entries of current that were looked at for early ones
 	unknown  bool      // there may be early ones behind examined
 	overflow uint64
+
+	lastLocal [16]byte // the last address that Config.Local knew
 }
 
 // NewTable returns an empty table.

@@ -45,6 +45,9 @@ func (n *notPods) has(addr netip.Addr, now int64) bool {
 // not, nor is one that was waited for in vain a short while ago: the other end
 // of the flow, mostly a pod, wants its event now.
 //
+// Lookup calls such an address Unknown, and not Ambiguous. Between it and Await
+// the owner may have become known: if Await returns false, look up again.
+//
 // again is to look both ends up, and may call Await. Calls come one at a time,
 // from Run's goroutines or from Release.
 func (r *Resolver) Await(addr netip.Addr, at time.Time, again func()) bool {
@@ -80,14 +83,23 @@ func (r *Resolver) worthWaiting(addr netip.Addr, at int64) int64 {
 		}
 		return min(retry, end)
 	}
-	if r.notPods.has(addr, now) {
-		return 0
+	if r.mayYetBePod(addr, at) {
+		return end
 	}
 	if end <= now {
 		r.notPods.add(addr, now)
-		return 0
 	}
-	return end
+	return 0
+}
+
+// mayYetBePod says whether addr, of which nothing is known, may be a pod's that
+// the watch will tell of within the time that a flow is held.
+func (r *Resolver) mayYetBePod(addr netip.Addr, at int64) bool {
+	if !r.maybePod(addr) || r.asks(addr) {
+		return false
+	}
+	now := r.now()
+	return now < at+int64(r.cfg.Wait) && !r.notPods.has(addr, now)
 }
 
 // maybePod says whether addr can be a pod's that is not known yet.

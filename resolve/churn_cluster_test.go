@@ -103,7 +103,7 @@ func (c *churn) assign() {
 		c.tally.Reuses++
 	}
 	p.addr, p.owns = addr, true
-	c.truth[addr] = append(c.truth[addr], owning{string(p.object.UID), c.now, math.MaxInt64 / 2})
+	c.truth[addr] = append(c.recent(addr), owning{string(p.object.UID), c.now, math.MaxInt64 / 2})
 	p.object.Status.Phase = corev1.PodRunning
 	p.object.Status.PodIPs = []corev1.PodIP{{IP: addr.String()}}
 	p.object.Status.Conditions = []corev1.PodCondition{{
@@ -111,6 +111,11 @@ func (c *churn) assign() {
 		LastTransitionTime: *c.stamp(p.node, c.upTo(200*time.Millisecond)),
 	}}
 	c.tell(p)
+}
+
+// recent is what is true of addr without what no question is about any more.
+func (c *churn) recent(addr netip.Addr) []owning {
+	return slices.DeleteFunc(c.truth[addr], func(o owning) bool { return o.to < c.now-int64(2*time.Minute) })
 }
 
 // finishPod ends a pod's containers: it keeps the address in its status.
@@ -220,7 +225,7 @@ func (c *churn) breakWatch() {
 
 // relist makes up for a broken watch by a list, as the informer does.
 func (c *churn) relist() {
-	c.truth[netip.Addr{}] = append(c.truth[netip.Addr{}], owning{from: c.deaf.from, to: c.now})
+	c.truth[netip.Addr{}] = append(c.recent(netip.Addr{}), owning{from: c.deaf.from, to: c.now})
 	c.deaf, c.news = owning{}, nil
 	c.tally.Relists++
 	c.owners.listing(c.now)

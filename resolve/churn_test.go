@@ -129,7 +129,7 @@ func (c *churn) askEarly() {
 		c.tally.EarlyOvertaken++ // its end was not told yet
 	default:
 		c.tally.Wrong++
-		c.t.Errorf("early: %v at %v answered %s, which was not near it", q.addr, c.clock(q.at), p.uid())
+		c.t.Errorf("early: %v at %v answered %s, which was not near it", q.addr, clock(q.at), p.uid())
 	}
 }
 
@@ -145,19 +145,19 @@ func (c *churn) answer() {
 func (c *churn) check(q question) {
 	p, v := c.owners.find(q.addr, q.at)
 	truth := c.ownerAt(q.addr, q.at)
-	clear := !c.inBlind(q.at) && len(c.near(q.addr, q.at)) == 1 && c.covers(truth, q)
+	plain := !c.inBlind(q.at) && len(c.near(q.addr, q.at)) == 1 && c.covers(truth, q)
 	switch {
 	case v == owned && p.uid() == truth:
 		c.tally.Right++
 	case v == owned && (truth != "" || !c.hadNear(p.uid(), q.addr, q.at, unclear)):
 		c.tally.Wrong++
-		c.t.Errorf("%v at %v answered %s, was %q of %v", q.addr, c.clock(q.at), p.uid(), truth, c.near(q.addr, q.at))
-	case clear:
+		c.t.Errorf("%v at %v answered %s, was %q of %v", q.addr, clock(q.at), p.uid(), truth, c.near(q.addr, q.at))
+	case plain:
 		c.tally.Missed++
-		c.t.Errorf("%v at %v answered %v, was %q of %v", q.addr, c.clock(q.at), v, truth, c.near(q.addr, q.at))
+		c.t.Errorf("%v at %v answered %v, was %q of %v", q.addr, clock(q.at), v, truth, c.near(q.addr, q.at))
 	case v == contested && !c.inBlind(q.at) && len(c.near(q.addr, q.at)) < 2:
 		c.tally.Unfounded++
-		c.t.Errorf("%v at %v answered ambiguous, was %q of %v", q.addr, c.clock(q.at), truth, c.near(q.addr, q.at))
+		c.t.Errorf("%v at %v answered ambiguous, was %q of %v", q.addr, clock(q.at), truth, c.near(q.addr, q.at))
 	case v == contested:
 		c.tally.Ambiguous++
 	case v == owned:
@@ -194,7 +194,7 @@ func (c *churn) near(addr netip.Addr, at int64) []string {
 	var all []string
 	for _, o := range c.truth[addr] {
 		if o.from-int64(unclear) <= at && at <= o.to+int64(unclear) {
-			all = append(all, fmt.Sprintf("%s[%v,%v]", o.uid, c.clock(o.from), c.clock(min(o.to, c.now))))
+			all = append(all, fmt.Sprintf("%s[%v,%v]", o.uid, clock(o.from), clock(min(o.to, c.now))))
 		}
 	}
 	return all
@@ -229,4 +229,4 @@ func (c *churn) inBlind(at int64) bool {
 	return c.deaf.from != 0 && at >= c.deaf.from-int64(unclear)
 }
 
-func (c *churn) clock(at int64) time.Duration { return time.Duration(at - noon().UnixNano()) }
+func clock(at int64) time.Duration { return time.Duration(at - noon().UnixNano()) }

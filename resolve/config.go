@@ -3,7 +3,6 @@ package resolve
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -88,7 +87,7 @@ func (c *Config) complete() {
 	orDefault(&c.Wait, 15*time.Second)
 	orDefault(&c.MaxWaiting, 4096)
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -118,8 +117,8 @@ func (c *Config) check() error {
 	if c.Identifier > WorkloadName {
 		bad = append(bad, fmt.Errorf("no identifier kind %d", c.Identifier))
 	}
-	if c.PeerQPS < 0 || c.PeerBurst < 0 || c.DNSQPS < 0 || c.DNSBurst < 0 || c.MaxWaiting < 0 ||
-		c.DNSTimeout < 0 || c.Skew < 0 || c.Keep < 0 || c.Wait < 0 {
+	if min(c.PeerQPS, c.DNSQPS) < 0 || min(c.PeerBurst, c.DNSBurst, c.MaxWaiting) < 0 ||
+		min(c.DNSTimeout, c.Skew, c.Keep, c.Wait) < 0 {
 		bad = append(bad, errors.New("a rate, bound or time is negative"))
 	}
 	return errors.Join(bad...)

@@ -38,6 +38,14 @@ func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	return o.choose(addr, live, rest, at)
 }
 
+// local says whether a pod of this node has addr now.
+func (o *owners) local(addr netip.Addr) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	p := o.live.get(addr)
+	return p != nil && p.node == o.node
+}
+
 // only judges an address with one claim.
 func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 	switch {

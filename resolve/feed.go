@@ -90,17 +90,17 @@ func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface
 // by itself.
 func (f *feed) report(_ context.Context, _ *cache.Reflector, err error) {
 	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		f.log.Debug("watch ended", "reason", err)
+		f.log.Debug("watch ended", "error", err)
 		return
 	}
 	f.failed()
 	if !apierrors.IsForbidden(err) || f.required {
-		f.log.Warn("cannot list or watch, will try again", "err", err)
+		f.log.Warn("cannot list or watch, will try again", "error", err)
 		return
 	}
 	f.once.Do(func() {
 		f.log.Warn("not allowed to list and watch; going on without their names."+
-			" Grant list and watch on this resource to the service account in its ClusterRole", "err", err)
+			" Grant list and watch on this resource to the service account in its ClusterRole", "error", err)
 		close(f.forbidden)
 	})
 }

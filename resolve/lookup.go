@@ -8,10 +8,11 @@ import (
 
 // Lookup returns the endpoint that had addr when a packet was seen at the time
 // at. It neither blocks nor does I/O: a reverse DNS name, or a pod that has to
-// be asked for, is there at a later call. Kind is Unknown for an address that
-// two pods may have had, or two Nodes or Services have; for one of a pod
-// network that no pod is known to have had; for one that is being asked about;
-// and for every address before Synced.
+// be asked for, is there at a later call. Kind is Unknown, and Ambiguous set,
+// for an address that two pods may have had. It is Unknown alone for one that
+// Await may learn more of; for one of a pod network that no pod is known to
+// have had; for one that two Nodes or Services have; and for every address
+// before Synced.
 func (r *Resolver) Lookup(addr netip.Addr, at time.Time) Endpoint {
 	e := r.lookup(addr, at.UnixNano())
 	r.metrics.lookups[e.Kind].Inc()
@@ -20,6 +21,10 @@ func (r *Resolver) Lookup(addr netip.Addr, at time.Time) Endpoint {
 	}
 	return e
 }
+
+// IsLocalPod says whether a pod of this node has addr now. It costs less than
+// Lookup and asks nobody.
+func (r *Resolver) IsLocalPod(addr netip.Addr) bool { return r.owners.local(addr) }
 
 func (r *Resolver) lookup(addr netip.Addr, at int64) Endpoint {
 	if !addr.IsValid() || addr.IsUnspecified() || !r.Synced() {
@@ -57,7 +62,11 @@ func (r *Resolver) notOwned(addr netip.Addr, at int64) Endpoint {
 	if r.nodes.gives(addr) {
 		return Endpoint{IP: addr}
 	}
-	return Endpoint{IP: addr, Kind: External, Name: r.externalName(addr)}
+	name := r.externalName(addr) // asked for in any case: it is wanted soon
+	if r.mayYetBePod(addr, at) {
+		return Endpoint{IP: addr}
+	}
+	return Endpoint{IP: addr, Kind: External, Name: name}
 }
 
 // named is a Node or Service, if it is but one of n.

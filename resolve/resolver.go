@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -180,6 +181,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 	for _, f := range r.feeds {
 		group.Go(func() { f.informer.RunWithContext(ctx) })
 	}
+	group.Go(func() { r.tidy(ctx) })
 	group.Go(func() { r.waits.run(ctx) })
 	if r.names != nil {
 		group.Go(func() { r.names.run(ctx) })
@@ -189,6 +191,14 @@ func (r *Resolver) Run(ctx context.Context) error {
 	}
 	group.Wait()
 	return nil
+}
+
+// tidy gives the memory back that the first lists took beyond what is kept of
+// them, which is as much again. By itself the runtime would hold it for long.
+func (r *Resolver) tidy(ctx context.Context) {
+	if r.WaitSynced(ctx) == nil && len(r.feeds) > 0 {
+		debug.FreeOSMemory()
+	}
 }
 
 // Synced says whether all pods, nodes and services that there were at the

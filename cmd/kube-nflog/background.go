@@ -18,9 +18,7 @@ type background struct {
 func (a *agent) startBackground(ctx context.Context) *background {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b := &background{cancel: cancel, log: a.log}
-	if a.resolver != nil {
-		b.start("following pods", func() error { return a.resolver.Run(ctx) })
-	}
+	b.start("following pods", func() error { return a.resolver.Run(ctx) })
 	b.start("writing events", func() error { return a.emitter.Run(ctx) })
 	if a.links != nil {
 		b.start("following interfaces", a.links.Run)

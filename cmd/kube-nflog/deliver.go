@@ -13,7 +13,7 @@ import (
 // deliverer brings one group's flows to whoever wants them. It may wait, for a
 // slow reader of standard output say: the flow table grows its window meanwhile.
 type deliverer struct {
-	resolver *resolve.Resolver // nil without a cluster
+	resolver *resolve.Resolver
 	emitter  *emit.Emitter
 	pulse    pulse
 	log      *slog.Logger
@@ -38,13 +38,12 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 // deliver resolves both ends of a flow, as of its last packet, and hands it on;
 // a pod that is so new that it is not known yet is waited for.
 func (d *deliverer) deliver(f flow.Flow) {
-	source, destination := resolve.Endpoint{IP: f.Source}, resolve.Endpoint{IP: f.Destination}
-	if d.resolver != nil {
-		source = d.resolver.Lookup(f.Source, f.LastSeen)
-		destination = d.resolver.Lookup(f.Destination, f.LastSeen)
-		if isUnknown(source) && d.await(f, source) || isUnknown(destination) && d.await(f, destination) {
+	source, destination := d.lookup(&f)
+	if isUnknown(source) || isUnknown(destination) {
+		if d.await(f) {
 			return
 		}
+		source, destination = d.lookup(&f) // one may have become known since
 	}
 	d.emitter.Add(f, source, destination)
 	if d.lines != nil {
@@ -52,11 +51,16 @@ func (d *deliverer) deliver(f flow.Flow) {
 	}
 }
 
+func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
+	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)
+}
+
 // await says whether the flow will be delivered again, when more is known of
-// the endpoint or nothing can be any more. It is called for unknown endpoints
-// alone, because it puts the flow on the heap.
-func (d *deliverer) await(f flow.Flow, e resolve.Endpoint) bool {
-	return d.resolver.Await(e.IP, f.LastSeen, func() { d.deliver(f) })
+// an end or nothing can be any more. Only flows with an unknown end come here,
+// because it puts them on the heap.
+func (d *deliverer) await(f flow.Flow) bool {
+	again := func() { d.deliver(f) }
+	return d.resolver.Await(f.Source, f.LastSeen, again) || d.resolver.Await(f.Destination, f.LastSeen, again)
 }
 
 func isUnknown(e resolve.Endpoint) bool {

@@ -45,7 +45,7 @@ func (a *agent) ready() error {
 			return fmt.Errorf("group %d is not bound", r.reader.Group())
 		}
 	}
-	if a.resolver != nil && !a.resolver.Synced() {
+	if !a.resolver.Synced() {
 		return errors.New("pods are not known yet")
 	}
 	return nil

@@ -27,21 +27,19 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	}
 
 	// flow → resolve
-	if client != nil {
-		cfg := o.resolveConfig()
-		cfg.Logger, cfg.Registerer = log, m.registry
-		if a.resolver, err = resolve.New(cfg, client); err != nil {
-			return nil, usageError{fmt.Errorf("resolve addresses: %w", err)}
-		}
+	endpoints := o.resolveConfig()
+	endpoints.Logger, endpoints.Registerer = log, m.registry
+	if a.resolver, err = resolve.New(endpoints, client); err != nil {
+		return nil, usageError{fmt.Errorf("resolve addresses: %w", err)}
 	}
 
 	// resolve → emit
 	if !o.events {
 		client = nil
 	}
-	cfg := o.emitConfig()
-	cfg.Logger, cfg.Registerer = log, m.registry
-	if a.emitter, err = emit.New(cfg, client); err != nil {
+	events := o.emitConfig()
+	events.Logger, events.Registerer = log, m.registry
+	if a.emitter, err = emit.New(events, client); err != nil {
 		return nil, usageError{fmt.Errorf("write events: %w", err)}
 	}
 	lines, err := a.newLines(o, stdout)
@@ -51,7 +49,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 
 	// kernel → nflog → decode → flow
 	for _, group := range o.groups {
-		r, err := openReceiver(uint16(group), o, m, log)
+		r, err := openReceiver(uint16(group), o, a.resolver.IsLocalPod, m, log)
 		if err != nil {
 			return nil, err
 		}

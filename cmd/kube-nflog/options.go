@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -121,8 +120,6 @@ func (o *options) defineOutput(f *pflag.FlagSet) {
 func podIdentifiers() []string {
 	return []string{"name_with_namespace", "name", "namespace", "label", "workload"}
 }
-
-func (o *options) flowConfig() flow.Config { return flow.Config{Window: o.flowWindow} }
 
 func (o *options) resolveConfig() resolve.Config {
 	c := resolve.Config{

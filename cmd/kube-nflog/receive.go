@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/decode"
@@ -89,14 +90,15 @@ func (r *receiver) account(c nflog.Count) {
 	}
 }
 
-// openReceiver binds a group.
-func openReceiver(group uint16, o *options, m *metrics, log *slog.Logger) (*receiver, error) {
+// openReceiver binds a group. local says which addresses are this node's pods.
+func openReceiver(group uint16, o *options, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
+	flows := flow.Config{Window: o.flowWindow, Local: local}
 	reader, err := nflog.Open(nflog.Config{Group: group}, log)
 	if err != nil {
 		return nil, fmt.Errorf("receive packets: %w", err)
 	}
 	return &receiver{
-		reader: reader, decoder: decode.NewDecoder(o.prefixes), table: flow.NewTable(o.flowConfig()),
+		reader: reader, decoder: decode.NewDecoder(o.prefixes), table: flow.NewTable(flows),
 		counts: m.group(group), log: log.With("group", group),
 	}, nil
 }

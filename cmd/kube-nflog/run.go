@@ -18,7 +18,7 @@ import (
 // ends and hands them to the emitter, and to standard output.
 type agent struct {
 	receivers  []*receiver
-	resolver   *resolve.Resolver // nil without a cluster
+	resolver   *resolve.Resolver
 	deliverers []*deliverer
 	emitter    *emit.Emitter
 	links      *nflog.Links // nil without --output json
@@ -55,9 +55,7 @@ func (a *agent) run(ctx context.Context) error {
 
 	err := receiving.Wait()
 	delivering.Wait()
-	if a.resolver != nil {
-		a.resolver.Release() // flows that wait for their pods go out as they are
-	}
+	a.resolver.Release() // flows that wait for their pods go out as they are
 	background.stop()
 
 	// emit → Kubernetes: the last events
@@ -69,9 +67,6 @@ func (a *agent) run(ctx context.Context) error {
 }
 
 func (a *agent) waitForPods(ctx context.Context) {
-	if a.resolver == nil {
-		return
-	}
 	if err := a.resolver.WaitSynced(ctx); err != nil {
 		a.log.Warn("stopping before pods were known: flows are reported with bare addresses")
 	}

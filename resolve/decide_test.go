@@ -1,0 +1,194 @@
+package resolve
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// told is an index that is told of pods of one address, at times after noon.
+type told struct {
+	*owners
+	clock time.Duration
+	known map[string]*pod
+}
+
+func newTold() *told {
+	o := &told{known: map[string]*pod{}, clock: 5 * time.Minute}
+	o.owners = newOwners(2*time.Second, 5*time.Minute, "n1", func(netip.Addr) bool { return true },
+		func() int64 { return o.nano() })
+	o.listing(noon().Add(-time.Hour).UnixNano())
+	o.watching(noon().Add(-time.Hour).UnixNano())
+	return o
+}
+
+func (o *told) nano() int64 { return noon().Add(o.clock).UnixNano() }
+
+// pod tells of a pod on a node that has the address since from.
+func (o *told) pod(name, node string, from time.Duration, changes ...func(*corev1.Pod)) {
+	p := madePod(name, "10.0.0.5")
+	p.Spec.NodeName = node
+	p.Status.Conditions[0].LastTransitionTime = *at(from)
+	for _, c := range changes {
+		c(p)
+	}
+	now := newPod(p, "")
+	o.set(o.known[name], now, o.nano())
+	o.known[name] = now
+}
+
+func (o *told) gone(name string, d time.Duration, unseen bool) {
+	o.remove(o.known[name], noon().Add(d).UnixNano(), unseen)
+	delete(o.known, name)
+}
+
+func TestFind(t *testing.T) {
+	ended := func(d time.Duration) func(*corev1.Pod) { return func(p *corev1.Pod) { finish(p, d) } }
+	terminating := func(p *corev1.Pod) { p.DeletionTimestamp = at(time.Minute) }
+	type asked struct {
+		at   time.Duration
+		want string // the pod, or "" for the verdict
+		v    verdict
+	}
+	tests := map[string]struct {
+		tell func(o *told)
+		ask  []asked
+	}{
+		"nobody": {func(*told) {}, []asked{{0, "", nobody}}},
+		"one": {func(o *told) { o.pod("a", "n1", 0) }, []asked{
+			{-3 * time.Second, "", nobody}, {-time.Second, "a", owned}, {time.Hour, "a", owned},
+		}},
+		"finished": {func(o *told) { o.pod("a", "n1", 0, ended(time.Minute)) }, []asked{
+			{30 * time.Second, "a", owned}, {time.Minute + time.Second, "a", owned}, {time.Minute + 3*time.Second, "", nobody},
+		}},
+		"being deleted goes on": {func(o *told) { o.pod("a", "n1", 0, terminating) }, []asked{{time.Minute, "a", owned}}},
+		"being deleted, a moment ago": {func(o *told) {
+			o.pod("a", "n1", 0, terminating)
+			o.clock = time.Minute + time.Second
+		}, []asked{{time.Minute, "", unsettled}, {30 * time.Second, "a", owned}}},
+		"deleted, a moment ago": {func(o *told) {
+			o.clock = time.Minute
+			o.pod("a", "n1", 0)
+			o.gone("a", time.Minute, false)
+			o.clock = time.Minute + 2*time.Second
+		}, []asked{{30 * time.Second, "a", owned}, {61 * time.Second, "", unsettled}}},
+		"reused": {func(o *told) {
+			o.pod("a", "n1", 0, ended(time.Minute))
+			o.pod("b", "n1", 61*time.Second)
+		}, []asked{
+			{50 * time.Second, "a", owned}, {60 * time.Second, "", contested}, {62 * time.Second, "", contested},
+			{64 * time.Second, "b", owned},
+		}},
+		"deletion told late": {func(o *told) {
+			o.pod("a", "n1", 0)
+			o.pod("b", "n1", time.Minute)
+			o.gone("a", 90*time.Second, false)
+		}, []asked{{70 * time.Second, "b", owned}, {60 * time.Second, "", contested}}},
+		"two live": {func(o *told) {
+			o.pod("a", "n2", 0)
+			o.pod("b", "n3", time.Minute)
+		}, []asked{{30 * time.Second, "a", owned}, {90 * time.Second, "", contested}}},
+		"two live, one here": {func(o *told) {
+			o.pod("a", "n2", time.Minute)
+			o.pod("b", "n1", 0)
+		}, []asked{{90 * time.Second, "b", owned}}},
+		"two live here": {func(o *told) {
+			o.pod("a", "n1", 0)
+			o.pod("b", "n1", time.Minute)
+		}, []asked{{90 * time.Second, "", contested}}},
+		"remade unseen": {func(o *told) {
+			o.clock = 30 * time.Second
+			o.pod("a", "n1", 0)
+			o.listing(noon().Add(time.Minute).UnixNano())
+			o.clock = 5 * time.Minute
+			o.pod("a", "n1", 50*time.Second, func(p *corev1.Pod) { p.UID = types.UID("uid-again") })
+		}, []asked{{10 * time.Second, "a", owned}, {40 * time.Second, "", contested}, {53 * time.Second, "a", owned}}},
+		"list found it gone": {func(o *told) {
+			o.clock = 30 * time.Second
+			o.pod("a", "n1", 0)
+			o.listing(noon().Add(time.Minute).UnixNano())
+			o.gone("a", time.Minute, true)
+			o.clock = 5 * time.Minute
+		}, []asked{{20 * time.Second, "a", owned}, {45 * time.Second, "", contested}, {70 * time.Second, "", nobody}}},
+		"another may have come and gone unseen": {func(o *told) {
+			o.contact.heard(noon().UnixNano())
+			o.listing(noon().Add(time.Minute).UnixNano())
+			o.pod("b", "n1", time.Minute)
+		}, []asked{{59 * time.Second, "", contested}, {63 * time.Second, "b", owned}}},
+		"address given up": {func(o *told) {
+			o.pod("a", "n1", 0)
+			o.pod("a", "n1", 0, func(p *corev1.Pod) { p.Status.PodIP, p.Status.PodIPs = "", nil })
+		}, []asked{{time.Minute, "a", owned}, {5*time.Minute + 3*time.Second, "", nobody}}},
+		"old news of a deleted pod": {func(o *told) {
+			o.pod("a", "n1", 0)
+			o.gone("a", time.Minute, false)
+			o.pod("a", "n1", 0)
+		}, []asked{{30 * time.Second, "a", owned}, {2 * time.Minute, "", nobody}}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := newTold()
+			tt.tell(o)
+			for _, a := range tt.ask {
+				p, v := o.find(addr("10.0.0.5"), noon().Add(a.at).UnixNano())
+				got := ""
+				if p != nil {
+					got = p.name()
+				}
+				if got != a.want || v != a.v {
+					t.Errorf("at %v: pod %q, verdict %v, want %q, %v", a.at, got, v, a.want, a.v)
+				}
+			}
+		})
+	}
+}
+
+// Where not all pods are watched, an answer needs more than there being no
+// other: one may be unknown.
+func TestFindKnowsItDoesNotKnowAll(t *testing.T) {
+	o := newTold()
+	o.whole = func(netip.Addr) bool { return false }
+	o.pod("a", "n1", 0)
+	for d, want := range map[time.Duration]verdict{-time.Second: contested, time.Second: contested, 3 * time.Second: owned} {
+		if _, v := o.find(addr("10.0.0.5"), noon().Add(d).UnixNano()); v != want {
+			t.Errorf("at %v: verdict %v, want %v", d, v, want)
+		}
+	}
+}
+
+func TestEndedOwnersAreForgotten(t *testing.T) {
+	o := newTold()
+	o.pod("a", "n1", 0)
+	o.gone("a", 5*time.Minute, false)
+	o.clock = 9 * time.Minute
+	o.pod("b", "n1", 9*time.Minute)
+	if _, ended, _ := o.size(); ended != 1 {
+		t.Errorf("%d ended owners after 4 minutes, want 1", ended)
+	}
+	o.clock = 11 * time.Minute
+	o.pod("b", "n1", 9*time.Minute)
+	if live, ended, evicted := o.size(); live != 1 || ended != 0 || evicted != 0 || len(o.more) != 0 {
+		t.Errorf("after 6 minutes: %d live, %d ended, %d evicted, %d in more, want 1, 0, 0, 0", live, ended, evicted, len(o.more))
+	}
+}
+
+func TestEndedOwnersAreBounded(t *testing.T) {
+	o := newTold()
+	for i := range maxEnded + 10 {
+		p := newPod(madePod("p", numbered(i).String()), "")
+		o.set(nil, p, o.nano())
+		o.remove(p, o.nano(), false)
+	}
+	if _, ended, evicted := o.size(); ended != maxEnded || evicted != 10 || len(o.more) != maxEnded {
+		t.Errorf("%d ended, %d evicted, %d in more, want %d, 10, %[4]d", ended, evicted, len(o.more), maxEnded)
+	}
+	for i := range maxClaims + 5 {
+		o.pod("x", "n1", 0, func(p *corev1.Pod) { p.UID = types.UID(numbered(i).String()) })
+	}
+	if n := len(o.more[addr("10.0.0.5")]); n != maxClaims {
+		t.Errorf("%d claims of one address, want %d", n, maxClaims)
+	}
+}
