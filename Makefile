@@ -18,10 +18,10 @@ INTEST   = cd test && CGO_ENABLED=0
 RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit test-system lint fmt fuzz demo image e2e clean check-go
+.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit image e2e clean check-go
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: check-go ## build the agent: bin/kube-nflog, static
 	$(GOBUILD) -o bin/kube-nflog ./cmd/kube-nflog
@@ -34,7 +34,7 @@ test-unit: check-go ## run the unit tests and the fuzz seeds, under the race det
 
 test-system: check-go ## run the tests against a real kernel and a real control plane
 	test/setup
-	$(INTEST) $(GO) test ./...
+	$(INTEST) $(GO) test -count 1 ./... # not from the cache: the agent is no import
 
 lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both modules
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
@@ -68,6 +68,16 @@ image: ## build the image IMAGE (default kube-nflog:dev) for PLATFORM, with dock
 
 e2e: check-go ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
 	$(INTEST) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
+
+bench: check-go ## compare the packet path's cost with its peers', some 10 minutes
+	test/bench/packets/setup
+	$(INTEST) $(GO) run ./bench/packets
+
+bench-resolve: check-go ## measure resolving in a cluster of 150,000 pods
+	$(INTEST) $(GO) run ./bench/resolve
+
+bench-emit: check-go ## compare the events with client-go's recorders'
+	$(INTEST) $(GO) run ./bench/emit
 
 clean: ## remove what was built
 	rm -rf bin test/bin

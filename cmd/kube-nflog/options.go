@@ -102,7 +102,7 @@ func (o *options) defineEvents(f *pflag.FlagSet) {
 	f.IntVar(&o.podEvents, "pod-events", 20, "event objects for one pod in an hour; further flows share one for each direction")
 	f.Float64Var(&o.eventQPS, "event-qps", 50, "event writes per second, this node")
 	f.IntVar(&o.eventBurst, "event-burst", 100, "event writes at once, this node")
-	f.Float64Var(&o.podEventQPS, "pod-event-qps", 0.25, "event writes per second about one pod")
+	f.Float64Var(&o.podEventQPS, "pod-event-qps", 0.5, "event writes per second about one pod")
 	f.IntVar(&o.podEventBurst, "pod-event-burst", 25, "event writes at once about one pod")
 }
 

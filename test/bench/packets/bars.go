@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// bar is a limit that kube-nflog shall keep.
+type bar struct {
+	What  string  `json:"what"`
+	Limit float64 `json:"limit"`
+	Unit  string  `json:"unit"`
+	// Measured is valid iff Known: what it takes may not have been measured.
+	Measured float64 `json:"measured"`
+	Known    bool    `json:"known"`
+	Met      bool    `json:"met"`
+}
+
+func (b bar) String() string {
+	if !b.Known {
+		return fmt.Sprintf("not measured  %s ≤ %.4g%s", b.What, b.Limit, b.Unit)
+	}
+	verdict := "NOT MET"
+	if b.Met {
+		verdict = "met"
+	}
+	return fmt.Sprintf("%-12s  %s = %.3g%s, bar ≤ %.4g%s", verdict, b.What, b.Measured, b.Unit, b.Limit, b.Unit)
+}
+
+func newBar(what string, limit float64, unit string, measured float64, known bool) bar {
+	return bar{What: what, Limit: limit, Unit: unit, Measured: measured, Known: known, Met: known && measured <= limit}
+}
+
+// cells finds what a reader cost in a scenario; nil where that was not measured.
+type cells func(scenario, reader string) *result
+
+// ratio is a bar on what kube-nflog costs in that of another reader.
+func (c cells) ratio(scenario, other string, limit float64) bar {
+	a, b := c(scenario, kubeNflog), c(scenario, other)
+	what := fmt.Sprintf("%s: CPU per packet in that of %s", scenario, other)
+	if a == nil || b == nil {
+		return newBar(what, limit, "", 0, false)
+	}
+	return newBar(what, limit, "", a.Median/b.Median, true)
+}
+
+// flows are the bars on what many flows cost more than one does.
+func (c cells) flows(many, one string) []bar {
+	cost, memory := many+": CPU per packet in that with one flow", many+": peak memory"
+	a, b := c(many, kubeNflog), c(one, kubeNflog)
+	if a == nil {
+		return []bar{newBar(cost, 1.5, "", 0, false), newBar(memory, 48, " MiB", 0, false)}
+	}
+	bars := []bar{newBar(memory, 48, " MiB", float64(a.Peak)/1024, true)}
+	if b == nil {
+		return append(bars, newBar(cost, 1.5, "", 0, false))
+	}
+	return append(bars, newBar(cost, 1.5, "", a.Median/b.Median, true))
+}
+
+// bars are all of them. Idle is what kube-nflog ran in the span.
+func bars(c cells, idle, span time.Duration) []bar {
+	all := []bar{
+		c.ratio(fast, floor, 1.6),
+		c.ratio(fast, newPacket, 1.0/7),
+		c.ratio(fast, logemu, 1.0/6),
+		c.ratio(fast, jsonLines, 1.0/25),
+		c.ratio(fast, pcap, 1),
+		c.ratio(flood, floor, 1.6),
+		c.lost(flood),
+	}
+	all = append(all, c.flows(fastFlows, fast)...)
+	all = append(all, c.flows(floodFlows, flood)...)
+	perMinute := 0.0
+	if span > 0 {
+		perMinute = float64(idle) / float64(time.Millisecond) * float64(time.Minute) / float64(span)
+	}
+	return append(all, newBar("idle: CPU time", 1, " ms a minute", perMinute, span > 0))
+}
+
+// lost is the bar on the most packets lost in any round: none.
+func (c cells) lost(scenario string) bar {
+	what := scenario + ": packets lost in the worst round"
+	r := c(scenario, kubeNflog)
+	if r == nil {
+		return newBar(what, 0, "", 0, false)
+	}
+	return newBar(what, 0, "", float64(r.MostLost), true)
+}

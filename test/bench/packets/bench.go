@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// plan is what shall be measured.
+type plan struct {
+	rounds    int
+	scenarios []scenario
+	readers   []reader
+	skipped   []string // what is not, and why
+	idle      time.Duration
+}
+
+func newPlan(ctx context.Context, o *options) (plan, error) {
+	p := plan{rounds: o.rounds, idle: o.idle}
+	var err error
+	if p.scenarios, err = scenarios(o.scenarios, o.duration, o.flood); err != nil {
+		return plan{}, fmt.Errorf("-scenario: %w", err)
+	}
+	if p.readers, p.skipped, err = readers(ctx, o); err != nil {
+		return plan{}, fmt.Errorf("-readers: %w", err)
+	}
+	return p, nil
+}
+
+// bench measures in a lab.
+type bench struct {
+	lab        *lab
+	readerCPUs *unix.CPUSet // nil for any
+	progress   io.Writer
+}
+
+// run measures reader after reader in scenario after scenario, round after
+// round, so that what changes with time hits all alike.
+func (b *bench) run(ctx context.Context, p plan) (*report, error) {
+	r, err := newReport(ctx, p, b)
+	if err != nil {
+		return nil, err
+	}
+	for round := range p.rounds {
+		for _, s := range p.scenarios {
+			for i := range p.readers {
+				// Each round begins with another reader.
+				reader := p.readers[(i+round)%len(p.readers)]
+				if !s.measures(reader.name) {
+					continue
+				}
+				m, err := b.lab.measure(ctx, reader, s, b.readerCPUs)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", s.Name, err)
+				}
+				fmt.Fprintf(b.progress, "round %d of %d  %-22s %-30s %6.2f µs/packet, %d lost\n",
+					round+1, p.rounds, s.Name, reader.name, m.perPacket(), m.Lost)
+				r.add(s, reader.name, m)
+			}
+		}
+	}
+	i := slices.IndexFunc(p.readers, func(r reader) bool { return r.name == kubeNflog })
+	if i >= 0 && p.idle > 0 {
+		ran, err := b.lab.idle(ctx, p.readers[i], p.idle, b.readerCPUs)
+		if err != nil {
+			return nil, err
+		}
+		r.addIdle(p.idle, ran)
+	}
+	return r, r.finish()
+}

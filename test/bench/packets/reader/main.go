@@ -1,0 +1,63 @@
+// Command reader is what the benchmark compares kube-nflog with: it receives
+// the packets of one NFLOG group, does with them what the first argument says,
+// and on SIGTERM prints how many there were.
+//
+//	reader floor|newpacket|parser GROUP
+//
+// floor receives as kube-nflog does and throws away; newpacket and parser
+// receive through go-nflog's hook and decode with gopacket's NewPacket or its
+// DecodingLayerParser.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+)
+
+// What all readers have in common, kube-nflog too.
+const (
+	copyRange     = 128
+	threshold     = 500 // packets in a datagram at most
+	flushTimeout  = 10  // in 1/100 s
+	receiveBuffer = 16 << 20
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "reader:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("usage: reader floor|newpacket|parser GROUP, got %q", args)
+	}
+	group, err := strconv.ParseUint(args[1], 10, 16)
+	if err != nil {
+		return fmt.Errorf("group: %w", err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+
+	var packets uint64
+	switch args[0] {
+	case "floor":
+		packets, err = receiveOnly(ctx, uint16(group))
+	case "newpacket":
+		packets, err = throughHook(ctx, uint16(group), newPacket())
+	case "parser":
+		packets, err = throughHook(ctx, uint16(group), parser())
+	default:
+		return fmt.Errorf("unknown reader %q", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]uint64{"packets": packets})
+}
