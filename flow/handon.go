@@ -56,7 +56,7 @@ func (t *Table) swap(next *generation, now time.Time) {
 	next.reset()
 	done := t.current
 	t.windows <- Window{entries: done.entries, prefixes: t.prefixes, release: func() { t.spare <- done }}
-	t.previous, t.current, t.sealed = done, next, now.UnixNano()
+	t.previous, t.current, t.last, t.sealed = done, next, nil, now.UnixNano()
 	t.windowAt, t.earlyAt, t.examined, t.unknown = time.Time{}, time.Time{}, 0, false
 }
 

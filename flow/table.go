@@ -50,6 +50,7 @@ type Table struct {
 	lastPrefix uint16 // most drops in a row come from one rule
 
 	current  *generation
+	last     *entry      // of current: the last drop's, nil for none
 	previous *generation // the window before: handed out, or empty; only read here
 	sealed   int64       // when previous was, in nanoseconds since 1970
 	spare    chan *generation
@@ -92,12 +93,17 @@ func (t *Table) Overflowed() uint64 { return t.overflow }
 // grows.
 func (t *Table) Add(d *decode.Drop) {
 	k := keyOf(d, t.prefix(d.Prefix))
+	if t.last != nil && t.last.key == k { // packets of a flow come in bursts
+		t.last.add(d)
+		return
+	}
 	hash := k.hash(&t.seed)
 	e, slot := t.current.find(&k, hash)
 	if e == nil {
 		e = t.insert(d, &k, hash, slot)
 	}
 	e.add(d)
+	t.last = e
 }
 
 // insert makes an entry for the first drop of a flow.

@@ -33,6 +33,35 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzLayouts parses a second message by what the first has taught: it must
+// read the same as without.
+func FuzzLayouts(f *testing.F) {
+	bodies := [][]byte{
+		full(0)[sizeMessageHeader:], full(7)[sizeMessageHeader:],
+		message(msgPacket, groupHeader, attribute(attrSeq, be32(1)...), attribute(attrPayload, 1, 2, 3))[sizeMessageHeader:],
+		message(msgPacket, groupHeader, attribute(attrSeq, be32(1)...), attribute(attrPayload, 1, 2, 3, 4, 5))[sizeMessageHeader:],
+		message(msgPacket, groupHeader, attribute(attrPayload, 1), attribute(attrMark, be32(1)...))[sizeMessageHeader:],
+		message(msgPacket, groupHeader, attribute(attrPrefix, 'a', 0), attribute(attrPrefix, 'b', 0), attribute(attrPayload, 1))[sizeMessageHeader:],
+	}
+	for _, first := range bodies {
+		for _, second := range bodies {
+			f.Add(first, second)
+		}
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		var l layouts
+		var ignored, got, want Packet
+		l.parse(&ignored, first)
+		ok, wantOK := l.parse(&got, second), want.parse(second)
+		if ok != wantOK {
+			t.Fatalf("parse = %v after another message, %v without", ok, wantOK)
+		}
+		if diff := cmp.Diff(want, got); ok && diff != "" {
+			t.Fatalf("-walked +by layout:\n%s", diff)
+		}
+	})
+}
+
 // FuzzDatagram looks for panics, stalls and packets that come from nowhere.
 func FuzzDatagram(f *testing.F) {
 	f.Add(join(full(0), full(1), full(4)))

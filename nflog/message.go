@@ -50,7 +50,7 @@ func (r *Reader) parseDatagram(b []byte, handle func(*Packet)) (packets, malform
 		}
 		switch binary.NativeEndian.Uint16(b[4:]) {
 		case msgPacket:
-			if !r.packet.parse(b[sizeMessageHeader:length]) {
+			if !r.layouts.parse(&r.packet, b[sizeMessageHeader:length]) {
 				malformed++
 				break
 			}
@@ -78,18 +78,29 @@ func (p *Packet) parse(b []byte) bool {
 		return false
 	}
 	p.Family = b[0]
-	b = b[sizeGroupHeader:]
-	for len(b) >= sizeAttributeHeader {
-		length := int(binary.NativeEndian.Uint16(b))
-		if length < sizeAttributeHeader || length > len(b) {
+	for at := sizeGroupHeader; at < len(b); {
+		typ, value, next, ok := attributeAt(b, at)
+		if !ok || !p.set(typ, value) {
 			return false
 		}
-		if !p.set(binary.NativeEndian.Uint16(b[2:])&attrTypeMask, b[sizeAttributeHeader:length]) {
-			return false
-		}
-		b = b[min(align4(length), len(b)):]
+		at = next
 	}
-	return len(b) == 0
+	return true
+}
+
+// attributeAt returns the attribute that begins at an offset, and where the
+// next one does; ok is false where it does not fit.
+func attributeAt(b []byte, at int) (typ uint16, value []byte, next int, ok bool) {
+	b = b[at:]
+	if len(b) < sizeAttributeHeader {
+		return 0, nil, 0, false
+	}
+	length := int(binary.NativeEndian.Uint16(b))
+	if length < sizeAttributeHeader || length > len(b) {
+		return 0, nil, 0, false
+	}
+	typ = binary.NativeEndian.Uint16(b[2:]) & attrTypeMask
+	return typ, b[sizeAttributeHeader:length], at + min(align4(length), len(b)), true
 }
 
 // set takes one attribute in. It reports false where the value is too short

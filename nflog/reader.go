@@ -43,6 +43,7 @@ type Reader struct {
 	log      *slog.Logger
 	buf      []byte
 	packet   Packet
+	layouts  layouts
 	seq      sequence
 	backoff  time.Duration
 	draining bool
