@@ -19,13 +19,13 @@ type plan struct {
 	idle      time.Duration
 }
 
-func newPlan(ctx context.Context, o *options) (plan, error) {
+func newPlan(o *options) (plan, error) {
 	p := plan{rounds: o.rounds, idle: o.idle}
 	var err error
 	if p.scenarios, err = scenarios(o.scenarios, o.duration, o.flood); err != nil {
 		return plan{}, fmt.Errorf("-scenario: %w", err)
 	}
-	if p.readers, p.skipped, err = readers(ctx, o); err != nil {
+	if p.readers, p.skipped, err = readers(o); err != nil {
 		return plan{}, fmt.Errorf("-readers: %w", err)
 	}
 	return p, nil

@@ -65,7 +65,7 @@ func (o *options) inside(ctx context.Context) int {
 }
 
 func (o *options) run(ctx context.Context) error {
-	plan, err := newPlan(ctx, o)
+	plan, err := newPlan(o)
 	if err != nil {
 		return err
 	}

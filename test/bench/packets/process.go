@@ -79,7 +79,7 @@ func (p *process) cpu() (time.Duration, error) {
 func (p *process) peak() (kib uint64, err error) { return p.field("status", "VmHWM:") }
 
 // written returns how many bytes the process has written to files.
-func (p *process) written() (bytes uint64, err error) { return p.field("io", "wchar:") }
+func (p *process) written() (total uint64, err error) { return p.field("io", "wchar:") }
 
 // field reads a number from one of the process's files in /proc.
 func (p *process) field(file, name string) (value uint64, err error) {
@@ -102,7 +102,7 @@ func (p *process) field(file, name string) (value uint64, err error) {
 func (p *process) ended() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s ended: %v\n%s%s", p.cmd, p.err, p.stdout.Bytes(), p.stderr.Bytes())
+		return fmt.Errorf("%s ended (%s)\n%s%s", p.cmd, p.cmd.ProcessState, p.stdout.Bytes(), p.stderr.Bytes())
 	default:
 		return nil
 	}

@@ -44,7 +44,7 @@ const (
 
 // readers returns those of the given names, all if there are none. ulogd2 is
 // not among all where it is not installed, and skipped says so.
-func readers(ctx context.Context, o *options) (found []reader, skipped []string, err error) {
+func readers(o *options) (found []reader, skipped []string, err error) {
 	all := []reader{
 		{
 			name: kubeNflog, rest: restOfWindow, received: scrapeReceived,
@@ -52,7 +52,7 @@ func readers(ctx context.Context, o *options) (found []reader, skipped []string,
 		},
 		o.own(newPacket, "newpacket"), o.own(parser, "parser"), o.own(floor, "floor"),
 	}
-	ulogd, err := ulogdReaders(ctx)
+	ulogd, err := ulogdReaders()
 	if err != nil {
 		skipped = append(skipped, err.Error())
 	}

@@ -29,7 +29,7 @@ func ulogdOutputs() []ulogdOutput {
 
 // ulogdReaders returns a reader for each output whose plugin is installed. The
 // error says which are not.
-func ulogdReaders(ctx context.Context) ([]reader, error) {
+func ulogdReaders() ([]reader, error) {
 	binary, err := exec.LookPath("ulogd")
 	if err != nil {
 		if binary, err = exec.LookPath("/usr/sbin/ulogd"); err != nil {

@@ -56,11 +56,17 @@ func receiveOnly(ctx context.Context, group uint16) (packets uint64, err error) 
 		}
 		switch {
 		case readErr == nil:
-			packets += uint64(n) / uint64(binary.NativeEndian.Uint32(buf)+3&^3)
+			packets += uint64(n) / messageSize(buf)
 		case !errors.Is(readErr, unix.ENOBUFS):
 			return packets, fmt.Errorf("read: %w", readErr)
 		}
 	}
+}
+
+// messageSize returns what the first message of a datagram takes up in it: its
+// length, aligned to 4 bytes.
+func messageSize(datagram []byte) uint64 {
+	return (uint64(binary.NativeEndian.Uint32(datagram)) + 3) &^ 3
 }
 
 // open binds the group as kube-nflog does, all settings in one message.
