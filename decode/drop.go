@@ -14,7 +14,8 @@ type Drop struct {
 	// form; Family says which they are. See SourceAddr and DestinationAddr.
 	Source, Destination [16]byte
 	// Length is the IP packet's whole length in bytes as its header gives it,
-	// however little of it the kernel copied.
+	// however little of it the kernel copied. A packet that segmentation
+	// offload made too long for the field says 0: then it is what was copied.
 	Length uint32
 	// In and Out are interface indexes; 0 where the packet has none.
 	In, Out uint32

@@ -29,19 +29,23 @@ func (f Family) String() string {
 // (include/uapi/linux/netfilter.h, enum nf_inet_hooks).
 type Hook uint8
 
-// The netfilter hooks. The bridge family numbers its own the same way.
+// The netfilter hooks. The bridge family numbers its own the same way. The
+// netdev family has two of its own, which the kernel numbers from 0 again; a
+// Drop has them as the last two here.
 const (
 	HookPrerouting Hook = iota
 	HookInput
 	HookForward
 	HookOutput
 	HookPostrouting
+	HookBrouting
 	HookIngress
+	HookEgress
 )
 
 // String returns the hook's name as nftables writes it.
 func (h Hook) String() string {
-	names := [...]string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
+	names := [...]string{"prerouting", "input", "forward", "output", "postrouting", "brouting", "ingress", "egress"}
 	if int(h) < len(names) {
 		return names[h]
 	}

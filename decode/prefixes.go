@@ -35,32 +35,28 @@ func newPrefixes(wanted []string) *prefixes {
 // intern returns the prefix as text that is safe to print, and whether the
 // filter wants its packets.
 func (p *prefixes) intern(raw []byte) (text string, wanted bool) {
-	if string(raw) != p.last.raw { // compares without allocating
-		p.last = p.lookup(raw)
+	if string(raw) == p.last.raw { // compares without allocating
+		return p.last.text, p.last.wanted
 	}
-	return p.last.text, p.last.wanted
-}
-
-func (p *prefixes) lookup(raw []byte) prefix {
-	if known, ok := p.known[string(raw)]; ok {
-		return known
+	known, ok := p.known[string(raw)]
+	if !ok {
+		if len(p.known) >= maxPrefixes {
+			return otherPrefix, p.wants(raw)
+		}
+		known = p.judge(string(raw))
+		p.known[known.raw] = known
 	}
-	judged := p.judge(string(raw))
-	if len(p.known) >= maxPrefixes {
-		judged.text = otherPrefix
-		return judged
-	}
-	p.known[judged.raw] = judged
-	return judged
+	p.last = known
+	return known.text, known.wanted
 }
 
 func (p *prefixes) judge(raw string) prefix {
-	return prefix{raw: raw, text: sanitise(raw), wanted: p.wants(raw)}
+	return prefix{raw: raw, text: sanitise(raw), wanted: p.wants([]byte(raw))}
 }
 
-func (p *prefixes) wants(raw string) bool {
+func (p *prefixes) wants(raw []byte) bool {
 	for _, w := range p.wanted {
-		if strings.HasPrefix(raw, w) {
+		if len(raw) >= len(w) && string(raw[:len(w)]) == w {
 			return true
 		}
 	}

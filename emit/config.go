@@ -96,6 +96,12 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// Validate reports every field that cannot be, all at once, as New does.
+func (c Config) Validate() error {
+	_, err := c.withDefaults().validate()
+	return err
+}
+
 // validate reports every field that cannot be, all at once, and returns the
 // parsed message template, nil for none.
 func (c Config) validate() (*template.Template, error) {

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 // JSONWriter writes flows as JSON lines. Field names do not change once
 // released.
 type JSONWriter struct {
+	w       io.Writer
+	line    bytes.Buffer // the encoder's, which would not write again after an error of w
 	encoder *json.Encoder
 	node    string
 	name    func(index uint32) string
@@ -24,9 +27,10 @@ type JSONWriter struct {
 // is this node's name, "" to leave it out; interfaceName names a network
 // interface by its index.
 func NewJSONWriter(w io.Writer, node string, interfaceName func(index uint32) string) *JSONWriter {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return &JSONWriter{encoder: encoder, node: node, name: interfaceName}
+	j := &JSONWriter{w: w, node: node, name: interfaceName}
+	j.encoder = json.NewEncoder(&j.line)
+	j.encoder.SetEscapeHTML(false)
+	return j
 }
 
 // line is a flow as its JSON line shows it.
@@ -90,7 +94,11 @@ func (w *JSONWriter) Write(f flow.Flow, src, dst resolve.Endpoint) error {
 	if f.HasICMP {
 		l.ICMPType, l.ICMPCode = &f.ICMPType, &f.ICMPCode
 	}
+	w.line.Reset()
 	if err := w.encoder.Encode(&l); err != nil {
+		return fmt.Errorf("emit: encode JSON line: %w", err)
+	}
+	if _, err := w.w.Write(w.line.Bytes()); err != nil {
 		return fmt.Errorf("emit: write JSON line: %w", err)
 	}
 	return nil

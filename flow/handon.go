@@ -57,7 +57,7 @@ func (t *Table) swap(next *generation, now time.Time) {
 	done := t.current
 	t.windows <- Window{entries: done.entries, prefixes: t.prefixes, release: func() { t.spare <- done }}
 	t.previous, t.current, t.last, t.sealed = done, next, nil, now.UnixNano()
-	t.windowAt, t.earlyAt, t.examined, t.unknown = time.Time{}, time.Time{}, 0, false
+	t.windowAt, t.earlyAt, t.examined, t.unknown, t.haveLocal = time.Time{}, time.Time{}, 0, false, false
 }
 
 // sendEarly sends flows that are not known, as many as there is room for, if
@@ -94,6 +94,12 @@ func (t *Table) Close(ctx context.Context) error {
 	defer close(t.windows)
 	if len(t.current.entries) == 0 {
 		return nil
+	}
+	select {
+	case next := <-t.spare: // also when ctx has ended as well
+		t.swap(next, time.Now())
+		return nil
+	default:
 	}
 	select {
 	case next := <-t.spare:

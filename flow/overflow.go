@@ -48,21 +48,21 @@ func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 }
 
 // localSides tells which end of a drop is this node's. A flood mostly has one
-// end in common, so the last local one is remembered.
+// end in common, so the last local one is remembered until the window ends.
 func (t *Table) localSides(d *decode.Drop) (source, destination bool) {
 	if t.cfg.Local == nil {
 		return d.Hook == decode.HookOutput, d.Hook == decode.HookInput
 	}
 	switch {
-	case d.Destination == t.lastLocal:
+	case t.haveLocal && d.Destination == t.lastLocal:
 		return false, true
-	case d.Source == t.lastLocal:
+	case t.haveLocal && d.Source == t.lastLocal:
 		return true, false
 	case t.cfg.Local(d.DestinationAddr()):
-		t.lastLocal = d.Destination
+		t.lastLocal, t.haveLocal = d.Destination, true
 		return false, true
 	case t.cfg.Local(d.SourceAddr()):
-		t.lastLocal = d.Source
+		t.lastLocal, t.haveLocal = d.Source, true
 		return true, false
 	}
 	return d.Hook == decode.HookOutput, d.Hook == decode.HookInput

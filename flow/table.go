@@ -63,7 +63,8 @@ type Table struct {
 	unknown  bool      // there may be early ones behind examined
 	overflow uint64
 
-	lastLocal [16]byte // the last address that Config.Local knew
+	lastLocal [16]byte // the last address that Config.Local knew, if haveLocal
+	haveLocal bool
 }
 
 // NewTable returns an empty table.

@@ -25,33 +25,37 @@ type expectation struct{ offset, header uint32 }
 // maxHeaders is more than the kernel puts before a payload.
 const maxHeaders = 24
 
-// layouts remembers the last few forms. A node's rules and paths have not many
-// more at a time.
-type layouts struct {
-	known [8]layout
-	last  int // the one that matched last
-	next  int // the one to replace
-}
+// layouts remembers forms of messages, in pairs that are found by what mostly
+// tells forms apart: the hook and the length of the rule's prefix. More than
+// two forms in turn that share both are walked as if none were known.
+type layouts [64]layout
 
 // parse is Packet.parse, by a known layout if there is one that matches.
 func (l *layouts) parse(p *Packet, b []byte) bool {
-	if l.known[l.last].parse(p, b) {
+	at := pairOf(b)
+	if l[at].parse(p, b) || l[at+1].parse(p, b) {
 		return true
-	}
-	for i := range l.known {
-		if l.known[i].parse(p, b) {
-			l.last = i
-			return true
-		}
 	}
 	if !p.parse(b) {
 		return false
 	}
 	if learned, ok := learn(b); ok {
-		l.known[l.next], l.last = learned, l.next
-		l.next = (l.next + 1) % len(l.known)
+		l[at], l[at+1] = learned, l[at]
 	}
 	return true
+}
+
+// pairOf returns the first of the two places for a message's layout. Behind
+// the group header and that of the first attribute, which is the packet
+// header, is the hook, two bytes in; then comes the next attribute's header,
+// the prefix's if there is one.
+func pairOf(b []byte) int {
+	const hook = sizeGroupHeader + sizeAttributeHeader + 2
+	if len(b) < hook+6 {
+		return 0
+	}
+	h := binary.NativeEndian.Uint32(b[hook+2:]) ^ uint32(b[hook])<<8
+	return int(h*0x9e3779b1>>27) * 2 // Fibonacci hashing to 32 pairs
 }
 
 // parse fills the packet if the message has this layout.

@@ -46,6 +46,7 @@ type Reader struct {
 	layouts  layouts
 	seq      sequence
 	backoff  time.Duration
+	retryAt  time.Time // while the socket has failed: when to bind anew
 	draining bool
 	stopped  chan struct{}
 
@@ -191,34 +192,45 @@ func (r *Reader) fail(err error) {
 	r.log.Error("reading from the NFLOG group failed, binding it anew", "error", err)
 	_ = r.conn.netlink.Close() // it has failed already
 	r.setConn(nil)
+	r.retryAt = time.Now().Add(r.backoff)
 }
 
-// reopen waits out the pause, at most until the deadline, and tries to bind
-// the group once.
+// reopen waits until it is time to bind the group anew and tries it once, or
+// until the deadline.
 func (r *Reader) reopen(deadline time.Time) (Count, error) {
 	if r.draining {
 		return Count{}, io.EOF
 	}
-	wait := time.NewTimer(r.backoff)
-	defer wait.Stop()
-	if !deadline.IsZero() && time.Until(deadline) < r.backoff {
-		wait.Reset(time.Until(deadline))
+	until, try := r.retryAt, true
+	if !deadline.IsZero() && deadline.Before(until) {
+		until, try = deadline, false
 	}
+	wait := time.NewTimer(time.Until(until))
+	defer wait.Stop()
 	select {
 	case <-r.stopped:
 		return Count{}, nil
 	case <-wait.C:
 	}
+	if !try {
+		return Count{}, nil
+	}
+	return Count{Reopened: r.redial()}, nil
+}
+
+// redial says whether it has bound the group anew.
+func (r *Reader) redial() bool {
 	c, err := dial(r.cfg)
 	if err != nil {
 		r.backoff = min(2*r.backoff, maxBackoff)
+		r.retryAt = time.Now().Add(r.backoff)
 		r.log.Error("could not bind the NFLOG group anew", "error", err, "retry", r.backoff)
-		return Count{}, nil
+		return false
 	}
 	r.log.Info("bound the NFLOG group anew")
 	r.setConn(c)
 	r.backoff, r.seq = minBackoff, sequence{lost: r.seq.lost}
-	return Count{Reopened: true}, nil
+	return true
 }
 
 func (r *Reader) setConn(c *conn) {

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -68,7 +69,18 @@ func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 		f.listing()
 	}
 	o.FieldSelector = f.fields
-	return f.client.Get().Resource(f.resource).VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
+	list, err := f.client.Get().Resource(f.resource).VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
+	return list, hidden(err)
+}
+
+// hidden hides from client-go that the API server refused the connection or had
+// too much to do: of those it tells nobody while it tries again, and it sleeps
+// through the end of its context.
+func hidden(err error) error {
+	if err != nil && (utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)) {
+		return fmt.Errorf("API server: %v", err) //nolint:errorlint // hidden on purpose
+	}
+	return err
 }
 
 // watch starts a watch, which is a list as well where it sends initial events.
@@ -83,7 +95,7 @@ func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface
 	if err == nil && !lists && f.watching != nil {
 		f.watching()
 	}
-	return w, err
+	return w, hidden(err)
 }
 
 // report takes client-go's word of a list or watch that failed; it tries again

@@ -6,20 +6,31 @@ import (
 	"sync"
 )
 
-// background is what works beside the packets' way: it follows pods and
-// interfaces, writes events, and answers scrapes and probes.
+// background is goroutines that work until they are stopped.
 type background struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	log     *slog.Logger
 }
 
-// startBackground starts it. It outlives ctx: the last packets still need it.
-func (a *agent) startBackground(ctx context.Context) *background {
+// newBackground outlives ctx: the last packets still need it.
+func newBackground(ctx context.Context, log *slog.Logger) (*background, context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b := &background{cancel: cancel, log: a.log}
-	b.start("following pods", func() error { return a.resolver.Run(ctx) })
+	return &background{cancel: cancel, log: log}, ctx
+}
+
+// startWriting starts what writes events.
+func (a *agent) startWriting(ctx context.Context) *background {
+	b, ctx := newBackground(ctx, a.log)
 	b.start("writing events", func() error { return a.emitter.Run(ctx) })
+	return b
+}
+
+// startBeside starts what works beside the packets' way: it follows pods and
+// interfaces, and answers scrapes and probes.
+func (a *agent) startBeside(ctx context.Context) *background {
+	b, ctx := newBackground(ctx, a.log)
+	b.start("following pods", func() error { return a.resolver.Run(ctx) })
 	if a.links != nil {
 		b.start("following interfaces", a.links.Run)
 		context.AfterFunc(ctx, func() { _ = a.links.Close() })
@@ -39,8 +50,8 @@ func (b *background) start(what string, run func() error) {
 	})
 }
 
-// stop returns when all of it has ended.
-func (b *background) stop() {
+// stop returns when all of it has ended, at the latest when ctx does.
+func (b *background) stop(ctx context.Context) {
 	b.cancel()
-	b.running.Wait()
+	endsBefore(ctx, b.running.Wait)
 }

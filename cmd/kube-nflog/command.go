@@ -25,8 +25,12 @@ service account. Without a cluster it prints what it sees:
   kube-nflog run --events=false --output json
 
 Every flag can be set in the environment, as KUBE_NFLOG_ and the flag's name in
-capitals with _ for -; a flag on the command line comes first. NODE_NAME,
-NFLOG_GROUP and the variables of kube-iptables-tailer are read too.`
+capitals with _ for -; a flag on the command line comes first. NODE_NAME and
+NFLOG_GROUP are read too, and those variables of kube-iptables-tailer that
+still mean something.`
+
+// tailerInterval is a variable of kube-iptables-tailer that has no use here.
+const tailerInterval = "REPEATED_EVENTS_INTERVAL_MINUTES"
 
 func runCommand() *cobra.Command {
 	var o options
@@ -44,6 +48,9 @@ func runCommand() *cobra.Command {
 				return usageError{oneLineEach(err)}
 			}
 			log := newLogger(os.Stderr, o.logLevel, o.logFormat)
+			if os.Getenv(tailerInterval) != "" {
+				log.Warn("ignored: events are repeated on a schedule of their own, from 10 s to 5 min", "variable", tailerInterval)
+			}
 			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)
 			if err != nil {
 				return err

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
@@ -17,6 +19,8 @@ type deliverer struct {
 	emitter  *emit.Emitter
 	pulse    pulse
 	log      *slog.Logger
+
+	unwritten prometheus.Counter // lines
 
 	writing sync.Mutex       // guards what follows: flows that waited come from elsewhere
 	lines   *emit.JSONWriter // nil without --output json
@@ -72,6 +76,9 @@ func (d *deliverer) write(f flow.Flow, source, destination resolve.Endpoint) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	err := d.lines.Write(f, source, destination)
+	if err != nil {
+		d.unwritten.Inc()
+	}
 	if err != nil && !d.failed {
 		d.log.Error("could not write JSON lines to standard output", "error", err)
 	}

@@ -80,15 +80,14 @@ func setFromEnvironment(f *pflag.Flag) {
 func unknownFlags(flags *pflag.FlagSet, args []string) []error {
 	var errs []error
 	for i := 0; i < len(args) && args[i] != "--"; i++ {
-		name, isFlag := strings.CutPrefix(args[i], "--")
-		name, _, hasValue := strings.Cut(name, "=")
-		if !isFlag {
+		if len(args[i]) < 2 || args[i][0] != '-' {
 			continue
 		}
-		f := flags.Lookup(name)
+		written, _, hasValue := strings.Cut(args[i], "=")
+		f := flags.Lookup(strings.TrimPrefix(written, "--"))
 		switch {
-		case f == nil:
-			errs = append(errs, fmt.Errorf("--%s: no such flag, see --help", name))
+		case f == nil || !strings.HasPrefix(written, "--"):
+			errs = append(errs, fmt.Errorf("%s: no such flag, see --help", written))
 		case !hasValue && f.NoOptDefVal == "":
 			i++ // the next argument is its value, whatever it looks like
 		}

@@ -22,6 +22,7 @@ type metrics struct {
 	lost        *prometheus.CounterVec
 	overruns    *prometheus.CounterVec
 	reopened    *prometheus.CounterVec
+	unwritten   prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -43,7 +44,10 @@ func newMetrics() *metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	m.registry.MustRegister(buildInfo())
+	m.unwritten = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kube_nflog_lines_unwritten_total", Help: "JSON lines that could not be written to standard output.",
+	})
+	m.registry.MustRegister(m.unwritten, buildInfo())
 	return m
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// newAgent opens everything that can fail, the groups first: they are what
-// goes wrong.
+// newAgent opens everything that can fail, so that a start that will not work
+// ends at once.
 func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) (_ *agent, err error) {
 	a := &agent{shutdownWithin: o.shutdownWithin, log: log}
 	defer func() {
@@ -54,7 +54,9 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 			return nil, err
 		}
 		a.receivers = append(a.receivers, r)
-		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, emitter: a.emitter, lines: lines(), log: log})
+		a.deliverers = append(a.deliverers, &deliverer{
+			resolver: a.resolver, emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
+		})
 	}
 
 	if o.listen != "" {

@@ -78,11 +78,13 @@ func TestTailerEnvironment(t *testing.T) {
 func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	t.Setenv("KUBE_NFLOG_EVENT_QPS", "many")
 	t.Setenv("LOG_LEVEL", "loud")
-	_, err := read("--group", "x", "--no-such", "--output=xml", "--nor-such=1", "--listen", "nowhere",
+	_, err := read("--group", "x", "--no-such", "-g=7", "-events=false", "--output=xml", "--nor-such=1", "--listen", "nowhere",
 		"--events=maybe", "--flow-window", "1ms", "--pod-identifier", "uid", "--pod-event-burst", "0", "--event-reason", "", "stray")
 	want := []string{
 		`--no-such: no such flag, see --help`,
 		`--nor-such: no such flag, see --help`,
+		`-g: no such flag, see --help`,
+		`-events: no such flag, see --help`,
 		`--group: "x" is not a number, or several with commas between`,
 		`--events: "maybe" is not true or false`,
 		`run takes no arguments, got ["stray"]`,

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/nflog"
@@ -17,6 +19,7 @@ import (
 // receiver brings the packets of one group into a flow table. Nothing in it
 // waits for anything but the kernel.
 type receiver struct {
+	group   uint16
 	reader  *nflog.Reader
 	decoder *decode.Decoder
 	table   *flow.Table
@@ -35,6 +38,7 @@ const beat = 10 * time.Second
 // run receives until the reader was stopped and everything that the kernel had
 // received by then is handed on, or ctx ends while that is under way.
 func (r *receiver) run(ctx context.Context) error {
+	r.pulse.beat(time.Now())
 	for {
 		count, err := r.reader.Read(r.deadline(), r.receive)
 		r.account(count)
@@ -61,7 +65,7 @@ func (r *receiver) deadline() time.Time {
 // receive decodes one packet and folds it.
 func (r *receiver) receive(p *nflog.Packet) {
 	d := &r.drop
-	d.Time, d.Group, d.Hook, d.In, d.Out = p.Time, r.reader.Group(), decode.Hook(p.Hook), p.In, p.Out
+	d.Time, d.Group, d.Hook, d.In, d.Out = p.Time, r.group, hookOf(p), p.In, p.Out
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
 	}
@@ -70,6 +74,14 @@ func (r *receiver) receive(p *nflog.Packet) {
 	if result == decode.Decoded {
 		r.table.Add(d)
 	}
+}
+
+// hookOf tells the netdev family's two hooks from the others' first two.
+func hookOf(p *nflog.Packet) decode.Hook {
+	if p.Family == unix.NFPROTO_NETDEV {
+		return decode.HookIngress + decode.Hook(p.Hook)
+	}
+	return decode.Hook(p.Hook)
 }
 
 func (r *receiver) receiptTime() int64 {
@@ -98,7 +110,7 @@ func openReceiver(group uint16, o *options, local func(netip.Addr) bool, m *metr
 		return nil, fmt.Errorf("receive packets: %w", err)
 	}
 	return &receiver{
-		reader: reader, decoder: decode.NewDecoder(o.prefixes), table: flow.NewTable(flows),
+		group: group, reader: reader, decoder: decode.NewDecoder(o.prefixes), table: flow.NewTable(flows),
 		counts: m.group(group), log: log.With("group", group),
 	}, nil
 }

@@ -30,19 +30,21 @@ type agent struct {
 
 // run is the way of a packet, from top to bottom, until ctx ends. Then the
 // stages end one after the other, in the same order, so that what the kernel
-// has received is still written.
+// has received is still written; each has its time, and a stage that does not
+// end in it is left behind.
 func (a *agent) run(ctx context.Context) error {
 	defer a.close()
-	closing, cancelClosing := a.closingContext(ctx)
-	defer cancelClosing()
-	background := a.startBackground(ctx)
+	handOver, closing, cancel := a.deadlines(ctx)
+	defer cancel()
+	beside := a.startBeside(ctx)
+	writing := a.startWriting(ctx)
 
 	// kernel → nflog → decode → flow: see receiver
 	var receiving errgroup.Group
 	for _, r := range a.receivers {
 		context.AfterFunc(ctx, r.reader.Stop)
-		receiving.Go(func() error { return r.run(closing) })
-		a.log.Info("receiving packets", "group", r.reader.Group())
+		receiving.Go(func() error { return r.run(handOver) })
+		a.log.Info("receiving packets", "group", r.group)
 	}
 
 	// flow → resolve → emit: see deliverer. Addresses mean nothing before pods
@@ -54,16 +56,36 @@ func (a *agent) run(ctx context.Context) error {
 	}
 
 	err := receiving.Wait()
-	delivering.Wait()
-	a.resolver.Release() // flows that wait for their pods go out as they are
-	background.stop()
+	if !endsBefore(handOver, func() {
+		delivering.Wait()
+		a.resolver.Release() // flows that wait for their pods go out as they are
+	}) {
+		a.log.Warn("some flows were not handed on: is standard output read?")
+	}
 
 	// emit → Kubernetes: the last events
+	writing.stop(closing)
 	if flushErr := a.emitter.Flush(closing); flushErr != nil {
 		a.log.Warn("some events were not written", "error", flushErr)
 	}
+	beside.stop(closing)
 	a.log.Info("stopped")
 	return err
+}
+
+// endsBefore says whether f has ended before ctx.
+func endsBefore(ctx context.Context, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (a *agent) waitForPods(ctx context.Context) {
@@ -72,15 +94,24 @@ func (a *agent) waitForPods(ctx context.Context) {
 	}
 }
 
-// closingContext ends --shutdown-within after ctx.
-func (a *agent) closingContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	closing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { time.AfterFunc(a.shutdownWithin, cancel) })
-	return closing, cancel
+// deadlines returns two contexts that end after ctx: at half of
+// --shutdown-within the flows are to be handed on, at its end the events
+// written.
+func (a *agent) deadlines(ctx context.Context) (handOver, closing context.Context, cancel context.CancelFunc) {
+	closing, cancelClosing := context.WithCancel(context.WithoutCancel(ctx))
+	handOver, cancelHandOver := context.WithCancel(closing)
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(a.shutdownWithin/2, cancelHandOver)
+		time.AfterFunc(a.shutdownWithin, cancelClosing)
+	})
+	return handOver, closing, func() { cancelHandOver(); cancelClosing() }
 }
 
-// close gives the groups up, if run has not yet.
+// close gives up what newAgent has opened, if run has not yet.
 func (a *agent) close() {
+	if a.links != nil {
+		_ = a.links.Close() // run may have closed them
+	}
 	for _, r := range a.receivers {
 		if err := r.reader.Close(); err != nil {
 			a.log.Warn("could not close a reader", "error", err)

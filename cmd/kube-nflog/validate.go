@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kube-nflog/kube-nflog/emit"
 )
 
 // validate reports every contradiction at once.
@@ -31,6 +33,17 @@ func (o *options) validatePackets() error {
 		errs = append(errs, fmt.Errorf("--flow-window: %v is not between 100ms and 1h", o.flowWindow))
 	}
 	return errors.Join(errs...)
+}
+
+// checkEmit lets the emitter judge one of its settings, under its flag's name.
+func checkEmit(flag string, empty bool, c emit.Config) error {
+	if empty {
+		return fmt.Errorf("--%s: must not be empty", flag)
+	}
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("--%s: %w", flag, err)
+	}
+	return nil
 }
 
 func (o *options) validateEndpoints() error {
@@ -72,7 +85,7 @@ func (o *options) validateOutput() error {
 func (o *options) validateEvents() error {
 	var errs []error
 	positive := func(flag string, value float64) {
-		if value <= 0 {
+		if !(value > 0) { // NaN is not either
 			errs = append(errs, fmt.Errorf("--%s: %v is not above 0", flag, value))
 		}
 	}
@@ -81,12 +94,11 @@ func (o *options) validateEvents() error {
 	positive("pod-event-qps", o.podEventQPS)
 	positive("pod-event-burst", float64(o.podEventBurst))
 	positive("pod-events", float64(o.podEvents))
-	if o.eventReason == "" {
-		errs = append(errs, errors.New("--event-reason: must not be empty"))
-	}
-	if o.eventSource == "" {
-		errs = append(errs, errors.New("--event-source: must not be empty"))
-	}
+	errs = append(errs,
+		checkEmit("event-reason", o.eventReason == "", emit.Config{Reason: o.eventReason}),
+		checkEmit("event-source", o.eventSource == "", emit.Config{Component: o.eventSource}),
+		checkEmit("event-message", false, emit.Config{Message: o.eventMessage}),
+	)
 	return errors.Join(errs...)
 }
 
