@@ -54,7 +54,7 @@ func TestLossesAddUp(t *testing.T) {
 func drain(t *testing.T, r *nflog.Reader) (packets int, total nflog.Count) {
 	t.Helper()
 	for {
-		count, err := r.Read(time.Time{}, func(p *nflog.Packet) { packets++ })
+		count, err := r.Read(time.Time{}, func(*nflog.Packet) { packets++ })
 		total.Lost += count.Lost
 		total.Overruns += count.Overruns
 		total.Malformed += count.Malformed
