@@ -2,7 +2,6 @@ package flow
 
 import (
 	"math"
-	"slices"
 
 	"github.com/kube-nflog/kube-nflog/decode"
 )
@@ -32,19 +31,20 @@ func (e *entry) add(d *decode.Drop) {
 	e.in, e.out, e.sourcePort, e.flags = d.In, d.Out, d.SourcePort, d.TCPFlags
 }
 
+// noTime is before every time that is the earlier one.
+const noTime = math.MaxInt64
+
 // generation is the flows of one window: entries in order of their first drop
 // and an open-addressed index over them, which holds an entry's number plus
 // one, 0 for a free slot.
 type generation struct {
-	entries []entry
-	index   []uint32
+	list
+
+	index []uint32
 }
 
-// smallest is how many flows a generation has room for at first.
-const smallest = 1024
-
 func newGeneration() *generation {
-	return &generation{entries: make([]entry, 0, smallest), index: make([]uint32, 2*smallest)}
+	return &generation{index: make([]uint32, 2*chunkSize)}
 }
 
 // find returns the entry with the key, or nil and the slot to put it in.
@@ -55,7 +55,7 @@ func (g *generation) find(k *key, hash uint64) (*entry, uint32) {
 		if at == 0 {
 			return nil, slot
 		}
-		if e := &g.entries[at-1]; e.tag == uint32(hash>>32) && e.key == *k {
+		if e := g.at(int(at - 1)); e.tag == uint32(hash>>32) && e.key == *k {
 			return e, slot
 		}
 	}
@@ -63,23 +63,21 @@ func (g *generation) find(k *key, hash uint64) (*entry, uint32) {
 
 // insert adds an entry at the slot that find returned.
 func (g *generation) insert(k *key, hash uint64, slot uint32, seed *seed) *entry {
-	if 2*len(g.entries) == len(g.index) {
+	if 2*g.n == len(g.index) {
 		g.grow(seed)
 		_, slot = g.find(k, hash)
 	}
-	if len(g.entries) == cap(g.entries) {
-		g.entries = slices.Grow(g.entries, len(g.entries)) // doubles, where append would copy more often
-	}
-	g.entries = append(g.entries, entry{key: *k, tag: uint32(hash >> 32), first: math.MaxInt64})
-	g.index[slot] = uint32(len(g.entries))
-	return &g.entries[len(g.entries)-1]
+	e := g.add(k, uint32(hash>>32))
+	g.index[slot] = uint32(g.n)
+	return e
 }
 
 // grow doubles the index, which is never more than half full.
 func (g *generation) grow(seed *seed) {
 	g.index = make([]uint32, 2*len(g.index))
-	for i := range g.entries {
-		_, slot := g.find(&g.entries[i].key, g.entries[i].key.hash(seed))
+	for i := range g.n {
+		e := g.at(i)
+		_, slot := g.find(&e.key, e.hash(seed))
 		g.index[slot] = uint32(i + 1)
 	}
 }
@@ -87,10 +85,11 @@ func (g *generation) grow(seed *seed) {
 // reset empties the generation for the next window and gives memory back that
 // a flood took and the window since did not need.
 func (g *generation) reset() {
-	if len(g.index) > 2*smallest && len(g.entries) < len(g.index)/32 {
-		*g = *newGeneration()
-		return
+	needed := g.n/chunkSize + 1
+	if len(g.index) > 2*chunkSize && 32*g.n < len(g.index) {
+		g.index = make([]uint32, 2*chunkSize)
+	} else {
+		clear(g.index)
 	}
-	g.entries = g.entries[:0]
-	clear(g.index)
+	g.list.reset(2 * needed)
 }

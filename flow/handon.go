@@ -3,13 +3,12 @@ package flow
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 )
 
 // earlyRoom is how many flows are handed on early at a time; the rest waits
 // for its turn or the window's end.
-const earlyRoom = 1024
+const earlyRoom = chunkSize
 
 // Deadline returns when HandOn has something to do next, the zero time if that
 // takes another drop first.
@@ -23,7 +22,7 @@ func (t *Table) Deadline() time.Time {
 // HandOn sends what is due at now: the whole window at its end, or what is
 // early in it. The reader calls it after every read.
 func (t *Table) HandOn(now time.Time) {
-	if len(t.current.entries) == 0 {
+	if t.current.n == 0 {
 		return
 	}
 	if t.windowAt.IsZero() {
@@ -55,7 +54,7 @@ func (t *Table) sendWindow(now time.Time) {
 func (t *Table) swap(next *generation, now time.Time) {
 	next.reset()
 	done := t.current
-	t.windows <- Window{entries: done.entries, prefixes: t.prefixes, release: func() { t.spare <- done }}
+	t.windows <- Window{entries: &done.list, prefixes: t.prefixes, release: func() { t.spare <- done }}
 	t.previous, t.current, t.last, t.sealed = done, next, nil, now.UnixNano()
 	t.windowAt, t.earlyAt, t.examined, t.unknown, t.haveLocal = time.Time{}, time.Time{}, 0, false, false
 }
@@ -65,7 +64,7 @@ func (t *Table) swap(next *generation, now time.Time) {
 func (t *Table) sendEarly(now time.Time) {
 	select {
 	case room := <-t.early:
-		room = t.takeEarly(room[:0])
+		t.takeEarly(room)
 		t.windows <- Window{entries: room, prefixes: t.prefixes, release: func() { t.early <- room }}
 	default:
 	}
@@ -76,15 +75,15 @@ func (t *Table) sendEarly(now time.Time) {
 }
 
 // takeEarly copies early entries out and notes what they were handed on with.
-func (t *Table) takeEarly(room []entry) []entry {
-	for ; t.examined < len(t.current.entries) && len(room) < earlyRoom; t.examined++ {
-		if e := &t.current.entries[t.examined]; e.early {
-			room = append(room, *e)
-			e.early, e.gavePackets, e.gaveBytes, e.first = false, e.packets, e.bytes, math.MaxInt64
+func (t *Table) takeEarly(room *list) {
+	room.reset(1)
+	for ; t.examined < t.current.n && room.n < earlyRoom; t.examined++ {
+		if e := t.current.at(t.examined); e.early {
+			*room.next() = *e
+			e.early, e.gavePackets, e.gaveBytes, e.first = false, e.packets, e.bytes, noTime
 		}
 	}
-	t.unknown = t.examined < len(t.current.entries)
-	return room
+	t.unknown = t.examined < t.current.n
 }
 
 // Close sends the last window, as soon as the consumer is done with the one
@@ -92,7 +91,7 @@ func (t *Table) takeEarly(room []entry) []entry {
 // hand on because ctx ended first.
 func (t *Table) Close(ctx context.Context) error {
 	defer close(t.windows)
-	if len(t.current.entries) == 0 {
+	if t.current.n == 0 {
 		return nil
 	}
 	select {
@@ -107,7 +106,7 @@ func (t *Table) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		var packets uint64
-		for f := range (Window{entries: t.current.entries, prefixes: t.prefixes}).Flows() {
+		for f := range (Window{entries: &t.current.list, prefixes: t.prefixes}).Flows() {
 			packets += f.Packets
 		}
 		return fmt.Errorf("hand on the last window: %d packets are left: %w", packets, ctx.Err())

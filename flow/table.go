@@ -54,7 +54,7 @@ type Table struct {
 	previous *generation // the window before: handed out, or empty; only read here
 	sealed   int64       // when previous was, in nanoseconds since 1970
 	spare    chan *generation
-	early    chan []entry
+	early    chan *list
 	windows  chan Window
 
 	windowAt time.Time // when the current window is due; zero while it is empty
@@ -72,12 +72,12 @@ func NewTable(cfg Config) *Table {
 	t := &Table{
 		cfg: cfg.withDefaults(), seed: newSeed(), prefixOf: make(map[string]uint16),
 		current: newGeneration(), previous: newGeneration(),
-		spare: make(chan *generation, 1), early: make(chan []entry, 1),
+		spare: make(chan *generation, 1), early: make(chan *list, 1),
 		// Room for one whole window and one early one: sending never waits.
 		windows: make(chan Window, 2),
 	}
 	t.spare <- t.previous
-	t.early <- nil
+	t.early <- new(list)
 	t.lastPrefix = t.addPrefix("")
 	return t
 }
@@ -109,7 +109,7 @@ func (t *Table) Add(d *decode.Drop) {
 
 // insert makes an entry for the first drop of a flow.
 func (t *Table) insert(d *decode.Drop, k *key, hash uint64, slot uint32) *entry {
-	if len(t.current.entries) >= t.cfg.MaxFlows {
+	if t.current.n >= t.cfg.MaxFlows {
 		return t.insertOverflow(d, k)
 	}
 	e := t.current.insert(k, hash, slot, &t.seed)

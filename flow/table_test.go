@@ -42,7 +42,7 @@ func received(table *Table) []Flow {
 				return flows
 			}
 			for f := range w.Flows() {
-				flows = append(flows, f)
+				flows = append(flows, *f)
 			}
 			w.Release()
 		default:
@@ -134,16 +134,16 @@ func TestKeyFields(t *testing.T) {
 	for name, vary := range variants {
 		d := base
 		vary(&d)
-		before := len(table.current.entries)
+		before := table.current.n
 		add(table, d, d)
-		if got := len(table.current.entries) - before; got != 1 {
+		if got := table.current.n - before; got != 1 {
 			t.Errorf("another %s: %d new flows, want 1", name, got)
 		}
 	}
 	same := base
 	same.SourcePort, same.In, same.Out, same.TCPFlags, same.Length, same.Time = 1, 2, 3, 4, 5, 6
 	add(table, base, same)
-	if got, want := len(table.current.entries), len(variants)+1; got != want {
+	if got, want := table.current.n, len(variants)+1; got != want {
 		t.Errorf("%d flows, want %d: the rest is not in the key", got, want)
 	}
 }
@@ -244,8 +244,8 @@ func TestOverflowOfOverflow(t *testing.T) {
 	for _, f := range at(table, 1000) {
 		packets += f.Packets
 	}
-	if most := 10 + overflowRoom + 2; len(table.previous.entries) > most || packets != offered {
-		t.Errorf("%d flows, at most %d wanted; %d packets, want %d", len(table.previous.entries), most, packets, offered)
+	if most := 10 + overflowRoom + 2; table.previous.n > most || packets != offered {
+		t.Errorf("%d flows, at most %d wanted; %d packets, want %d", table.previous.n, most, packets, offered)
 	}
 }
 
@@ -305,8 +305,10 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		at(table, 10_000*window)
 		at(table, 10_000*window+1000)
 	}
-	if now := len(table.current.index) + len(table.previous.index); flooded <= 4*smallest || now != 4*smallest {
-		t.Errorf("the index had %d slots in the flood and has %d after it, want %d", flooded, now, 4*smallest)
+	slots := len(table.current.index) + len(table.previous.index)
+	chunks := len(table.current.chunks) + len(table.previous.chunks)
+	if flooded <= 4*chunkSize || slots != 4*chunkSize || chunks > 4 {
+		t.Errorf("the index had %d slots in the flood; after it %d and %d chunks", flooded, slots, chunks)
 	}
 }
 

@@ -9,29 +9,35 @@ import (
 // done. A flow that was handed on early comes again at the window's end with
 // what was added since, if anything.
 type Window struct {
-	entries  []entry
+	entries  *list
 	prefixes []string
 	release  func()
 }
 
-// Release gives the window's memory back to the table. Its flows may be kept:
-// they are copies.
+// Release gives the window's memory back to the table.
 func (w Window) Release() { w.release() }
 
-// Flows goes through the flows in order of their first drop.
-func (w Window) Flows() iter.Seq[Flow] {
-	return func(yield func(Flow) bool) {
-		for i := range w.entries {
-			if e := &w.entries[i]; e.packets > e.gavePackets && !yield(w.flow(e)) {
+// Flows goes through the flows in order of their first drop. Each is valid
+// until the next: a consumer that keeps one copies it.
+func (w Window) Flows() iter.Seq[*Flow] {
+	return func(yield func(*Flow) bool) {
+		var f Flow
+		for i := range w.entries.n {
+			e := w.entries.at(i)
+			if e.packets == e.gavePackets {
+				continue
+			}
+			w.fill(&f, e)
+			if !yield(&f) {
 				return
 			}
 		}
 	}
 }
 
-func (w Window) flow(e *entry) Flow {
+func (w Window) fill(f *Flow, e *entry) {
 	r, kind := e.rest, e.rest.kind()
-	f := Flow{
+	*f = Flow{
 		Group: r.group(), Prefix: w.prefixes[r.prefix()], Hook: r.hook(), Family: r.family(), Protocol: r.protocol(),
 		Source: e.sourceAddr(), Destination: e.destinationAddr(),
 		TCPFlags: e.flags, Fragment: kind&fragment != 0, Overflow: kind&overflow != 0,
@@ -45,5 +51,4 @@ func (w Window) flow(e *entry) Flow {
 		f.HasICMP = true
 		f.ICMPType, f.ICMPCode = r.icmp()
 	}
-	return f
 }

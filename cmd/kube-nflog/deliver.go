@@ -16,6 +16,7 @@ import (
 // slow reader of standard output say: the flow table grows its window meanwhile.
 type deliverer struct {
 	resolver *resolve.Resolver
+	nameless bool // there is no cluster, and nobody would see a name
 	emitter  *emit.Emitter
 	pulse    pulse
 	log      *slog.Logger
@@ -41,21 +42,24 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 
 // deliver resolves both ends of a flow, as of its last packet, and hands it on;
 // a pod that is so new that it is not known yet is waited for.
-func (d *deliverer) deliver(f flow.Flow) {
-	source, destination := d.lookup(&f)
+func (d *deliverer) deliver(f *flow.Flow) {
+	source, destination := d.lookup(f)
 	if isUnknown(source) || isUnknown(destination) {
-		if d.await(f) {
+		if d.await(*f) {
 			return
 		}
-		source, destination = d.lookup(&f) // one may have become known since
+		source, destination = d.lookup(f) // one may have become known since
 	}
-	d.emitter.Add(f, source, destination)
+	d.emitter.Add(*f, source, destination)
 	if d.lines != nil {
 		d.write(f, source, destination)
 	}
 }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
+	if d.nameless {
+		return resolve.Endpoint{IP: f.Source, Kind: resolve.External}, resolve.Endpoint{IP: f.Destination, Kind: resolve.External}
+	}
 	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)
 }
 
@@ -63,7 +67,7 @@ func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) 
 // an end or nothing can be any more. Only flows with an unknown end come here,
 // because it puts them on the heap.
 func (d *deliverer) await(f flow.Flow) bool {
-	again := func() { d.deliver(f) }
+	again := func() { d.deliver(&f) }
 	return d.resolver.Await(f.Source, f.LastSeen, again) || d.resolver.Await(f.Destination, f.LastSeen, again)
 }
 
@@ -72,10 +76,10 @@ func isUnknown(e resolve.Endpoint) bool {
 }
 
 // write prints the flow's line. It logs the first of failures in a row.
-func (d *deliverer) write(f flow.Flow, source, destination resolve.Endpoint) {
+func (d *deliverer) write(f *flow.Flow, source, destination resolve.Endpoint) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	err := d.lines.Write(f, source, destination)
+	err := d.lines.Write(*f, source, destination)
 	if err != nil {
 		d.unwritten.Inc()
 	}

@@ -21,7 +21,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		}
 	}()
 	m := newMetrics()
-	client, err := kubeClient(o)
+	cluster, err := kubeClient(o)
 	if err != nil {
 		return nil, err
 	}
@@ -29,17 +29,18 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	// flow → resolve
 	endpoints := o.resolveConfig()
 	endpoints.Logger, endpoints.Registerer = log, m.registry
-	if a.resolver, err = resolve.New(endpoints, client); err != nil {
+	if a.resolver, err = resolve.New(endpoints, cluster); err != nil {
 		return nil, usageError{fmt.Errorf("resolve addresses: %w", err)}
 	}
 
 	// resolve → emit
+	writes := cluster
 	if !o.events {
-		client = nil
+		writes = nil
 	}
 	events := o.emitConfig()
 	events.Logger, events.Registerer = log, m.registry
-	if a.emitter, err = emit.New(events, client); err != nil {
+	if a.emitter, err = emit.New(events, writes); err != nil {
 		return nil, usageError{fmt.Errorf("write events: %w", err)}
 	}
 	lines, err := a.newLines(o, stdout)
@@ -55,7 +56,8 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		}
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
-			resolver: a.resolver, emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
+			resolver: a.resolver, nameless: cluster == nil && o.output == outputNone,
+			emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}
 

@@ -33,7 +33,7 @@ type receiver struct {
 }
 
 // beat is how often a receiver shows at least that it is not stuck.
-const beat = 10 * time.Second
+const beat = 20 * time.Second
 
 // run receives until the reader was stopped and everything that the kernel had
 // received by then is handed on, or ctx ends while that is under way.
