@@ -198,17 +198,23 @@ func must(t *testing.T, err error) {
 // awaitReceived waits until the agent has received that many packets.
 func (s *scene) awaitReceived(t *testing.T, a *agent.Agent, want float64) {
 	t.Helper()
+	s.awaitMetric(t, a, "kube_nflog_packets_received_total", want)
+}
+
+// awaitMetric waits until a metric's samples add up to that much.
+func (s *scene) awaitMetric(t *testing.T, a *agent.Agent, name string, want float64) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		metrics, err := a.Metrics(s.ctx)
-		got := metrics.Sum("kube_nflog_packets_received_total")
+		got := metrics.Sum(name)
 		if err == nil && got >= want {
 			return
 		}
 		select {
 		case <-s.ctx.Done():
-			t.Fatalf("the agent has received %v packets after a minute, want %v (%v)", got, want, err)
+			t.Fatalf("%s is %v after a minute, want %v (%v)", name, got, want, err)
 		case <-tick.C:
 		}
 	}

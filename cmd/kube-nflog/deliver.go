@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-nflog/kube-nflog/dialect"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
@@ -15,6 +16,8 @@ import (
 // deliverer brings one group's flows to whoever wants them. It may wait, for a
 // slow reader of standard output say: the flow table grows its window meanwhile.
 type deliverer struct {
+	merger   *dialect.Merger // nil where the dialect has no duplicates
+	counts   mergedCounters
 	resolver *resolve.Resolver
 	emitter  *emit.Emitter
 	pulse    pulse
@@ -31,9 +34,10 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		for f := range w.Flows() {
+		for f := range d.merger.Window(w.Flows()) {
 			d.deliver(f)
 		}
+		d.counts.add(d.merger.Counts())
 		w.Release()
 		d.pulse.rest()
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/kube-nflog/kube-nflog/dialect"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/resolve"
@@ -48,13 +49,18 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	}
 
 	// kernel → nflog → decode → flow
+	rules, err := dialect.NewParser(dialect.Dialect(o.dialect), o.pattern)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read prefixes: %w", err)}
+	}
 	for _, group := range o.groups {
-		r, err := openReceiver(uint16(group), o, a.resolver.IsLocalPod, m, log)
+		r, err := openReceiver(uint16(group), o, rules, a.resolver.IsLocalPod, m, log)
 		if err != nil {
 			return nil, err
 		}
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
+			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
 			resolver: a.resolver, emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}

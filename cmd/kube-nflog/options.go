@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kube-nflog/kube-nflog/dialect"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -17,6 +18,8 @@ import (
 type options struct {
 	groups   []uint
 	prefixes []string
+	dialect  string
+	pattern  string
 
 	flowWindow time.Duration
 
@@ -74,6 +77,8 @@ func (o *options) define(f *pflag.FlagSet) {
 func (o *options) definePackets(f *pflag.FlagSet) {
 	f.UintSliceVar(&o.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
 	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
+	f.StringVar(&o.dialect, "dialect", string(dialect.Auto), "who wrote the rules, and so what their prefixes mean: "+strings.Join(dialect.Names(), ", "))
+	f.StringVar(&o.pattern, "prefix-pattern", "", "regular expression for the prefixes of your own rules, with groups named policy and verdict: (?P<policy>…)")
 	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together; a new flow is reported sooner")
 }
 

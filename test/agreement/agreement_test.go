@@ -215,8 +215,7 @@ func TestSuggestions(t *testing.T) {
 		for _, p := range policies {
 			put(t, after, p)
 		}
-		given := c.policies
-		c.policies = append(given[:len(given):len(given)], policies...)
+		c.policies = append(c.policies, policies...)
 		l.take(t, c)
 		now := after.Evaluate(&f)
 		in, out := l.allows(t, source, destination, f.Protocol, f.Port)
@@ -248,7 +247,8 @@ func (c *cluster) changed(before, after *policy.Set, f *policy.Flow) *policy.Flo
 			for _, other.Port = range []uint16{f.Port, f.Port + 1} {
 				a, b := before.Evaluate(&other), after.Evaluate(&other)
 				inSame, outSame := allowed(a.Ingress) == allowed(b.Ingress), allowed(a.Egress) == allowed(b.Egress)
-				if (!inSame || !outSame) && !(other.Port == f.Port && same(&other.Source, &f.Source) && same(&other.Destination, &f.Destination)) {
+				meant := other.Port == f.Port && same(&other.Source, &f.Source) && same(&other.Destination, &f.Destination)
+				if !meant && (!inSame || !outSame) {
 					return &other
 				}
 			}
