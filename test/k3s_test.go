@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
@@ -61,8 +62,9 @@ func TestK3sDuplicates(t *testing.T) {
 		}
 	}
 	must(t, a.Stop(s.ctx))
-	s.wantEvents(t, "server", s.received(denied, ""))
-	s.wantEvents(t, "client", s.sent(denied, ""))
+	why := fmt.Sprintf(": denied by NetworkPolicy %s/a, %[1]s/b", s.namespace)
+	s.wantEvents(t, "server", s.received(denied, why))
+	s.wantEvents(t, "client", s.sent(denied, why))
 }
 
 // TestCalicoAllowed ignores the packets that Calico's prefixes say it allowed.
@@ -90,5 +92,5 @@ func TestCalicoAllowed(t *testing.T) {
 		}
 	}
 	must(t, a.Stop(s.ctx))
-	s.wantEvents(t, "server", s.received(denied, ` (NFLOG prefix "DPI0|np/shop/default.a")`))
+	s.wantEvents(t, "server", s.received(denied, ` (NFLOG prefix "DPI0|np/shop/default.a"): denied by Calico NetworkPolicy shop/default.a`))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,6 +129,11 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 	cfg.Binary, cfg.Node, cfg.NodeName = agentBinary, s.router.Namespace, s.nodeName
 	if cfg.Kubeconfig == "" {
 		cfg.Kubeconfig = s.kubeconfig
+	}
+	// What the rules of these tests deny, no NetworkPolicy is about; see
+	// TestExplain for those.
+	if !slices.Contains(cfg.Args, "--explain") {
+		cfg.Args = append(slices.Clone(cfg.Args), "--explain=false")
 	}
 	if cfg.Groups == nil {
 		cfg.Groups = []uint16{group}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/dialect"
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/explain"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -16,12 +17,13 @@ import (
 // deliverer brings one group's flows to whoever wants them. It may wait, for a
 // slow reader of standard output say: the flow table grows its window meanwhile.
 type deliverer struct {
-	merger   *dialect.Merger // nil where the dialect has no duplicates
-	counts   mergedCounters
-	resolver *resolve.Resolver
-	emitter  *emit.Emitter
-	pulse    pulse
-	log      *slog.Logger
+	merger    *dialect.Merger // nil where the dialect has no duplicates
+	counts    mergedCounters
+	resolver  *resolve.Resolver
+	explainer *explain.Explainer
+	emitter   *emit.Emitter
+	pulse     pulse
+	log       *slog.Logger
 
 	unwritten prometheus.Counter // lines
 
@@ -34,8 +36,8 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		for f := range d.merger.Window(w.Flows()) {
-			d.deliver(f)
+		for f, said := range d.merger.Window(w.Flows()) {
+			d.deliver(f, said)
 		}
 		d.counts.add(d.merger.Counts())
 		w.Release()
@@ -43,19 +45,21 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 	}
 }
 
-// deliver resolves both ends of a flow, as of its last packet, and hands it on;
-// a pod that is so new that it is not known yet is waited for.
-func (d *deliverer) deliver(f flow.Flow) {
+// deliver resolves both ends of a flow, as of its last packet, has it explained
+// and hands it on; a pod that is so new that it is not known yet is waited for.
+// said is what other rules said of the flow's packets.
+func (d *deliverer) deliver(f flow.Flow, said []dialect.Said) {
 	source, destination := d.lookup(&f)
 	if isUnknown(source) || isUnknown(destination) {
-		if d.await(f) {
+		if d.await(f, said) {
 			return
 		}
 		source, destination = d.lookup(&f) // one may have become known since
 	}
-	d.emitter.Add(f, source, destination)
+	why := d.explainer.Explain(&f, &source, &destination, said)
+	d.emitter.AddExplained(f, source, destination, why.Text)
 	if d.lines != nil {
-		d.write(f, source, destination)
+		d.write(f, source, destination, why)
 	}
 }
 
@@ -66,8 +70,8 @@ func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) 
 // await says whether the flow will be delivered again, when more is known of
 // an end or nothing can be any more. Only flows with an unknown end come here,
 // because it puts them on the heap.
-func (d *deliverer) await(f flow.Flow) bool {
-	again := func() { d.deliver(f) }
+func (d *deliverer) await(f flow.Flow, said []dialect.Said) bool {
+	again := func() { d.deliver(f, said) }
 	return d.resolver.Await(f.Source, f.LastSeen, again) || d.resolver.Await(f.Destination, f.LastSeen, again)
 }
 
@@ -76,10 +80,10 @@ func isUnknown(e resolve.Endpoint) bool {
 }
 
 // write prints the flow's line. It logs the first of failures in a row.
-func (d *deliverer) write(f flow.Flow, source, destination resolve.Endpoint) {
+func (d *deliverer) write(f flow.Flow, source, destination resolve.Endpoint, why explain.Reason) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	err := d.lines.Write(f, source, destination)
+	err := d.lines.WriteExplained(f, source, destination, why.Text, why.Policies)
 	if err != nil {
 		d.unwritten.Inc()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/dialect"
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/explain"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -22,7 +23,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		}
 	}()
 	m := newMetrics()
-	client, err := kubeClient(o)
+	kube, err := kubeClients(o)
 	if err != nil {
 		return nil, err
 	}
@@ -30,11 +31,24 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	// flow → resolve
 	endpoints := o.resolveConfig()
 	endpoints.Logger, endpoints.Registerer = log, m.registry
-	if a.resolver, err = resolve.New(endpoints, client); err != nil {
+	if a.resolver, err = resolve.New(endpoints, kube.core); err != nil {
 		return nil, usageError{fmt.Errorf("resolve addresses: %w", err)}
 	}
 
-	// resolve → emit
+	// resolve → explain
+	rules, err := dialect.NewParser(dialect.Dialect(o.dialect), o.pattern)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read prefixes: %w", err)}
+	}
+	a.explainer, err = explain.New(explain.Config{
+		NodeName: o.nodeName, Rules: rules, PartialPods: o.podScope == scopeNode, Registerer: m.registry, Logger: log,
+	}, kube.core, kube.networking)
+	if err != nil {
+		return nil, err
+	}
+
+	// explain → emit
+	client := kube.core
 	if !o.events {
 		client = nil
 	}
@@ -49,10 +63,6 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	}
 
 	// kernel → nflog → decode → flow
-	rules, err := dialect.NewParser(dialect.Dialect(o.dialect), o.pattern)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("read prefixes: %w", err)}
-	}
 	for _, group := range o.groups {
 		r, err := openReceiver(uint16(group), o, rules, a.resolver.IsLocalPod, m, log)
 		if err != nil {
@@ -61,7 +71,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
-			resolver: a.resolver, emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
+			resolver: a.resolver, explainer: a.explainer, emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}
 

@@ -32,6 +32,7 @@ type options struct {
 	reverseDNS    bool
 	podIdentifier string
 	podIdentLabel string
+	explain       bool
 
 	events            bool
 	eventReason       string
@@ -89,6 +90,7 @@ func (o *options) defineEndpoints(f *pflag.FlagSet) {
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
 	f.StringVar(&o.podScope, "pod-scope", scopeCluster, "pods to know: cluster, or node for this node's alone, in very large clusters")
 	f.BoolVar(&o.peerLookup, "peer-lookup", false, "with --pod-scope node, ask the API server for the pods of other nodes, at a bounded rate")
+	f.BoolVar(&o.explain, "explain", true, "say which NetworkPolicies deny a flow; needs list and watch on them and on namespaces")
 	f.BoolVar(&o.services, "services", true, "know Services by their addresses")
 	f.BoolVar(&o.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
 	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
@@ -131,6 +133,7 @@ func (o *options) resolveConfig() resolve.Config {
 		NodeName:        o.nodeName,
 		PeerLookup:      o.peerLookup,
 		NoServices:      !o.services,
+		PodLabels:       o.explain,
 		Identifier:      resolve.IdentifierKind(slices.Index(podIdentifiers(), o.podIdentifier)),
 		IdentifierLabel: o.podIdentLabel,
 	}
