@@ -37,6 +37,7 @@ test-unit: check-go ## run the unit tests and the fuzz seeds, under the race det
 test-system: check-go ## run the tests against a real kernel and a real control plane
 	test/setup
 	$(INTEST) $(GO) test -count 1 ./... # not from the cache: the agent is no import
+	cd test/agreement && CGO_ENABLED=0 $(GO) test ./...
 
 lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both modules
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
@@ -44,6 +45,7 @@ lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both module
 	$(GO) vet ./...
 	$(GOLANGCI) run ./...
 	$(INTEST) ../$(GOLANGCI) run --config ../.golangci.yml $$($(GO) list -tags e2e -f '{{.Dir}}' ./... | grep -vE '$(UPSTREAM)')
+	cd test/agreement && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
 
 fmt: check-go ## format all Go files
 	"$$($(GO) env GOROOT)/bin/gofmt" -w .

@@ -47,6 +47,14 @@ type Decoder struct {
 // not start with one of wanted; nil wants all.
 func NewDecoder(wanted []string) *Decoder { return &Decoder{prefixes: newPrefixes(wanted)} }
 
+// Ignore has packets ignored as well if ignore says so of their prefix, which
+// may hold any bytes. It is asked once about each, as long as a node's rules
+// have a sane number of them. To be called before the first Decode.
+func (d *Decoder) Ignore(ignore func(prefix string) bool) {
+	d.prefixes.ignore = ignore
+	d.prefixes.last = d.prefixes.judge("")
+}
+
 // Decode fills everything of drop that the packet's own bytes and its rule's
 // prefix tell; the rest of drop is left as it is. etherType is the payload's
 // protocol, 0 where it is not known. Unless the result is Decoded, drop is

@@ -17,6 +17,7 @@ const otherPrefix = "(other prefixes)"
 // once.
 type prefixes struct {
 	wanted []string
+	ignore func(prefix string) bool // nil for none
 	known  map[string]prefix
 	last   prefix // most packets in a row come from one rule
 }
@@ -55,6 +56,9 @@ func (p *prefixes) judge(raw string) prefix {
 }
 
 func (p *prefixes) wants(raw []byte) bool {
+	if p.ignore != nil && p.ignore(string(raw)) {
+		return false
+	}
 	for _, w := range p.wanted {
 		if len(raw) >= len(w) && string(raw[:len(w)]) == w {
 			return true

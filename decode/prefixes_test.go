@@ -29,6 +29,28 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
+// Prefixes that tell of no drop are ignored, and judged once.
+func TestIgnoredPrefixes(t *testing.T) {
+	d := NewDecoder([]string{"API", "DPI"})
+	asked := map[string]int{}
+	d.Ignore(func(prefix string) bool {
+		asked[prefix]++
+		return prefix == "API0|x" || prefix == ""
+	})
+	for range 3 {
+		for prefix, want := range map[string]bool{"API0|x": false, "DPI0|x": true, "": false, "other": false} {
+			if _, got := d.prefixes.intern([]byte(prefix)); got != want {
+				t.Errorf("wanted(%q) = %v, want %v", prefix, got, want)
+			}
+		}
+	}
+	for prefix, times := range asked {
+		if times > 2 { // the empty one is the first that is remembered, unasked for
+			t.Errorf("asked %d times about %q", times, prefix)
+		}
+	}
+}
+
 func TestPrefixesAreBounded(t *testing.T) {
 	p := newPrefixes(nil)
 	for i := range 2 * maxPrefixes {

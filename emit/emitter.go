@@ -111,7 +111,11 @@ func (e *Emitter) gauges() []prometheus.Collector {
 // Add counts a flow with what its addresses resolved to. It never waits for
 // the API server and may be called from several goroutines. What it was given
 // is in the metrics, and in the ledger for Flush, when it returns.
-func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) {
+func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) { e.AddExplained(f, src, dst, "") }
+
+// AddExplained is Add for a flow of which it is known why it was dropped, in a
+// few words that go on the message's sentence: "denied by …".
+func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, why string) {
 	e.drops.add(&f, &src, &dst, e.cfg.NodeName)
 	if e.tailer != nil {
 		e.tailer.add(&f, &src, &dst)
@@ -122,7 +126,7 @@ func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) {
 	now := e.cfg.Now()
 	tidy(&f, now)
 	e.mu.Lock()
-	e.addEnds(&f, &src, &dst, now)
+	e.addEnds(&f, &src, &dst, why, now)
 	stirred := e.ledger.stirred
 	e.mu.Unlock()
 	if stirred {
@@ -141,13 +145,13 @@ func tidy(f *flow.Flow, now time.Time) {
 	}
 }
 
-func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, now time.Time) {
+func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, why string, now time.Time) {
 	if e.cfg.NodeEvents && nodeFlow(src, dst) {
-		e.addNode(f, src, dst, now)
+		e.addNode(f, src, dst, why, now)
 		return
 	}
-	e.addPod(sending, f, src, dst, now)
-	e.addPod(receiving, f, dst, src, now)
+	e.addPod(sending, f, src, dst, why, now)
+	e.addPod(receiving, f, dst, src, why, now)
 }
 
 // nodeFlow says that a flow has no pod on either side, for sure.
@@ -156,11 +160,11 @@ func nodeFlow(src, dst *resolve.Endpoint) bool {
 }
 
 // addPod counts a flow for the end that is itself, if that is a pod.
-func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, now time.Time) {
+func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, why string, now time.Time) {
 	reason := e.filter.reason(self)
 	if reason == "" {
 		key := podSubject(self)
-		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), now)
+		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), why, now)
 	}
 	e.enter(reason, f.Packets)
 }
@@ -168,18 +172,18 @@ func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint
 // addNode counts a flow without a pod on either side for this node: as its
 // destination, its source, or on its way between two others. Only one of the
 // ends gets an event.
-func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, now time.Time) {
+func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, why string, now time.Time) {
 	key := nodeSubject(e.cfg.NodeName)
 	var reason string
 	switch {
 	case dst.Kind == resolve.Node && dst.Name == e.cfg.NodeName:
-		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), now)
+		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), why, now)
 	case src.Kind == resolve.Node && src.Name == e.cfg.NodeName:
-		reason = e.ledger.add(&key, sending, f, dst, peerKeyOf(dst), now)
+		reason = e.ledger.add(&key, sending, f, dst, peerKeyOf(dst), why, now)
 	default:
 		between := peerKeyOf(src)
 		between.via = f.Destination
-		reason = e.ledger.add(&key, forwarding, f, src, between, now)
+		reason = e.ledger.add(&key, forwarding, f, src, between, why, now)
 	}
 	e.enter(reason, f.Packets)
 	e.account.suppress(reasonNotPod, f.Packets)

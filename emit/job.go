@@ -157,6 +157,7 @@ func (l *ledger) messageData(r *record) *MessageData {
 		Protocol:     r.key.target.protocol.String(),
 		TCPFlags:     flagsText(r.flags),
 		Node:         l.cfg.NodeName,
+		Why:          clean(r.why),
 	}
 	if r.peer.last.Kind == resolve.Pod || r.peer.last.Kind == resolve.Service {
 		m.PeerNamespace = r.peer.last.Namespace

@@ -54,6 +54,9 @@ type line struct {
 	ICMPCode    *uint8    `json:"icmpCode,omitempty"`
 	// Overflow says that the line stands for many flows; see flow.Flow.
 	Overflow bool `json:"overflow,omitempty"`
+	// Reason says why the packets were dropped, Policies are those that did it.
+	Reason   string   `json:"reason,omitempty"`
+	Policies []string `json:"policies,omitempty"`
 }
 
 // lineEnd is one end of a flow.
@@ -68,6 +71,12 @@ type lineEnd struct {
 
 // Write writes one line. Its error is the underlying writer's.
 func (w *JSONWriter) Write(f flow.Flow, src, dst resolve.Endpoint) error {
+	return w.WriteExplained(f, src, dst, "", nil)
+}
+
+// WriteExplained is Write for a flow of which it is known why it was dropped,
+// and by which policies.
+func (w *JSONWriter) WriteExplained(f flow.Flow, src, dst resolve.Endpoint, why string, policies []string) error {
 	l := line{
 		FirstSeen:   f.FirstSeen.UTC(),
 		LastSeen:    f.LastSeen.UTC(),
@@ -84,6 +93,10 @@ func (w *JSONWriter) Write(f flow.Flow, src, dst resolve.Endpoint) error {
 		Packets:     f.Packets,
 		Bytes:       f.Bytes,
 		Overflow:    f.Overflow,
+		Reason:      clean(why),
+	}
+	for _, p := range policies {
+		l.Policies = append(l.Policies, clean(p))
 	}
 	if f.HasPorts {
 		l.Source.Port, l.Destination.Port = &f.SourcePort, &f.DestinationPort

@@ -30,6 +30,9 @@ type MessageData struct {
 	Prefixes []string
 	// Node is this node's name.
 	Node string
+	// Why is why the packet was dropped: "denied by NetworkPolicy
+	// shop/api-ingress (no rule allows it)"; "" where it is not known.
+	Why string
 }
 
 // parseMessage parses a message template and tries it; "" gives nil.
@@ -45,7 +48,7 @@ func parseMessage(text string) (*template.Template, error) {
 		Direction: "receiving", Traffic: "receiving traffic from shop/frontend (10.0.0.5)",
 		Namespace: "shop", Name: "api", Peer: "shop/frontend (10.0.0.5)", PeerIP: "10.0.0.5",
 		PeerKind: "Pod", PeerNamespace: "shop", PeerName: "frontend", On: " on port 8080/TCP",
-		Protocol: "TCP", Port: "8080", TCPFlags: "ACK", Prefixes: []string{`"p"`}, Node: "n1",
+		Protocol: "TCP", Port: "8080", TCPFlags: "ACK", Prefixes: []string{`"p"`}, Node: "n1", Why: "denied by NetworkPolicy shop/p",
 	}
 	var b strings.Builder
 	if err := t.Execute(&limitedWriter{w: &b, room: maxMessage}, sample); err != nil {

@@ -50,6 +50,7 @@ type record struct {
 	peer     peer
 	prefixes []string
 	flags    decode.TCPFlags
+	why      string  // the last packets were dropped, "" where it is not known
 	rollup   *rollup // nil for an ordinary record
 
 	packets uint64 // seen since the object began, or was adopted

@@ -64,6 +64,9 @@ func sentence(m *MessageData) string {
 	default:
 		fmt.Fprintf(&b, " (NFLOG prefixes %s)", strings.Join(m.Prefixes, ", "))
 	}
+	if m.Why != "" {
+		b.WriteString(": " + m.Why)
+	}
 	b.WriteByte('.')
 	return b.String()
 }

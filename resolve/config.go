@@ -48,6 +48,10 @@ type Config struct {
 	Identifier      IdentifierKind
 	IdentifierLabel string // the label's key, for LabelValue alone
 
+	// PodLabels keeps the labels and the named ports of pods, for
+	// Endpoint.Labels and Endpoint.Ports.
+	PodLabels bool
+
 	// NoServices leaves Services unknown: no Service is listed or watched.
 	NoServices bool
 

@@ -46,6 +46,9 @@ type Endpoint struct {
 	Identifier string
 	// NodeName is the node that a pod runs on.
 	NodeName string
+	// Labels and Ports are a pod's, where Config.PodLabels asks for them.
+	Labels LabelSet
+	Ports  PortSet
 	// EventsDisabled says that the pod's kube-nflog/events annotation is
 	// "false": it wants no events.
 	EventsDisabled bool

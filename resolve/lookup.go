@@ -133,6 +133,8 @@ func (r *Resolver) podEndpoint(addr netip.Addr, p *pod) Endpoint {
 		Workload:       p.workloadName(),
 		Identifier:     p.identifier(r.cfg.Identifier),
 		NodeName:       p.node.Value(),
+		Labels:         p.given().labels,
+		Ports:          p.given().ports,
 		EventsDisabled: p.eventsDisabled,
 	}
 }

@@ -25,8 +25,9 @@ type pod struct {
 	text     string
 	workload unique.Handle[string] // "shop/Deployment/frontend" or ""
 	node     unique.Handle[string]
-	from     int64  // start of ownership, Unix nanoseconds; 0 not stamped
-	finished uint32 // end of its containers, Unix seconds; 0 not yet
+	traits   unique.Handle[traits] // zero where nobody asks for them
+	from     int64                 // start of ownership, Unix nanoseconds; 0 not stamped
+	finished uint32                // end of its containers, Unix seconds; 0 not yet
 
 	keyLen                                      uint16
 	namespaceLen, uidLen, eventUIDLen, labelLen uint8

@@ -79,7 +79,7 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
 	return newPeers(&r.cfg, peers{
 		client: client,
-		strip:  func(o *corev1.Pod) *pod { return newPod(o, r.cfg.IdentifierLabel) },
+		strip:  r.cfg.pod,
 		now:    r.now,
 		log:    r.cfg.Logger,
 		count:  func(result string) { r.metrics.peers.WithLabelValues(result).Inc() },
@@ -126,7 +126,7 @@ func (r *Resolver) watchesAll(addr netip.Addr) bool {
 }
 
 func (r *Resolver) stripPod(o *corev1.Pod) *pod {
-	return r.owners.same(newPod(o, r.cfg.IdentifierLabel))
+	return r.owners.same(r.cfg.pod(o))
 }
 
 func (r *Resolver) podHandler() cache.ResourceEventHandler {

@@ -69,6 +69,8 @@ func TestRightsInFull(t *testing.T) {
 		"create selfsubjectaccessreviews,selfsubjectrulesreviews",
 		"create selfsubjectreviews",
 		"create,patch events",
+		"list,watch namespaces",
+		"list,watch networkpolicies",
 		"list,watch nodes,pods,services",
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,6 +130,11 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 	if cfg.Kubeconfig == "" {
 		cfg.Kubeconfig = s.kubeconfig
 	}
+	// What the rules of these tests deny, no NetworkPolicy is about; see
+	// TestExplain for those.
+	if !slices.Contains(cfg.Args, "--explain") {
+		cfg.Args = append(slices.Clone(cfg.Args), "--explain=false")
+	}
 	if cfg.Groups == nil {
 		cfg.Groups = []uint16{group}
 	}
@@ -198,17 +204,23 @@ func must(t *testing.T, err error) {
 // awaitReceived waits until the agent has received that many packets.
 func (s *scene) awaitReceived(t *testing.T, a *agent.Agent, want float64) {
 	t.Helper()
+	s.awaitMetric(t, a, "kube_nflog_packets_received_total", want)
+}
+
+// awaitMetric waits until a metric's samples add up to that much.
+func (s *scene) awaitMetric(t *testing.T, a *agent.Agent, name string, want float64) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		metrics, err := a.Metrics(s.ctx)
-		got := metrics.Sum("kube_nflog_packets_received_total")
+		got := metrics.Sum(name)
 		if err == nil && got >= want {
 			return
 		}
 		select {
 		case <-s.ctx.Done():
-			t.Fatalf("the agent has received %v packets after a minute, want %v (%v)", got, want, err)
+			t.Fatalf("%s is %v after a minute, want %v (%v)", name, got, want, err)
 		case <-tick.C:
 		}
 	}

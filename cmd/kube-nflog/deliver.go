@@ -9,17 +9,22 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
 // deliverer brings one group's flows to whoever wants them. It may wait, for a
 // slow reader of standard output say: the flow table grows its window meanwhile.
 type deliverer struct {
-	resolver *resolve.Resolver
-	nameless bool // there is no cluster, and nobody would see a name
-	emitter  *emit.Emitter
-	pulse    pulse
-	log      *slog.Logger
+	merger    *dialect.Merger // nil where the dialect has no duplicates
+	counts    mergedCounters
+	resolver  *resolve.Resolver
+	explainer *explain.Explainer
+	nameless  bool // there is no cluster, and nobody would see a name
+	emitter   *emit.Emitter
+	pulse     pulse
+	log       *slog.Logger
 
 	unwritten prometheus.Counter // lines
 
@@ -32,42 +37,46 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		for f := range w.Flows() {
-			d.deliver(f)
+		for f, said := range d.merger.Window(w.Flows()) {
+			d.deliver(f, said)
 		}
+		d.counts.add(d.merger.Counts())
 		w.Release()
 		d.pulse.rest()
 	}
 }
 
-// deliver resolves both ends of a flow, as of its last packet, and hands it on;
-// a pod that is so new that it is not known yet is waited for.
-func (d *deliverer) deliver(f *flow.Flow) {
+// deliver resolves both ends of a flow, as of its last packet, has it explained
+// and hands it on; a pod that is so new that it is not known yet is waited for.
+// said is what other rules said of the flow's packets.
+func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
+	if d.nameless {
+		d.emitter.Add(*f, resolve.Endpoint{IP: f.Source, Kind: resolve.External}, resolve.Endpoint{IP: f.Destination, Kind: resolve.External})
+		return
+	}
 	source, destination := d.lookup(f)
 	if isUnknown(source) || isUnknown(destination) {
-		if d.await(*f) {
+		if d.await(*f, said) {
 			return
 		}
 		source, destination = d.lookup(f) // one may have become known since
 	}
-	d.emitter.Add(*f, source, destination)
+	why := d.explainer.Explain(f, &source, &destination, said)
+	d.emitter.AddExplained(*f, source, destination, why.Text)
 	if d.lines != nil {
-		d.write(f, source, destination)
+		d.write(f, source, destination, why)
 	}
 }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
-	if d.nameless {
-		return resolve.Endpoint{IP: f.Source, Kind: resolve.External}, resolve.Endpoint{IP: f.Destination, Kind: resolve.External}
-	}
 	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)
 }
 
 // await says whether the flow will be delivered again, when more is known of
 // an end or nothing can be any more. Only flows with an unknown end come here,
 // because it puts them on the heap.
-func (d *deliverer) await(f flow.Flow) bool {
-	again := func() { d.deliver(&f) }
+func (d *deliverer) await(f flow.Flow, said []dialect.Said) bool {
+	again := func() { d.deliver(&f, said) }
 	return d.resolver.Await(f.Source, f.LastSeen, again) || d.resolver.Await(f.Destination, f.LastSeen, again)
 }
 
@@ -76,10 +85,10 @@ func isUnknown(e resolve.Endpoint) bool {
 }
 
 // write prints the flow's line. It logs the first of failures in a row.
-func (d *deliverer) write(f *flow.Flow, source, destination resolve.Endpoint) {
+func (d *deliverer) write(f *flow.Flow, source, destination resolve.Endpoint, why explain.Reason) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	err := d.lines.Write(*f, source, destination)
+	err := d.lines.WriteExplained(*f, source, destination, why.Text, why.Policies)
 	if err != nil {
 		d.unwritten.Inc()
 	}

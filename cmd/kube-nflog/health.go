@@ -48,5 +48,8 @@ func (a *agent) ready() error {
 	if !a.resolver.Synced() {
 		return errors.New("pods are not known yet")
 	}
+	if !a.explainer.Synced() {
+		return errors.New("NetworkPolicies are not known yet")
+	}
 	return nil
 }

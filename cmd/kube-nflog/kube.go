@@ -5,28 +5,43 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// kubeClient returns a client of the core API, nil where there is no cluster
-// and none is needed. It is a bare REST client: the clientsets would bring
-// every API group's types into the binary and its memory, and the agent needs
-// a handful of this one's.
-func kubeClient(o *options) (rest.Interface, error) {
+// clients are clients of the API groups that are used, each nil where there is
+// no cluster and none is needed. They are bare REST clients: the clientsets
+// would bring every API group's types into the binary and its memory, and the
+// agent needs a handful of these.
+type clients struct{ core, networking rest.Interface }
+
+// kubeClients makes the clients that the options ask for.
+func kubeClients(o *options) (c clients, err error) {
 	cfg, err := kubeConfig(o)
 	if err != nil || cfg == nil {
-		return nil, err
+		return clients{}, err
 	}
+	if c.core, err = kubeClient(cfg, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil || !o.explain {
+		return c, err
+	}
+	c.networking, err = kubeClient(cfg, "/apis", networkingv1.SchemeGroupVersion, networkingv1.AddToScheme)
+	return c, err
+}
+
+// kubeClient makes a client of one API group.
+func kubeClient(cfg *rest.Config, path string, group schema.GroupVersion, register func(*runtime.Scheme) error) (rest.Interface, error) {
 	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("register the core API's types: %w", err)
+	metav1.AddToGroupVersion(scheme, group)
+	if err := register(scheme); err != nil {
+		return nil, fmt.Errorf("register the types of %s: %w", group, err)
 	}
-	cfg.APIPath, cfg.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	cfg = rest.CopyConfig(cfg)
+	cfg.APIPath, cfg.GroupVersion = path, &group
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	cfg.ContentType = runtime.ContentTypeProtobuf
 	cfg.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
 // metrics are the counters of the packet path; the stages behind it register
@@ -19,6 +20,8 @@ type metrics struct {
 	ignored     *prometheus.CounterVec
 	undecodable *prometheus.CounterVec
 	overflowed  *prometheus.CounterVec
+	duplicate   *prometheus.CounterVec
+	unconfirmed *prometheus.CounterVec
 	lost        *prometheus.CounterVec
 	overruns    *prometheus.CounterVec
 	reopened    *prometheus.CounterVec
@@ -34,9 +37,11 @@ func newMetrics() *metrics {
 	}
 	m.received = counter("packets_received_total", "Packets that the kernel delivered.")
 	m.folded = counter("packets_folded_total", "Packets that were decoded and folded into flows.")
-	m.ignored = counter("packets_ignored_total", "Packets whose NFLOG prefix --prefix does not want.")
+	m.ignored = counter("packets_ignored_total", "Packets whose NFLOG prefix --prefix does not want, or tells of a packet that was allowed.")
 	m.undecodable = counter("packets_undecodable_total", "Packets that are no whole IP header, by reason.", "reason")
 	m.overflowed = counter("packets_overflowed_total", "Folded packets that found the flow table full; they are counted in overflow flows.")
+	m.duplicate = counter("packets_duplicate_total", "Folded packets that a policy's rule logged, and the pod's rule too: they are reported once.")
+	m.unconfirmed = counter("packets_unconfirmed_total", "Folded packets that a policy's rule logged and no pod's rule: another policy allowed them, or the pod's rule is at its limit.")
 	m.lost = counter("packets_lost_total", "Packets that the kernel numbered but could not deliver.")
 	m.overruns = counter("socket_overruns_total", "Times that the netlink socket's receive buffer was full.")
 	m.reopened = counter("socket_reopened_total", "Times that the netlink socket failed and was bound anew.")
@@ -83,6 +88,19 @@ func (m *metrics) group(group uint16) *packetCounters {
 		c.undecodable[r] = m.undecodable.WithLabelValues(g, r.String())
 	}
 	return c
+}
+
+// mergedCounters are one group's packets that are no flow of their own.
+type mergedCounters struct{ duplicate, unconfirmed prometheus.Counter }
+
+func (m *metrics) merged(group uint16) mergedCounters {
+	g := strconv.Itoa(int(group))
+	return mergedCounters{m.duplicate.WithLabelValues(g), m.unconfirmed.WithLabelValues(g)}
+}
+
+func (c mergedCounters) add(n dialect.Counts) {
+	addTo(c.duplicate, int(n.Duplicate))
+	addTo(c.unconfirmed, int(n.Unconfirmed))
 }
 
 // add takes in what one read brought.

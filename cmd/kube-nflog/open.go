@@ -8,6 +8,8 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -21,7 +23,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		}
 	}()
 	m := newMetrics()
-	cluster, err := kubeClient(o)
+	kube, err := kubeClients(o)
 	if err != nil {
 		return nil, err
 	}
@@ -29,12 +31,24 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	// flow → resolve
 	endpoints := o.resolveConfig()
 	endpoints.Logger, endpoints.Registerer = log, m.registry
-	if a.resolver, err = resolve.New(endpoints, cluster); err != nil {
+	if a.resolver, err = resolve.New(endpoints, kube.core); err != nil {
 		return nil, usageError{fmt.Errorf("resolve addresses: %w", err)}
 	}
 
-	// resolve → emit
-	writes := cluster
+	// resolve → explain
+	rules, err := dialect.NewParser(dialect.Dialect(o.dialect), o.pattern)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("read prefixes: %w", err)}
+	}
+	a.explainer, err = explain.New(explain.Config{
+		NodeName: o.nodeName, Rules: rules, PartialPods: o.podScope == scopeNode, Registerer: m.registry, Logger: log,
+	}, kube.core, kube.networking)
+	if err != nil {
+		return nil, err
+	}
+
+	// explain → emit
+	writes := kube.core
 	if !o.events {
 		writes = nil
 	}
@@ -50,13 +64,14 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 
 	// kernel → nflog → decode → flow
 	for _, group := range o.groups {
-		r, err := openReceiver(uint16(group), o, a.resolver.IsLocalPod, m, log)
+		r, err := openReceiver(uint16(group), o, rules, a.resolver.IsLocalPod, m, log)
 		if err != nil {
 			return nil, err
 		}
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
-			resolver: a.resolver, nameless: cluster == nil && o.output == outputNone,
+			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
+			resolver: a.resolver, explainer: a.explainer, nameless: kube.core == nil && o.output == outputNone,
 			emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}

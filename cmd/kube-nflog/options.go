@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -17,6 +18,8 @@ import (
 type options struct {
 	groups   []uint
 	prefixes []string
+	dialect  string
+	pattern  string
 
 	flowWindow time.Duration
 
@@ -29,6 +32,7 @@ type options struct {
 	reverseDNS    bool
 	podIdentifier string
 	podIdentLabel string
+	explain       bool
 
 	events            bool
 	eventReason       string
@@ -74,6 +78,8 @@ func (o *options) define(f *pflag.FlagSet) {
 func (o *options) definePackets(f *pflag.FlagSet) {
 	f.UintSliceVar(&o.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
 	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
+	f.StringVar(&o.dialect, "dialect", string(dialect.Auto), "who wrote the rules, and so what their prefixes mean: "+strings.Join(dialect.Names(), ", "))
+	f.StringVar(&o.pattern, "prefix-pattern", "", "regular expression for the prefixes of your own rules, with groups named policy and verdict: (?P<policy>…)")
 	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together; a new flow is reported sooner")
 }
 
@@ -84,6 +90,7 @@ func (o *options) defineEndpoints(f *pflag.FlagSet) {
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
 	f.StringVar(&o.podScope, "pod-scope", scopeCluster, "pods to know: cluster, or node for this node's alone, in very large clusters")
 	f.BoolVar(&o.peerLookup, "peer-lookup", false, "with --pod-scope node, ask the API server for the pods of other nodes, at a bounded rate")
+	f.BoolVar(&o.explain, "explain", true, "say which NetworkPolicies deny a flow; needs list and watch on them and on namespaces")
 	f.BoolVar(&o.services, "services", true, "know Services by their addresses")
 	f.BoolVar(&o.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
 	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
@@ -126,6 +133,7 @@ func (o *options) resolveConfig() resolve.Config {
 		NodeName:        o.nodeName,
 		PeerLookup:      o.peerLookup,
 		NoServices:      !o.services,
+		PodLabels:       o.explain,
 		Identifier:      resolve.IdentifierKind(slices.Index(podIdentifiers(), o.podIdentifier)),
 		IdentifierLabel: o.podIdentLabel,
 	}

@@ -79,7 +79,8 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	t.Setenv("KUBE_NFLOG_EVENT_QPS", "many")
 	t.Setenv("LOG_LEVEL", "loud")
 	_, err := read("--group", "x", "--no-such", "-g=7", "-events=false", "--output=xml", "--nor-such=1", "--listen", "nowhere",
-		"--events=maybe", "--flow-window", "1ms", "--pod-identifier", "uid", "--pod-event-burst", "0", "--event-reason", "", "stray")
+		"--events=maybe", "--flow-window", "1ms", "--pod-identifier", "uid", "--pod-event-burst", "0", "--event-reason", "", "stray",
+		"--dialect", "cilium", "--prefix-pattern", "drop")
 	want := []string{
 		`--no-such: no such flag, see --help`,
 		`--nor-such: no such flag, see --help`,
@@ -89,6 +90,8 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 		`--events: "maybe" is not true or false`,
 		`run takes no arguments, got ["stray"]`,
 		`--event-qps (from KUBE_NFLOG_EVENT_QPS): "many" is not a number`,
+		`--dialect: dialect "cilium" is none of auto, plain, kube-router, k3s, calico`,
+		`--prefix-pattern: prefix pattern: it has no group named policy or verdict: (?P<policy>…)`,
 		`--flow-window: 1ms is not between 100ms and 1h`,
 		`--output: "xml" is neither none nor json`,
 		`--listen: "nowhere" is no address such as :9090 or 127.0.0.1:9090`,

@@ -14,6 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
 // receiver brings the packets of one group into a flow table. Nothing in it
@@ -102,15 +103,18 @@ func (r *receiver) account(c nflog.Count) {
 	}
 }
 
-// openReceiver binds a group. local says which addresses are this node's pods.
-func openReceiver(group uint16, o *options, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
+// openReceiver binds a group. rules reads prefixes; local says which addresses
+// are this node's pods.
+func openReceiver(group uint16, o *options, rules *dialect.Parser, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
 	flows := flow.Config{Window: o.flowWindow, Local: local}
 	reader, err := nflog.Open(nflog.Config{Group: group}, log)
 	if err != nil {
 		return nil, fmt.Errorf("receive packets: %w", err)
 	}
+	decoder := decode.NewDecoder(o.prefixes)
+	decoder.Ignore(rules.Allows)
 	return &receiver{
-		group: group, reader: reader, decoder: decode.NewDecoder(o.prefixes), table: flow.NewTable(flows),
+		group: group, reader: reader, decoder: decoder, table: flow.NewTable(flows),
 		counts: m.group(group), log: log.With("group", group),
 	}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -20,6 +22,7 @@ type agent struct {
 	receivers  []*receiver
 	resolver   *resolve.Resolver
 	deliverers []*deliverer
+	explainer  *explain.Explainer
 	emitter    *emit.Emitter
 	links      *nflog.Links // nil without --output json
 	server     *server      // nil without --listen
@@ -47,7 +50,7 @@ func (a *agent) run(ctx context.Context) error {
 		a.log.Info("receiving packets", "group", r.group)
 	}
 
-	// flow → resolve → emit: see deliverer. Addresses mean nothing before pods
+	// flow → resolve → explain → emit: see deliverer. Addresses mean nothing before pods
 	// are known; folding goes on meanwhile.
 	a.waitForPods(ctx)
 	var delivering sync.WaitGroup
@@ -92,7 +95,16 @@ func (a *agent) waitForPods(ctx context.Context) {
 	if err := a.resolver.WaitSynced(ctx); err != nil {
 		a.log.Warn("stopping before pods were known: flows are reported with bare addresses")
 	}
+	ctx, cancel := context.WithTimeout(ctx, policiesWithin)
+	defer cancel()
+	if err := a.explainer.WaitSynced(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		a.log.Warn("NetworkPolicies are not known yet: flows are reported without them meanwhile", "error", err)
+	}
 }
+
+// policiesWithin is how long flows wait for the list of policies at the start:
+// a report without them is better than none.
+const policiesWithin = 10 * time.Second
 
 // deadlines returns two contexts that end after ctx: at half of
 // --shutdown-within the flows are to be handed on, at its end the events

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
 // validate reports every contradiction at once.
@@ -28,6 +29,12 @@ func (o *options) validatePackets() error {
 	}
 	if len(o.groups) == 0 {
 		errs = append(errs, errors.New("--group: at least one is needed"))
+	}
+	if _, err := dialect.NewParser(dialect.Dialect(o.dialect), ""); err != nil {
+		errs = append(errs, fmt.Errorf("--dialect: %w", err))
+	}
+	if _, err := dialect.NewParser(dialect.Auto, o.pattern); err != nil {
+		errs = append(errs, fmt.Errorf("--prefix-pattern: %w", err))
 	}
 	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Hour {
 		errs = append(errs, fmt.Errorf("--flow-window: %v is not between 100ms and 1h", o.flowWindow))

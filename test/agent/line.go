@@ -21,6 +21,8 @@ type Line struct {
 	TCPFlags    string    `json:"tcpFlags"`
 	Packets     uint64    `json:"packets"`
 	Bytes       uint64    `json:"bytes"`
+	Reason      string    `json:"reason"`
+	Policies    []string  `json:"policies"`
 }
 
 // Endpoint is one end of a Line.

@@ -1,0 +1,44 @@
+package emit
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestWhy shows why packets were dropped in events and in lines, cleaned, and
+// as the last packets' explanation has it.
+func TestWhy(t *testing.T) {
+	s := newFakeServer()
+	e := newTestEmitter(t, Config{}, s)
+	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
+	f := tcp(front, back, 8080, 12)
+	e.AddExplained(f, front, back, "not known yet")
+	f.Prefix = "deny"
+	e.AddExplained(f, front, back, "denied by NetworkPolicy shop/a\x1b[2J")
+	flush(t, e)
+	var got []string
+	for _, event := range s.list() {
+		got = append(got, event.Message)
+	}
+	const why = ` on port 8080/TCP (NFLOG prefix "deny"): denied by NetworkPolicy shop/a` + "\ufffd[2J."
+	want := []string{
+		"Packet dropped when receiving traffic from shop/frontend-5b9 (10.0.0.5)" + why,
+		"Packet dropped when sending traffic to shop/api-7c4 (10.0.1.7)" + why,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+
+	var out bytes.Buffer
+	w := NewJSONWriter(&out, "n1", nil)
+	if err := w.WriteExplained(f, front, back, "denied by NetworkPolicy shop/a", []string{"shop/a", "shop/b"}); err != nil {
+		t.Fatal(err)
+	}
+	const tail = `"packets":12,"bytes":720,"tcpFlags":"SYN","reason":"denied by NetworkPolicy shop/a","policies":["shop/a","shop/b"]}` + "\n"
+	if !strings.HasSuffix(out.String(), tail) {
+		t.Errorf("the line does not end with\n%s:\n%s", tail, out.String())
+	}
+}

@@ -1,0 +1,79 @@
+package dialect
+
+import "strings"
+
+const (
+	kindNetworkPolicy = "NetworkPolicy"
+	kindCalico        = "Calico NetworkPolicy"
+	kindCalicoGlobal  = "Calico GlobalNetworkPolicy"
+	kindCalicoTier    = "Calico tier"
+	kindCalicoProfile = "Calico profile"
+	// calicoHashed is the length of a prefix whose middle Felix replaced by a
+	// hash, because it was longer.
+	calicoHashed = 63
+)
+
+// parseCalico reads the prefixes of Calico's Felix: an action (Allow, Deny,
+// Pass to the next tier), an owner (Policy, pRofile), a direction (Ingress,
+// Egress), the rule's index, a bar, and the owner's id:
+//
+//	DPI0|gnp/default.foo   rule 0 of a policy
+//	DPI|default            no policy of a tier allows it
+//	DRE                    no profile does
+func parseCalico(prefix string) (Said, bool) {
+	if len(prefix) < 3 {
+		return Said{}, false
+	}
+	verdict, ok := map[byte]Verdict{'A': Allowed, 'P': Allowed, 'D': Denied}[prefix[0]]
+	direction, known := map[byte]string{'I': "ingress", 'E': "egress"}[prefix[2]]
+	owner := prefix[1]
+	if !ok || !known || owner != 'P' && owner != 'R' {
+		return Said{}, false
+	}
+	said := Said{Verdict: verdict, Direction: direction}
+	if owner == 'R' && prefix[0] == 'D' && len(prefix) == 3 {
+		said.Kind = kindCalicoProfile
+		return said, true
+	}
+	index, id, ok := strings.Cut(prefix[3:], "|")
+	if !ok || id == "" || !digits(index) || strings.ContainsAny(id, " \t") {
+		return Said{}, false
+	}
+	if len(prefix) >= calicoHashed {
+		said.Kind = "Calico policy" // its name cannot be read
+		return said, true
+	}
+	said.Kind, said.Policy = calicoOwner(owner, index, id)
+	return said, true
+}
+
+func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
+// calicoOwner reads the id of a rule's owner.
+func calicoOwner(owner byte, index, id string) (kind, name string) {
+	if owner == 'R' {
+		return kindCalicoProfile, id
+	}
+	first, rest, slash := strings.Cut(id, "/")
+	switch {
+	case !slash && index == "":
+		return kindCalicoTier, id
+	case !slash, first == "gnp":
+		return kindCalicoGlobal, strings.TrimPrefix(id, "gnp/")
+	case first == "knp" && strings.Contains(rest, "/"):
+		return kindNetworkPolicy, rest
+	case first == "np" && strings.Contains(rest, "/"):
+		id = rest
+	}
+	return calicoNamespaced(id)
+}
+
+// calicoNamespaced reads "namespace/name". Kubernetes' own policies have names
+// that begin with knp.default.
+func calicoNamespaced(id string) (kind, name string) {
+	namespace, name, _ := strings.Cut(id, "/")
+	if own, ok := strings.CutPrefix(name, "knp.default."); ok {
+		return kindNetworkPolicy, namespace + "/" + own
+	}
+	return kindCalico, id
+}

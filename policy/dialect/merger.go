@@ -1,0 +1,181 @@
+package dialect
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+)
+
+const (
+	// memory is how long a policy's record tells of later packets of its flow:
+	// the rules log a few a minute, each at its own pace.
+	memory = time.Minute
+	// maxTraffic bounds the traffic that is remembered; what is forgotten costs
+	// a reason, no count.
+	maxTraffic = 4096
+	// maxPolicies bounds the policies remembered of one flow.
+	maxPolicies = 8
+)
+
+// Merger makes one flow of those that several rules logged of the same packets.
+//
+// k3s logs a packet at the end of each policy that does not allow it, and once
+// more, without prefix, if none has. NetworkPolicies look at nothing that a
+// flow's packets do not share. So the last of these flows is the one that
+// counts; the others name its policies, or where there is no last one, were
+// allowed after all.
+type Merger struct {
+	parser *Parser
+	known  map[traffic]record // of the last maxTraffic/2 or more
+	older  map[traffic]record
+	noted  map[traffic]noted // policies' flows of the window at hand
+	counts Counts
+}
+
+// Counts are packets of policies' flows: those that the pod's rule logged as
+// well, and those that it did not.
+type Counts struct {
+	Duplicate, Unconfirmed uint64
+}
+
+// traffic is what the records of one packet agree on.
+type traffic struct {
+	source, destination netip.Addr
+	protocol            decode.Protocol
+	hook                decode.Hook
+	port                uint16 // or ICMP type and code
+	fragment            bool
+}
+
+// record is what policies' rules said of some traffic.
+type record struct {
+	policies []Said // never changed
+	last     time.Time
+}
+
+type noted struct {
+	packets   uint64
+	confirmed bool
+}
+
+// NewMerger returns a Merger for the flows of one group, nil where the parser's
+// dialect has no duplicates.
+func NewMerger(p *Parser) *Merger {
+	if p.dialect != Auto && p.dialect != K3s {
+		return nil
+	}
+	return &Merger{parser: p, known: map[traffic]record{}, noted: map[traffic]noted{}}
+}
+
+// Window returns a window's flows, each packet once, with the policies' records
+// of it. It goes through the flows twice. A nil Merger returns them as they are.
+func (m *Merger) Window(flows iter.Seq[*flow.Flow]) iter.Seq2[*flow.Flow, []Said] {
+	return func(yield func(*flow.Flow, []Said) bool) {
+		if m == nil {
+			for f := range flows {
+				if !yield(f, nil) {
+					return
+				}
+			}
+			return
+		}
+		m.note(flows)
+		defer m.settle()
+		for f := range flows {
+			if said, keep := m.take(f); keep && !yield(f, said) {
+				return
+			}
+		}
+	}
+}
+
+// Counts returns what became of policies' flows since it was called last.
+func (m *Merger) Counts() Counts {
+	if m == nil {
+		return Counts{}
+	}
+	c := m.counts
+	m.counts = Counts{}
+	return c
+}
+
+// note remembers policies' flows.
+func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
+	for f := range flows {
+		if f.Prefix == "" {
+			continue
+		}
+		said := m.parser.Parse(f.Prefix)
+		switch {
+		case !said.provisional:
+		case f.Overflow: // of many flows: nothing tells which
+			m.counts.Unconfirmed += f.Packets
+		default:
+			key := trafficOf(f)
+			m.remember(key, said, f.LastSeen)
+			m.noted[key] = noted{packets: m.noted[key].packets + f.Packets}
+		}
+	}
+}
+
+func (m *Merger) remember(key traffic, said Said, last time.Time) {
+	r := m.recall(key, last)
+	if !slices.Contains(r.policies, said) && len(r.policies) < maxPolicies {
+		r.policies = append(slices.Clone(r.policies), said)
+	}
+	if len(m.known) >= maxTraffic/2 {
+		m.known, m.older = map[traffic]record{}, m.known
+	}
+	m.known[key] = record{r.policies, last}
+}
+
+// recall returns what policies said of the traffic a memory's time around.
+func (m *Merger) recall(key traffic, at time.Time) record {
+	r, ok := m.known[key]
+	if !ok {
+		r = m.older[key]
+	}
+	if at.Sub(r.last).Abs() > memory {
+		return record{}
+	}
+	return r
+}
+
+// take says whether a flow is to be kept, and what policies said of it.
+func (m *Merger) take(f *flow.Flow) (said []Said, keep bool) {
+	switch {
+	case f.Prefix != "":
+		return nil, !m.parser.Parse(f.Prefix).provisional
+	case f.Overflow, len(m.known)+len(m.older) == 0:
+		return nil, true
+	}
+	key := trafficOf(f)
+	if n, ok := m.noted[key]; ok {
+		m.noted[key] = noted{packets: n.packets, confirmed: true}
+	}
+	return m.recall(key, f.LastSeen).policies, true
+}
+
+// settle counts the policies' flows of the window.
+func (m *Merger) settle() {
+	for _, n := range m.noted {
+		if n.confirmed {
+			m.counts.Duplicate += n.packets
+		} else {
+			m.counts.Unconfirmed += n.packets
+		}
+	}
+	clear(m.noted)
+}
+
+func trafficOf(f *flow.Flow) traffic {
+	t := traffic{source: f.Source, destination: f.Destination, protocol: f.Protocol, hook: f.Hook, port: f.DestinationPort, fragment: f.Fragment}
+	if f.HasICMP {
+		t.port = uint16(f.ICMPType)<<8 | uint16(f.ICMPCode)
+	}
+	return t
+}

@@ -1,0 +1,121 @@
+package dialect
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Parser reads prefixes.
+type Parser struct {
+	dialect Dialect
+	pattern *regexp.Regexp // nil for none
+}
+
+const (
+	maxPattern = 1024 // bytes; a pattern's cost grows with its length
+	maxParsed  = 256  // bytes of a prefix; the kernel's are shorter
+)
+
+// NewParser returns a parser of a dialect, "" for Auto. pattern is a regular
+// expression for other prefixes, "" for none: of its named groups "policy" is
+// the policy's name, and "verdict" a word such as drop or accept.
+func NewParser(d Dialect, pattern string) (*Parser, error) {
+	if d == "" {
+		d = Auto
+	}
+	if !slices.Contains(Names(), string(d)) {
+		return nil, fmt.Errorf("dialect %q is none of %s", d, strings.Join(Names(), ", "))
+	}
+	p := &Parser{dialect: d}
+	if pattern == "" {
+		return p, nil
+	}
+	var err error
+	if p.pattern, err = compile(pattern); err != nil {
+		return nil, fmt.Errorf("prefix pattern: %w", err)
+	}
+	return p, nil
+}
+
+// The groups of a pattern.
+const (
+	groupPolicy  = "policy"
+	groupVerdict = "verdict"
+)
+
+func compile(pattern string) (*regexp.Regexp, error) {
+	if len(pattern) > maxPattern {
+		return nil, fmt.Errorf("longer than %d bytes", maxPattern)
+	}
+	r, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range r.SubexpNames() {
+		if name != "" && name != groupPolicy && name != groupVerdict {
+			return nil, fmt.Errorf("the group %q is neither policy nor verdict", name)
+		}
+	}
+	if r.SubexpIndex(groupPolicy) < 0 && r.SubexpIndex(groupVerdict) < 0 {
+		return nil, errors.New("it has no group named policy or verdict: (?P<policy>…)")
+	}
+	return r, nil
+}
+
+// Parse returns what a prefix says. A prefix that it does not understand says
+// nothing.
+func (p *Parser) Parse(prefix string) Said {
+	if prefix == "" || len(prefix) > maxParsed {
+		return Said{}
+	}
+	if said, ok := p.parsePattern(prefix); ok {
+		return said
+	}
+	if p.dialect == Auto || p.dialect == K3s {
+		if said, ok := parseK3s(prefix); ok {
+			return said
+		}
+	}
+	if p.dialect == Auto || p.dialect == Calico {
+		if said, ok := parseCalico(prefix); ok {
+			return said
+		}
+	}
+	return Said{}
+}
+
+// Allows says whether a prefix tells of packets that were not dropped.
+func (p *Parser) Allows(prefix string) bool { return p.Parse(prefix).Verdict == Allowed }
+
+// parsePattern reads a prefix by the user's own pattern.
+func (p *Parser) parsePattern(prefix string) (Said, bool) {
+	if p.pattern == nil {
+		return Said{}, false
+	}
+	found := p.pattern.FindStringSubmatch(prefix)
+	if found == nil {
+		return Said{}, false
+	}
+	var said Said
+	if i := p.pattern.SubexpIndex(groupPolicy); i >= 0 && found[i] != "" {
+		said.Kind, said.Policy = "policy", found[i]
+	}
+	if i := p.pattern.SubexpIndex(groupVerdict); i >= 0 {
+		said.Verdict = verdictOf(found[i])
+	}
+	return said, true
+}
+
+// verdictOf reads the word for a verdict.
+func verdictOf(word string) Verdict {
+	switch strings.ToLower(word) {
+	case "a", "allow", "allowed", "accept", "accepted", "pass", "passed", "permit", "permitted":
+		return Allowed
+	case "d", "deny", "denied", "drop", "dropped", "reject", "rejected", "block", "blocked":
+		return Denied
+	}
+	return Unsaid
+}

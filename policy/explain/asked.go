@@ -1,0 +1,61 @@
+package explain
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// asked is the flow as policies are asked about it; ok is false if they cannot
+// be. NetworkPolicies are about whoever opens a connection, and an answer to
+// that is none.
+func (e *Explainer) asked(f *flow.Flow, source, destination *resolve.Endpoint) (asked policy.Flow, ok bool) {
+	if f.Overflow || answers(f) {
+		return policy.Flow{}, false
+	}
+	return policy.Flow{
+		Source: e.end(source), Destination: e.end(destination),
+		Protocol: corev1.Protocol(f.Protocol.String()), Port: f.DestinationPort,
+	}, true
+}
+
+// answers says that the packets answer others, or do not tell what they are.
+func answers(f *flow.Flow) bool {
+	const echo4, echo6 = 8, 128
+	switch f.Protocol {
+	case decode.TCP:
+		const answer = decode.SYN | decode.ACK
+		return !f.HasPorts || f.TCPFlags&answer == answer || f.TCPFlags&decode.RST != 0
+	case decode.UDP, decode.SCTP:
+		return !f.HasPorts
+	case decode.ICMP:
+		return !f.HasICMP || f.ICMPType != echo4
+	case decode.ICMPv6:
+		return !f.HasICMP || f.ICMPType != echo6
+	}
+	return false
+}
+
+func (e *Explainer) end(ep *resolve.Endpoint) policy.End {
+	end := policy.End{Addr: ep.IP}
+	switch ep.Kind {
+	case resolve.Pod:
+		end.Kind, end.Namespace, end.Name = policy.Pod, ep.Namespace, ep.Name
+		end.Labels, end.Ports, end.NodeName = ep.Labels.Set(), ep.Ports, ep.NodeName
+	case resolve.Node:
+		end.Kind, end.NodeName = policy.Node, ep.Name
+	case resolve.Service:
+		end.Kind = policy.Service
+	case resolve.External:
+		end.Kind = policy.Outside
+		if e.cfg.PartialPods {
+			end.Kind = policy.Unknown
+		}
+	default:
+		end.Kind = policy.Unknown
+	}
+	return end
+}

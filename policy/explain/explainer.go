@@ -1,0 +1,154 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// Config says how flows are explained.
+type Config struct {
+	// NodeName is this node's name, for what is said of its rules.
+	NodeName string
+	// Rules reads the prefixes; it must be given.
+	Rules *dialect.Parser
+	// PartialPods says that an address which no known pod has may still be a
+	// pod's, because not all pods are watched.
+	PartialPods bool
+	// Fresh is how long ago a policy may have changed for its change to explain
+	// that a flow was dropped which it allows now; 0 is a minute.
+	Fresh time.Duration
+
+	Registerer prometheus.Registerer // nil: nothing is measured
+	Logger     *slog.Logger          // nil: nothing is logged
+	Now        func() time.Time      // nil: time.Now
+}
+
+// Explainer explains flows. Make one with New.
+type Explainer struct {
+	cfg      Config
+	policies *policy.Set
+	feeds    []*feed
+	packets  *prometheus.CounterVec
+}
+
+// New makes an Explainer that reads policies through networking, a client of
+// networking.k8s.io/v1, and namespaces through core, one of core/v1. Without
+// them (nil) it knows what the rules say and no more.
+func New(cfg Config, core, networking rest.Interface) (*Explainer, error) {
+	if cfg.Fresh == 0 {
+		cfg.Fresh = time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	e := &Explainer{cfg: cfg, policies: policy.NewSet(cfg.Now)}
+	if err := e.register(); err != nil {
+		return nil, fmt.Errorf("explain: register metrics: %w", err)
+	}
+	if core == nil || networking == nil {
+		return e, nil
+	}
+	for _, s := range []source{e.policySource(networking), e.namespaceSource(core)} {
+		f, err := newFeed(s, cfg.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("explain: %w", err)
+		}
+		e.feeds = append(e.feeds, f)
+	}
+	return e, nil
+}
+
+func (e *Explainer) register() error {
+	e.packets = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kube_nflog_explained_packets_total",
+		Help: "Dropped packets by why: denied_ingress, denied_egress or denied_both by NetworkPolicies, allowed by them, allowed_lately, " +
+			"unselected by any, rule (it says so itself) or unknown.",
+	}, []string{"reason"})
+	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kube_nflog_networkpolicies", Help: "NetworkPolicies that are known.",
+	}, func() float64 { return float64(e.policies.Len()) })
+	if e.cfg.Registerer == nil {
+		return nil
+	}
+	if err := e.cfg.Registerer.Register(e.packets); err != nil {
+		return err
+	}
+	return e.cfg.Registerer.Register(held)
+}
+
+// Run keeps policies up to date until ctx ends, and returns after all it
+// started has ended. Its error is always nil: what fails is tried again.
+func (e *Explainer) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	for _, f := range e.feeds {
+		group.Go(func() { f.informer.RunWithContext(ctx) })
+	}
+	group.Wait()
+	return nil
+}
+
+// Synced says whether the policies and namespaces that there were at the start
+// are known, or are forbidden to this process.
+func (e *Explainer) Synced() bool {
+	for _, f := range e.feeds {
+		if !f.handled.HasSynced() && !f.isForbidden() {
+			return false
+		}
+	}
+	return true
+}
+
+// WaitSynced waits until Synced is true. Its error wraps ctx's.
+func (e *Explainer) WaitSynced(ctx context.Context) error {
+	for _, f := range e.feeds {
+		if err := f.wait(ctx); err != nil {
+			return fmt.Errorf("explain: %w", err)
+		}
+	}
+	return nil
+}
+
+// knows says whether the policies are known.
+func (e *Explainer) knows() bool {
+	for _, f := range e.feeds {
+		if !f.handled.HasSynced() {
+			return false
+		}
+	}
+	return len(e.feeds) > 0
+}
+
+// Explain says why a flow was dropped. said is what other rules said of its
+// packets, nil for nothing.
+func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Reason {
+	r := e.reason(f, source, destination, said)
+	e.packets.WithLabelValues(r.Label).Add(float64(f.Packets))
+	return r
+}
+
+func (e *Explainer) reason(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Reason {
+	rule := e.ruleReason(f.Prefix, said)
+	if !e.knows() {
+		return rule
+	}
+	asked, ok := e.asked(f, source, destination)
+	if !ok {
+		return rule
+	}
+	answer := e.policies.Evaluate(&asked)
+	return e.combine(&answer, rule, f.Prefix)
+}

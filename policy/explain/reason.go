@@ -1,0 +1,183 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+)
+
+// Reason is why a flow was dropped.
+type Reason struct {
+	// Text goes on a sentence: "denied by NetworkPolicy shop/api-ingress (no
+	// rule allows it)"; "" where nothing is known.
+	Text string
+	// Policies are those that did it, "namespace/name", nil for none.
+	Policies []string
+	// Label is the kind of reason, one of a few.
+	Label string
+}
+
+// The labels of reasons.
+const (
+	labelDeniedIngress = "denied_ingress"
+	labelDeniedEgress  = "denied_egress"
+	labelDeniedBoth    = "denied_both"
+	labelAllowed       = "allowed"
+	labelAllowedLately = "allowed_lately"
+	labelUnselected    = "unselected"
+	labelRule          = "rule"
+	labelUnknown       = "unknown"
+)
+
+// maxShown bounds the policies that a text names.
+const maxShown = 4
+
+// combine puts together what the policies say and what the rule does.
+func (e *Explainer) combine(a *policy.Answer, rule Reason, prefix string) Reason {
+	in, out := &a.Ingress, &a.Egress
+	denied := Denial(a)
+	switch {
+	case denied != nil:
+		return *denied
+	case in.Verdict == policy.Undecided || out.Verdict == policy.Undecided,
+		in.Verdict == policy.NoPod && out.Verdict == policy.NoPod:
+		return rule
+	}
+	for _, s := range []*policy.Side{in, out} {
+		if ago := e.cfg.Now().Sub(s.Since); !s.Since.IsZero() && ago < e.cfg.Fresh {
+			return Reason{Text: lately(s, ago), Label: labelAllowedLately}
+		}
+	}
+	none := Reason{Text: "no NetworkPolicy denies this", Label: labelAllowed}
+	if in.Count+out.Count == 0 {
+		none = Reason{Text: "no NetworkPolicy selects " + selected(in, out), Label: labelUnselected}
+	}
+	if rule.Text != "" {
+		return Reason{Text: rule.Text + "; " + none.Text, Policies: rule.Policies, Label: labelRule}
+	}
+	none.Text += "; " + e.ruleName(prefix) + " does"
+	if none.Label == labelUnselected {
+		none.Text = strings.TrimSuffix(none.Text, " does") + " denies this"
+	}
+	return none
+}
+
+// selected names the pods that a policy could have selected.
+func selected(in, out *policy.Side) string {
+	if in.Verdict != policy.NoPod && out.Verdict != policy.NoPod {
+		return "either pod"
+	}
+	return "the pod"
+}
+
+// ruleName names a rule by its prefix.
+func (e *Explainer) ruleName(prefix string) string {
+	name := "a rule"
+	if prefix != "" {
+		name = `rule "` + prefix + `"`
+	}
+	if e.cfg.NodeName != "" {
+		name += " on node " + e.cfg.NodeName
+	}
+	return name
+}
+
+// lately says that a flow is allowed for so short a time that the node may not
+// have known it.
+func lately(s *policy.Side, ago time.Duration) string {
+	since := fmt.Sprintf("allowed since %d s ago", int(max(ago, 0).Seconds()))
+	if s.Verdict == policy.Allowed {
+		return since + " by NetworkPolicy " + s.Namespace + "/" + s.AllowedBy
+	}
+	return since + ", when a NetworkPolicy was deleted in " + s.Namespace
+}
+
+// Denial is the reason if policies deny a flow, nil if they do not.
+func Denial(a *policy.Answer) *Reason {
+	in, out := a.Ingress.Verdict == policy.Denied, a.Egress.Verdict == policy.Denied
+	switch {
+	case in && out:
+		r := Reason{Text: "denied by " + sideText(&a.Ingress) + ", and by " + sideText(&a.Egress), Label: labelDeniedBoth}
+		r.Policies = append(names(&a.Ingress), names(&a.Egress)...)
+		return &r
+	case in:
+		return &Reason{Text: "denied by " + sideText(&a.Ingress), Policies: names(&a.Ingress), Label: labelDeniedIngress}
+	case out:
+		return &Reason{Text: "denied by " + sideText(&a.Egress), Policies: names(&a.Egress), Label: labelDeniedEgress}
+	}
+	return nil
+}
+
+// names are the policies with their namespace.
+func names(s *policy.Side) []string {
+	var all []string
+	for _, name := range s.Policies {
+		all = append(all, s.Namespace+"/"+name)
+	}
+	return all
+}
+
+// sideText is "NetworkPolicy shop/api-ingress, shop/default-deny (no rule
+// allows it; nearest: api-ingress allows port 9090/TCP from it)". What egress
+// denies is the sender's.
+func sideText(s *policy.Side) string {
+	all := names(s)
+	text := "NetworkPolicy " + strings.Join(all[:min(len(all), maxShown)], ", ")
+	if more := s.Count - maxShown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	rule := "no rule allows it"
+	if s.Direction == policy.Egress {
+		rule = "no egress rule allows it"
+	}
+	if s.Nearest != nil {
+		rule += "; nearest: " + nearest(s.Nearest, s.Direction)
+	}
+	return text + " (" + rule + ")"
+}
+
+func nearest(m *policy.Miss, d policy.Direction) string {
+	way := map[policy.Direction]string{policy.Ingress: "from", policy.Egress: "to"}[d]
+	if m.Peer {
+		return m.Policy + " allows port " + m.Ports + " " + way + " it"
+	}
+	return m.Policy + " allows this port " + way + " " + m.Peers
+}
+
+// ruleReason is what the rules say by their prefixes.
+func (e *Explainer) ruleReason(prefix string, said []dialect.Said) Reason {
+	if own := e.cfg.Rules.Parse(prefix); own.Verdict != dialect.Unsaid || own.Policy != "" {
+		said = append(said[:len(said):len(said)], own)
+	}
+	var r Reason
+	kind := ""
+	for _, s := range said {
+		text := s.Policy
+		if s.Cut {
+			text += "…"
+		}
+		switch {
+		case s.Kind == "":
+			continue
+		case text == "":
+			text = s.Kind
+		case s.Kind != kind:
+			kind, text = s.Kind, s.Kind+" "+text
+		}
+		if r.Text != "" {
+			text = ", " + text
+		}
+		r.Text += text
+		if s.Policy != "" && !s.Cut {
+			r.Policies = append(r.Policies, s.Policy)
+		}
+	}
+	if r.Text == "" {
+		return Reason{Label: labelUnknown}
+	}
+	r.Text, r.Label = "denied by "+r.Text, labelRule
+	return r
+}

@@ -1,0 +1,168 @@
+package explain
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+func noon() time.Time { return time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC) }
+
+func newExplainer(t *testing.T) *Explainer {
+	t.Helper()
+	rules, err := dialect.NewParser(dialect.Auto, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Config{NodeName: "n1", Rules: rules, Now: noon}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func pod(name string, labels resolve.LabelSet) resolve.Endpoint {
+	return resolve.Endpoint{IP: netip.MustParseAddr("10.0.0.5"), Kind: resolve.Pod, Namespace: "shop", Name: name, Labels: labels, Ports: "http=8080/TCP"}
+}
+
+// isolated is a policy of the pods with app=api, created an hour ago.
+func isolated(name string, rules ...networkingv1.NetworkPolicyIngressRule) *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(noon().Add(-time.Hour))},
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "api"}},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}, Ingress: rules,
+		},
+	}
+}
+
+func port(number int32) networkingv1.NetworkPolicyIngressRule {
+	p := intstr.FromInt32(number)
+	return networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{{Port: &p}}}
+}
+
+func from(app string) networkingv1.NetworkPolicyIngressRule {
+	return networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{{
+		PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+	}}}
+}
+
+// TestReason shows the reasons as they stand in events.
+func TestReason(t *testing.T) {
+	egress := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "front-out"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}},
+	}
+	recent := isolated("api-ingress", port(8080))
+	recent.CreationTimestamp = metav1.NewTime(noon().Add(-12 * time.Second))
+	many := []*networkingv1.NetworkPolicy{isolated("a"), isolated("b"), isolated("c"), isolated("d"), isolated("e"), isolated("f")}
+	syn := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}
+	answer := syn
+	answer.TCPFlags |= decode.ACK
+	with := func(prefix string) flow.Flow {
+		f := syn
+		f.Prefix = prefix
+		return f
+	}
+	tests := []struct {
+		name     string
+		flow     flow.Flow
+		said     []dialect.Said
+		policies []*networkingv1.NetworkPolicy
+		want     Reason
+	}{
+		{"two policies, the port is another", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny"), isolated("api-ingress", port(9090))}, Reason{
+			"denied by NetworkPolicy shop/api-ingress, shop/default-deny (no rule allows it; nearest: api-ingress allows port 9090/TCP from it)",
+			[]string{"shop/api-ingress", "shop/default-deny"}, "denied_ingress"}},
+		{"the peer is another", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", from("web"))}, Reason{
+			"denied by NetworkPolicy shop/api-ingress (no rule allows it; nearest: api-ingress allows this port from pods app=web)",
+			[]string{"shop/api-ingress"}, "denied_ingress"}},
+		{"default deny", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{
+			"denied by NetworkPolicy shop/default-deny (no rule allows it)", []string{"shop/default-deny"}, "denied_ingress"}},
+		{"egress", syn, nil, []*networkingv1.NetworkPolicy{egress}, Reason{
+			"denied by NetworkPolicy shop/front-out (no egress rule allows it)", []string{"shop/front-out"}, "denied_egress"}},
+		{"both ways", syn, nil, []*networkingv1.NetworkPolicy{egress, isolated("default-deny")}, Reason{
+			"denied by NetworkPolicy shop/default-deny (no rule allows it), and by NetworkPolicy shop/front-out (no egress rule allows it)",
+			[]string{"shop/default-deny", "shop/front-out"}, "denied_both"}},
+		{"many", syn, nil, many, Reason{
+			"denied by NetworkPolicy shop/a, shop/b, shop/c, shop/d and 2 more (no rule allows it)",
+			[]string{"shop/a", "shop/b", "shop/c", "shop/d", "shop/e", "shop/f"}, "denied_ingress"}},
+		{"allowed, by a rule with a prefix", with("deny: "), nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))}, Reason{
+			`no NetworkPolicy denies this; rule "deny: " on node n1 does`, nil, "allowed"}},
+		{"allowed", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))}, Reason{
+			"no NetworkPolicy denies this; a rule on node n1 does", nil, "allowed"}},
+		{"allowed lately", syn, nil, []*networkingv1.NetworkPolicy{recent}, Reason{
+			"allowed since 12 s ago by NetworkPolicy shop/api-ingress", nil, "allowed_lately"}},
+		{"no policy", with("deny: "), nil, nil, Reason{
+			`no NetworkPolicy selects either pod; rule "deny: " on node n1 denies this`, nil, "unselected"}},
+		{"the API knows better than k3s's rules", syn, []dialect.Said{{Kind: "NetworkPolicy", Policy: "shop/default-deny"}},
+			[]*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{
+				"denied by NetworkPolicy shop/default-deny (no rule allows it)", []string{"shop/default-deny"}, "denied_ingress"}},
+		{"Calico's own policy", with("DPI0|gnp/default.foo"), nil, nil, Reason{
+			"denied by Calico GlobalNetworkPolicy default.foo; no NetworkPolicy selects either pod", []string{"default.foo"}, "rule"}},
+		{"an answer", answer, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{Label: "unknown"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := newExplainer(t)
+			for _, p := range tt.policies {
+				r, err := policy.NewRecord(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.policies.Put(r)
+			}
+			front, api := pod("frontend", "app=frontend"), pod("api", "app=api")
+			got := e.ruleReason(tt.flow.Prefix, tt.said)
+			if asked, ok := e.asked(&tt.flow, &front, &api); ok {
+				a := e.policies.Evaluate(&asked)
+				got = e.combine(&a, got, tt.flow.Prefix)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if len(got.Text) > 900 || strings.ContainsAny(got.Text, "\n") {
+				t.Errorf("%d bytes: %s", len(got.Text), got.Text)
+			}
+		})
+	}
+}
+
+// TestRuleReason shows what is told without the API.
+func TestRuleReason(t *testing.T) {
+	e := newExplainer(t)
+	k3s := []dialect.Said{
+		{Verdict: dialect.Denied, Kind: "NetworkPolicy", Policy: "shop/a"},
+		{Verdict: dialect.Denied, Kind: "NetworkPolicy", Policy: "shop/long", Cut: true},
+	}
+	tests := []struct {
+		prefix string
+		said   []dialect.Said
+		want   Reason
+	}{
+		{"", nil, Reason{Label: "unknown"}},
+		{"deny: ", nil, Reason{Label: "unknown"}},
+		{"", k3s, Reason{"denied by NetworkPolicy shop/a, shop/long…", []string{"shop/a"}, "rule"}},
+		{"DPE1|np/shop/default.foo", nil, Reason{"denied by Calico NetworkPolicy shop/default.foo", []string{"shop/default.foo"}, "rule"}},
+		{"DPI|default", nil, Reason{"denied by Calico tier default", []string{"default"}, "rule"}},
+		{"DRE", nil, Reason{"denied by Calico profile", nil, "rule"}},
+	}
+	for _, tt := range tests {
+		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.said)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%q, -want +got:\n%s", tt.prefix, diff)
+		}
+	}
+}

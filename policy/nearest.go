@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxText bounds what a Miss says of ports or peers, in bytes: a policy may
+// have a thousand of each.
+const maxText = 160
+
+// nearest remembers which rule came nearest to allowing a flow: rather one
+// that allows the peer than one that allows the port, rather an early one.
+type nearest struct {
+	byPeer, byPort             *rule
+	byPeerPolicy, byPortPolicy *Record
+	unclear                    bool // a rule may allow it, for all that is known
+}
+
+// allows says whether a policy allows the flow, and takes note of how nearly.
+func (n *nearest) allows(q *asked, r *Record) bool {
+	for i := range r.rules[q.direction] {
+		rule := &r.rules[q.direction][i]
+		ports := rule.matchPorts(q)
+		if ports == differs && n.byPeer != nil {
+			continue // its peers can tell nothing new
+		}
+		peers := rule.matchPeers(q, r.namespace)
+		switch {
+		case peers == matches && ports == matches:
+			return true
+		case min(peers, ports) == unclear:
+			n.unclear = true
+		case peers == matches && n.byPeer == nil:
+			n.byPeer, n.byPeerPolicy = rule, r
+		case ports == matches && n.byPort == nil:
+			n.byPort, n.byPortPolicy = rule, r
+		}
+	}
+	return false
+}
+
+func (n *nearest) miss() *Miss {
+	switch {
+	case n.byPeer != nil:
+		return &Miss{Policy: n.byPeerPolicy.name, Peer: true, Ports: list(n.byPeer.ports, port.String)}
+	case n.byPort != nil:
+		return &Miss{Policy: n.byPortPolicy.name, Peers: list(n.byPort.peers, peer.String)}
+	}
+	return nil
+}
+
+// list joins texts as far as there is room.
+func list[T any](items []T, text func(T) string) string {
+	var b strings.Builder
+	for i, item := range items {
+		s := text(item)
+		if i > 0 && b.Len()+len(s) > maxText {
+			b.WriteString(", and " + strconv.Itoa(len(items)-i) + " more")
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(s)
+	}
+	return b.String()
+}
+
+// String returns "9090/TCP", "1000-2000/UDP", "http/TCP" or "any/SCTP".
+func (p port) String() string {
+	switch {
+	case p.name != "":
+		return p.name + "/" + p.protocol
+	case p.from == 0 && p.to == 0:
+		return "any/" + p.protocol
+	case p.from != p.to:
+		return strconv.Itoa(int(p.from)) + "-" + strconv.Itoa(int(p.to)) + "/" + p.protocol
+	}
+	return strconv.Itoa(int(p.from)) + "/" + p.protocol
+}
+
+// String returns "10.0.0.0/8 except 10.1.0.0/16", "pods app=frontend", "pods
+// app=frontend in namespaces team=a" or "all pods".
+func (p peer) String() string {
+	if p.block != nil {
+		return p.block.String()
+	}
+	text := "all pods"
+	if p.pods != nil && !p.pods.Empty() {
+		text = "pods " + cut(p.pods.String())
+	}
+	switch {
+	case p.namespaces == nil:
+		return text
+	case p.namespaces.Empty():
+		return text + " in all namespaces"
+	}
+	return text + " in namespaces " + cut(p.namespaces.String())
+}
+
+func (b *block) String() string {
+	text := b.of.String()
+	for i, except := range b.except {
+		switch i {
+		case 0:
+			text += " except " + except.String()
+		case maxExcept:
+			return text + " …"
+		default:
+			text += ", " + except.String()
+		}
+	}
+	return text
+}
+
+const maxExcept = 3
+
+// cut shortens a selector's text, which is ASCII.
+func cut(s string) string {
+	if len(s) <= maxText/2 {
+		return s
+	}
+	return s[:maxText/2] + "…"
+}

@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// put takes a policy in as of a version and a time of creation.
+func put(t *testing.T, s *Set, text, version string, created time.Time) {
+	t.Helper()
+	o := parse(t, text)
+	o.ResourceVersion, o.CreationTimestamp = version, metav1.NewTime(created)
+	r, err := NewRecord(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Put(r)
+}
+
+// TestSince follows a flow through changes of the policies.
+func TestSince(t *testing.T) {
+	now := noon()
+	s := NewSet(func() time.Time { return now })
+	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+	expect := func(step string, verdict Verdict, since time.Time, names ...string) {
+		t.Helper()
+		got := s.Evaluate(&web).Ingress
+		if got.Verdict != verdict || !got.Since.Equal(since) || !cmp.Equal(names, got.Policies) {
+			t.Errorf("%s: %v since %v by %v, want %v since %v by %v", step, got.Verdict, got.Since, got.Policies, verdict, since, names)
+		}
+	}
+	created := noon().Add(-time.Hour)
+	expect("nothing", Unselected, time.Time{})
+	put(t, s, ingress(`{}`), "1", created)
+	expect("created", Allowed, created, "api-in")
+	now = now.Add(time.Minute)
+	put(t, s, ingress(`{ports: [{port: 1}]}`), "2", created)
+	expect("narrowed", Denied, time.Time{}, "api-in")
+	now = now.Add(time.Minute)
+	widened := now
+	put(t, s, ingress(`{ports: [{port: 8080}]}`), "3", created)
+	now = now.Add(time.Minute)
+	put(t, s, ingress(`{ports: [{port: 8080}]}`), "3", created) // listed anew
+	expect("widened", Allowed, widened, "api-in")
+	put(t, s, denyIngress, "4", created)
+	expect("another", Allowed, widened, "api-in", "deny-in")
+	s.Delete("shop", "api-in")
+	expect("deleted", Denied, time.Time{}, "deny-in")
+	now = now.Add(time.Minute)
+	s.Delete("shop", "deny-in")
+	s.Delete("shop", "deny-in")
+	s.Delete("elsewhere", "deny-in")
+	expect("all deleted", Unselected, now)
+	if s.Len() != 0 {
+		t.Errorf("%d policies are left", s.Len())
+	}
+}
+
+func TestNamespaces(t *testing.T) {
+	s := newSet(t, ingress(`{from: [{namespaceSelector: {matchLabels: {team: b}}}]}`))
+	flow := Flow{Source: grafana(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+	verdict := func() Verdict { return s.Evaluate(&flow).Ingress.Verdict }
+	got := []Verdict{verdict()}
+	s.PutNamespace("metrics", map[string]string{"team": "a"})
+	got = append(got, verdict())
+	s.PutNamespace("metrics", map[string]string{"team": "b"})
+	got = append(got, verdict())
+	s.DeleteNamespace("metrics")
+	got = append(got, verdict())
+	s.DeleteNamespace("shop") // its policies go one by one
+	got = append(got, verdict())
+	if diff := cmp.Diff([]Verdict{Allowed, Denied, Allowed, Denied, Denied}, got); diff != "" {
+		t.Errorf("verdicts, -want +got:\n%s", diff)
+	}
+}
+
+// TestInvalid takes in what the API server would refuse: it matches nothing.
+func TestInvalid(t *testing.T) {
+	bad := func(o string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: metav1.LabelSelectorOperator(o)}}}
+	}
+	block := func(cidr string, except ...string) []networkingv1.NetworkPolicyPeer {
+		return []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: cidr, Except: except}}}
+	}
+	tests := []struct {
+		name string
+		pods *metav1.LabelSelector
+		from []networkingv1.NetworkPolicyPeer
+		want Verdict
+	}{
+		{"pod selector", bad("Near"), nil, Unselected},
+		{"In without values", bad("In"), nil, Unselected},
+		{"peer's pods", &metav1.LabelSelector{}, []networkingv1.NetworkPolicyPeer{{PodSelector: bad("Near")}}, Denied},
+		{"peer's namespaces", &metav1.LabelSelector{}, []networkingv1.NetworkPolicyPeer{{NamespaceSelector: bad("Near")}}, Denied},
+		{"block", &metav1.LabelSelector{}, block("10.0.0.0"), Denied},
+		{"exception", &metav1.LabelSelector{}, block("10.0.0.0/8", "x"), Denied},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "bad"}}
+			o.Spec.PodSelector, o.Spec.Ingress = *tt.pods, []networkingv1.NetworkPolicyIngressRule{{From: tt.from}}
+			r, err := NewRecord(o)
+			if err == nil || !strings.Contains(err.Error(), "shop/bad") {
+				t.Errorf("error %v, want one that names the policy", err)
+			}
+			s := newSet(t)
+			s.Put(r)
+			flow := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+			if got := s.Evaluate(&flow).Ingress.Verdict; got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestHuge bounds what is said of policies with a thousand rules, ports and
+// peers, and of a thousand policies.
+func TestHuge(t *testing.T) {
+	o := parse(t, denyIngress)
+	for i := range 1000 {
+		number := int32(10000 + i)
+		p := networkingv1.NetworkPolicyPort{Port: intOrString(number)}
+		o.Spec.Ingress = append(o.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{p}})
+		o.Spec.Ingress[0].Ports = append(o.Spec.Ingress[0].Ports, p)
+	}
+	s := newSet(t)
+	for i := range 1000 {
+		c := *o
+		c.Name = fmt.Sprintf("p-%04d", i)
+		if i > 0 {
+			c.Spec.Ingress = nil
+		}
+		r, err := NewRecord(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Put(r)
+	}
+	flow := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+	got := s.Evaluate(&flow).Ingress
+	if got.Verdict != Denied || got.Count != 1000 || len(got.Policies) != MaxNames {
+		t.Errorf("%v by %d policies, %d named; want denied by 1000, %d named", got.Verdict, got.Count, len(got.Policies), MaxNames)
+	}
+	if got.Nearest == nil || len(got.Nearest.Ports) > 2*maxText || !strings.HasSuffix(got.Nearest.Ports, "more") {
+		t.Errorf("nearest is not cut: %+v", got.Nearest)
+	}
+}

@@ -1,0 +1,102 @@
+package resolve
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// LabelSet are a pod's labels as a selector writes them, sorted by key:
+// "app=api,tier=back".
+type LabelSet string
+
+// Set returns the labels as a map of their own, nil for none.
+func (s LabelSet) Set() labels.Set {
+	if s == "" {
+		return nil
+	}
+	set := make(labels.Set, strings.Count(string(s), ",")+1)
+	for label := range strings.SplitSeq(string(s), ",") {
+		key, value, _ := strings.Cut(label, "=")
+		set[key] = value
+	}
+	return set
+}
+
+// PortSet are a pod's container ports that have names, sorted:
+// "dns=53/UDP,http=8080/TCP".
+type PortSet string
+
+// HasPort says whether a container calls that port by the name.
+func (s PortSet) HasPort(name, protocol string, port uint16) bool {
+	if s == "" {
+		return false
+	}
+	want := portText(name, protocol, port)
+	for has := range strings.SplitSeq(string(s), ",") {
+		if has == want {
+			return true
+		}
+	}
+	return false
+}
+
+func portText(name, protocol string, port uint16) string {
+	return name + "=" + strconv.Itoa(int(port)) + "/" + protocol
+}
+
+// traits are what the pods of a workload share, and policies ask for. Pods that
+// agree hold the same one.
+type traits struct {
+	labels LabelSet
+	ports  PortSet
+}
+
+// given returns the pod's traits, none where they are not kept.
+func (p *pod) given() traits {
+	if p.traits == (unique.Handle[traits]{}) {
+		return traits{}
+	}
+	return p.traits.Value()
+}
+
+// pod keeps of o what the configuration asks for.
+func (c *Config) pod(o *corev1.Pod) *pod {
+	p := newPod(o, c.IdentifierLabel)
+	if c.PodLabels {
+		p.traits = unique.Make(traits{labels: LabelSet(labels.Set(o.Labels).String()), ports: portsOf(o)})
+	}
+	return p
+}
+
+// portsOf are the named ports of the containers, those of sidecars too.
+func portsOf(o *corev1.Pod) PortSet {
+	var ports []string
+	add := func(c *corev1.Container) {
+		for _, p := range c.Ports {
+			if p.Name == "" {
+				continue
+			}
+			protocol := p.Protocol
+			if protocol == "" {
+				protocol = corev1.ProtocolTCP
+			}
+			ports = append(ports, portText(p.Name, string(protocol), uint16(p.ContainerPort)))
+		}
+	}
+	for i := range o.Spec.Containers {
+		add(&o.Spec.Containers[i])
+	}
+	for i := range o.Spec.InitContainers {
+		c := &o.Spec.InitContainers[i]
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			add(c)
+		}
+	}
+	slices.Sort(ports)
+	return PortSet(strings.Join(slices.Compact(ports), ","))
+}

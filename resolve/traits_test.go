@@ -1,0 +1,106 @@
+package resolve
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+func TestTraits(t *testing.T) {
+	o := madePod("api", "10.0.1.7")
+	o.Labels = map[string]string{"tier": "back", "app": "api", "empty": "", "example.com/part-of": "shop"}
+	always := corev1.ContainerRestartPolicyAlways
+	port := func(name string, number int32, protocol corev1.Protocol) []corev1.ContainerPort {
+		return []corev1.ContainerPort{{Name: name, ContainerPort: number, Protocol: protocol}}
+	}
+	o.Spec.Containers = []corev1.Container{
+		{Ports: port("http", 8080, corev1.ProtocolTCP)}, {Ports: port("dns", 53, corev1.ProtocolUDP)},
+		{Ports: port("", 9090, corev1.ProtocolTCP)}, {Ports: port("plain", 80, "")}, {Ports: port("http", 8080, corev1.ProtocolTCP)},
+	}
+	o.Spec.InitContainers = []corev1.Container{
+		{Ports: port("setup", 1, corev1.ProtocolTCP)}, {Ports: port("mesh", 15001, corev1.ProtocolTCP), RestartPolicy: &always},
+	}
+	r := newResolver(t, Config{PodLabels: true}, o)
+	e := r.Lookup(addr("10.0.1.7"), noon().Add(time.Minute))
+	if diff := cmp.Diff(labels.Set(o.Labels), e.Labels.Set()); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	if want := PortSet("dns=53/UDP,http=8080/TCP,mesh=15001/TCP,plain=80/TCP"); e.Ports != want {
+		t.Errorf("ports %q, want %q", e.Ports, want)
+	}
+	for _, tt := range []struct {
+		name, protocol string
+		port           uint16
+		want           bool
+	}{
+		{"http", "TCP", 8080, true}, {"dns", "UDP", 53, true}, {"dns", "TCP", 53, false}, {"http", "TCP", 8081, false},
+		{"mesh", "TCP", 15001, true}, {"setup", "TCP", 1, false}, {"", "TCP", 9090, false},
+	} {
+		if got := e.Ports.HasPort(tt.name, tt.protocol, tt.port); got != tt.want {
+			t.Errorf("HasPort(%q, %s, %d) = %t", tt.name, tt.protocol, tt.port, got)
+		}
+	}
+	if bare := newResolver(t, Config{}, o).Lookup(addr("10.0.1.7"), noon().Add(time.Minute)); bare.Labels != "" || bare.Ports != "" {
+		t.Errorf("labels %q and ports %q are kept unasked", bare.Labels, bare.Ports)
+	}
+	if LabelSet("").Set() != nil || PortSet("").HasPort("http", "TCP", 80) {
+		t.Error("no labels or ports are some")
+	}
+}
+
+// newResolver is a synced resolver that knows the pods.
+func newResolver(t *testing.T, cfg Config, pods ...*corev1.Pod) *Resolver {
+	t.Helper()
+	r, err := New(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.owners.listing(noon().UnixNano())
+	for _, o := range pods {
+		r.set(nil, r.cfg.pod(o))
+	}
+	return r
+}
+
+// BenchmarkTraits reports what pods' labels and ports add to the memory that a
+// pod takes, by how many pods share them.
+func BenchmarkTraits(b *testing.B) {
+	const pods = 20_000
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC() // the interned ones go by a cleanup
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for _, sharing := range []int{1, 3, 10} {
+		b.Run(fmt.Sprintf("sharing=%d", sharing), func(b *testing.B) {
+			for b.Loop() {
+				var kept [2][]*pod
+				var grown [2]uint64
+				for with := range kept {
+					cfg := Config{PodLabels: with == 1}
+					before := heap()
+					for i := range pods {
+						o := madePod(fmt.Sprintf("frontend-7c4b9d6f5-%05d", i), numbered(i).String())
+						o.Labels = map[string]string{
+							"app.kubernetes.io/name": "frontend", "app.kubernetes.io/instance": fmt.Sprintf("shop-%d", i/sharing),
+							"app.kubernetes.io/component": "web", "pod-template-hash": fmt.Sprintf("%09x", i/sharing),
+						}
+						o.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}
+						kept[with] = append(kept[with], cfg.pod(o))
+					}
+					grown[with] = heap() - before
+				}
+				runtime.KeepAlive(kept)
+				b.ReportMetric(float64(grown[1])/pods, "B/pod")
+				b.ReportMetric((float64(grown[1])-float64(grown[0]))/pods, "more-B/pod")
+			}
+		})
+	}
+}
