@@ -17,6 +17,7 @@ import (
 type deliverer struct {
 	resolver *resolve.Resolver
 	emitter  *emit.Emitter
+	follow   *followers // nil without --listen
 	pulse    pulse
 	log      *slog.Logger
 
@@ -50,6 +51,7 @@ func (d *deliverer) deliver(f flow.Flow) {
 		source, destination = d.lookup(&f) // one may have become known since
 	}
 	d.emitter.Add(f, source, destination)
+	d.follow.offer(&f, &source, &destination)
 	if d.lines != nil {
 		d.write(f, source, destination)
 	}

@@ -47,6 +47,11 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		return nil, err
 	}
 
+	var follow *followers
+	if o.listen != "" {
+		follow = newFollowers(m.registry)
+	}
+
 	// kernel → nflog → decode → flow
 	for _, group := range o.groups {
 		r, err := openReceiver(uint16(group), o, a.resolver.IsLocalPod, m, log)
@@ -55,12 +60,12 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		}
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
-			resolver: a.resolver, emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
+			resolver: a.resolver, emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}
 
 	if o.listen != "" {
-		a.server, err = listen(ctx, o.listen, m.registry, a.healthy, a.ready)
+		a.server, err = listen(ctx, o.listen, m.registry, a.healthy, a.ready, &stream{followers: follow, nodeName: o.nodeName})
 	}
 	return a, err
 }
