@@ -44,7 +44,7 @@ func followAgent(ctx context.Context, addresses []string, view *watch.View) erro
 func followEnd(ctx context.Context, address string, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // that is why there is an error
 	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the agent at %s has ended", address)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
@@ -217,4 +219,20 @@ func (s *scene) startAgent(t *testing.T, cfg agent.Config) *agent.Agent {
 	})
 	must(t, a.WaitReady(s.ctx))
 	return a
+}
+
+// createPod makes a pod with the address, in a namespace that may be there,
+// until the test ends: the scenes share their addresses.
+func (s *scene) createPod(t *testing.T, namespace, name string, address netip.Addr) {
+	t.Helper()
+	client := s.controlPlane.Client().CoreV1()
+	if _, err := client.Namespaces().Get(s.ctx, namespace, metav1.GetOptions{}); err != nil {
+		must(t, s.controlPlane.CreateNamespace(s.ctx, namespace))
+	}
+	_, err := s.controlPlane.CreatePod(s.ctx, controlplane.Pod{Namespace: namespace, Name: name, Node: "n1", Addresses: []netip.Addr{address}})
+	must(t, err)
+	t.Cleanup(func() {
+		now := int64(0)
+		must(t, client.Pods(namespace).Delete(context.Background(), name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"regexp"
@@ -19,7 +18,6 @@ import (
 	"github.com/hinshun/vt10x"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
 
 const columns, rows = 130, 12
@@ -292,19 +290,8 @@ func TestWatchTop(t *testing.T) {
 func TestWatchNames(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
-	must(t, s.controlPlane.CreateNamespace(s.ctx, "shop"))
-	for name, addr := range map[string]netip.Addr{"frontend": client4, "api": server4} {
-		_, err := s.controlPlane.CreatePod(s.ctx, controlplane.Pod{Namespace: "shop", Name: name, Node: "n1", Addresses: []netip.Addr{addr}})
-		must(t, err)
-	}
-	t.Cleanup(func() {
-		_, err := s.controlPlane.Kubectl(context.Background(), "delete", "namespace", "shop", "--wait=false")
-		must(t, err)
-	})
-	t.Cleanup(func() {
-		_, err := s.controlPlane.Kubectl(context.Background(), "delete", "pods", "-n", "shop", "--all", "--force")
-		must(t, err)
-	})
+	s.createPod(t, "shop", "frontend", client4)
+	s.createPod(t, "shop", "api", server4)
 	w := s.watchPiped(t, "--kubeconfig", s.kubeconfig)
 	s.awaitBound(t)
 	s.send(t, client4, server4, 8080, 1)
