@@ -1,6 +1,9 @@
 package operate
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -157,5 +160,29 @@ func kubeRouter() []string {
 		"iptables -A FORWARD -d 10.20.0.7 -j " + chain,
 		"iptables -A " + chain + ` -m comment --comment "rule to log dropped traffic POD name:api namespace: shop" -m mark ! --mark 0x10000/0x10000 -m limit --limit 10/minute --limit-burst 10 -j NFLOG --nflog-group 100`,
 		"iptables -A " + chain + ` -m comment --comment "rule to REJECT traffic destined for POD name:api namespace: shop" -m mark ! --mark 0x10000/0x10000 -j REJECT`,
+	}
+}
+
+// TestDocumentedRules runs each "kube-nflog rules" of the documents in a shell,
+// and lets the shell read what it prints.
+func TestDocumentedRules(t *testing.T) {
+	s := newScene(t)
+	found := 0
+	for _, doc := range []string{"README.md", "docs/rules.md"} {
+		text, err := os.ReadFile(filepath.Join(repository, doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?m)(?:^ {4}|`)(kube-nflog rules --(?:chain|for|backend)[^`\n]*)").FindAllStringSubmatch(string(text), -1) {
+			found++
+			script := s.run(t, "sh", "-ec", strings.Replace(m[1], "kube-nflog", agentBinary, 1))
+			if script == "" {
+				t.Errorf("%s: %s prints nothing", doc, m[1])
+			}
+			s.run(t, "sh", "-n", "-c", script)
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d commands were found", found)
 	}
 }

@@ -34,10 +34,10 @@ func permissions() []permission {
 const maxSkew = 2 * time.Second
 
 // manyPods is when each node should no longer watch all of them.
-const manyPods = 50_000
+const manyPods = 30_000
 
 // podBytes is about what the agent keeps of a pod, see resolve.
-const podBytes = 300
+const podBytes = 360
 
 // apiServer looks at how it is reached, the rights there, and what there is to
 // know.
