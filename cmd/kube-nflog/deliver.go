@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type deliverer struct {
 	explainer *explain.Explainer
 	nameless  bool // there is no cluster, and nobody would see a name
 	emitter   *emit.Emitter
+	follow    *followers // nil without --listen
 	pulse     pulse
 	log       *slog.Logger
 
@@ -51,7 +53,9 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 // said is what other rules said of the flow's packets.
 func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 	if d.nameless {
-		d.emitter.Add(*f, resolve.Endpoint{IP: f.Source, Kind: resolve.External}, resolve.Endpoint{IP: f.Destination, Kind: resolve.External})
+		source, destination := external(f.Source), external(f.Destination)
+		d.emitter.Add(*f, source, destination)
+		d.follow.offer(f, &source, &destination)
 		return
 	}
 	source, destination := d.lookup(f)
@@ -63,10 +67,13 @@ func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 	}
 	why := d.explainer.Explain(f, &source, &destination, said)
 	d.emitter.AddExplained(*f, source, destination, why.Text)
+	d.follow.offer(f, &source, &destination)
 	if d.lines != nil {
 		d.write(f, source, destination, why)
 	}
 }
+
+func external(a netip.Addr) resolve.Endpoint { return resolve.Endpoint{IP: a, Kind: resolve.External} }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
 	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)

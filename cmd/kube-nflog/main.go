@@ -69,7 +69,7 @@ tells why traffic disappears.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), versionCommand())
+	root.AddCommand(runCommand(), watchCommand(), rulesCommand(), doctorCommand(), versionCommand())
 	return root
 }
 

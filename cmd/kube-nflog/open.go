@@ -62,6 +62,11 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		return nil, err
 	}
 
+	var follow *followers
+	if o.listen != "" {
+		follow = newFollowers(m.registry)
+	}
+
 	// kernel → nflog → decode → flow
 	for _, group := range o.groups {
 		r, err := openReceiver(uint16(group), o, rules, a.resolver.IsLocalPod, m, log)
@@ -72,12 +77,12 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
 			resolver: a.resolver, explainer: a.explainer, nameless: kube.core == nil && o.output == outputNone,
-			emitter: a.emitter, lines: lines(), unwritten: m.unwritten, log: log,
+			emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}
 
 	if o.listen != "" {
-		a.server, err = listen(ctx, o.listen, m.registry, a.healthy, a.ready)
+		a.server, err = listen(ctx, o.listen, m.registry, a.healthy, a.ready, &stream{followers: follow, nodeName: o.nodeName})
 	}
 	return a, err
 }

@@ -16,13 +16,14 @@ import (
 type server struct {
 	http     *http.Server
 	listener net.Listener
+	flows    *stream
 }
 
 // check returns nil, or what is wrong.
 type check func() error
 
 // listen takes the address, so that one that is taken fails the start.
-func listen(ctx context.Context, address string, metrics prometheus.Gatherer, healthy, ready check) (*server, error) {
+func listen(ctx context.Context, address string, metrics prometheus.Gatherer, healthy, ready check, flows *stream) (*server, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -32,11 +33,13 @@ func listen(ctx context.Context, address string, metrics prometheus.Gatherer, he
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", answer(healthy))
 	mux.HandleFunc("GET /readyz", answer(ready))
-	return &server{http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, listener: l}, nil
+	mux.Handle("GET "+flowsPath, flows)
+	return &server{http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, listener: l, flows: flows}, nil
 }
 
-// run serves until close.
+// run serves until close, which ends what is followed too.
 func (s *server) run() error {
+	defer s.flows.followers.serving.Wait()
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+const (
+	maxFollowers = 4
+	// followerRoom is how many flows wait for a follower at most, about 2 MB.
+	followerRoom = 4096
+)
+
+// followers are those who follow this agent's flows as they come, by "watch
+// --agent". A follower that does not keep up misses flows, which is counted;
+// none makes the packets' way wait. Without one, a flow costs an atomic load.
+type followers struct {
+	count atomic.Int32 // len(all), read without the lock
+
+	mu  sync.Mutex
+	all map[*follower]struct{}
+
+	serving sync.WaitGroup
+	missed  prometheus.Counter
+}
+
+type follower struct {
+	flows  chan resolved
+	missed atomic.Uint64 // since it was told
+}
+
+// resolved is a flow with its ends.
+type resolved struct {
+	flow.Flow
+
+	source, destination resolve.Endpoint
+}
+
+func newFollowers(reg prometheus.Registerer) *followers {
+	f := &followers{
+		all: make(map[*follower]struct{}),
+		missed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kube_nflog_follower_flows_missed_total",
+			Help: "Flows that those who follow this agent (watch --agent) were too slow for.",
+		}),
+	}
+	following := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kube_nflog_followers", Help: "How many follow this agent's flows (watch --agent).",
+	}, func() float64 { return float64(f.count.Load()) })
+	reg.MustRegister(f.missed, following)
+	return f
+}
+
+var errTooMany = errors.New("too many follow this agent already")
+
+// add returns a new follower, which remove ends.
+func (f *followers) add() (*follower, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.all) >= maxFollowers {
+		return nil, errTooMany
+	}
+	one := &follower{flows: make(chan resolved, followerRoom)}
+	f.all[one] = struct{}{}
+	f.count.Store(int32(len(f.all)))
+	return one, nil
+}
+
+func (f *followers) remove(one *follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all, one)
+	f.count.Store(int32(len(f.all)))
+}
+
+// offer hands a flow to all who follow. It does not wait. f may be nil: nobody
+// can follow without a server.
+func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint) {
+	if f == nil || f.count.Load() == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for one := range f.all {
+		select {
+		case one.flows <- resolved{*fl, *source, *destination}:
+		default:
+			one.missed.Add(1)
+			f.missed.Inc()
+		}
+	}
+}

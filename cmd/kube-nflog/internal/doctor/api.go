@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// permission is what the agent asks the API server for.
+type permission struct{ verb, resource, without string }
+
+func permissions() []permission {
+	const pods = "no address is known as a pod's, and the agent does not get ready"
+	const events = "no events are written"
+	return []permission{
+		{"list", "pods", pods},
+		{"watch", "pods", pods},
+		{"create", "events", events},
+		{"patch", "events", "events are written once, and their counts stand still"},
+		{"list", "nodes", "nodes are told by their addresses alone"},
+		{"watch", "nodes", "nodes are told by their addresses alone"},
+		{"list", "services", "Services are told by their addresses alone"},
+		{"watch", "services", "Services are told by their addresses alone"},
+	}
+}
+
+// maxSkew is how far clocks may be apart: the agent allows for as much.
+const maxSkew = 2 * time.Second
+
+// manyPods is when each node should no longer watch all of them.
+const manyPods = 30_000
+
+// podBytes is about what the agent keeps of a pod, see resolve.
+const podBytes = 360
+
+// apiServer looks at how it is reached, the rights there, and what there is to
+// know.
+func apiServer(ctx context.Context, cfg *Config) []Finding {
+	const check = "api"
+	if cfg.Cluster == nil {
+		return []Finding{note(check, "run in a pod of the agent, or give --kubeconfig", "there is no cluster to ask: only this host was looked at")}
+	}
+	sent := time.Now()
+	date, err := cfg.Cluster.date(ctx)
+	if err != nil {
+		return []Finding{problem(check, "look at the address, the network and the certificates: "+cfg.Cluster.URL+"/readyz must answer",
+			"the API server does not answer: %v", err)}
+	}
+	found := []Finding{ok(check, "the API server at %s answers", cfg.Cluster.URL)}
+	found = append(found, skew(date, sent, time.Now())...)
+	found = append(found, cfg.Cluster.rights(ctx)...)
+	return append(found, cfg.Cluster.pods(ctx))
+}
+
+// skew compares the server's clock, of whole seconds, with this host's.
+func skew(date, sent, received time.Time) []Finding {
+	if date.IsZero() {
+		return nil
+	}
+	var apart time.Duration
+	switch {
+	case date.Before(sent.Truncate(time.Second)):
+		apart = sent.Sub(date)
+	case date.After(received):
+		apart = date.Sub(received)
+	}
+	if apart <= maxSkew {
+		return []Finding{ok("skew", "this host's clock agrees with the API server's")}
+	}
+	return []Finding{problem("skew", "synchronise the clocks of the nodes and the control plane",
+		"this host's clock is about %v apart from the API server's: a packet's time is compared with when pods started and ended", apart.Round(time.Second))}
+}
+
+// rights asks for each permission whether the agent has it.
+func (c *Cluster) rights(ctx context.Context) []Finding {
+	const check = "rights"
+	var found []Finding
+	for _, p := range permissions() {
+		allowed, err := c.may(ctx, p)
+		switch {
+		case err != nil:
+			return []Finding{problem(check, "look at the credentials: the service account's token or the kubeconfig's",
+				"the API server does not say what is permitted: %v", err)}
+		case !allowed:
+			found = append(found, problem(check, fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/rbac.yaml does", p.verb, p.resource),
+				"not permitted: %s %s; %s", p.verb, p.resource, p.without))
+		}
+	}
+	if len(found) == 0 {
+		return []Finding{ok(check, "all %d permissions that the agent needs are there", len(permissions()))}
+	}
+	return found
+}
+
+// may makes a SelfSubjectAccessReview.
+func (c *Cluster) may(ctx context.Context, p permission) (bool, error) {
+	type attributes struct {
+		Verb     string `json:"verb"`
+		Resource string `json:"resource"`
+	}
+	var review struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Spec       struct {
+			ResourceAttributes attributes `json:"resourceAttributes"`
+		} `json:"spec"`
+		Status struct {
+			Allowed bool `json:"allowed"`
+		} `json:"status"`
+	}
+	review.APIVersion, review.Kind = "authorization.k8s.io/v1", "SelfSubjectAccessReview"
+	review.Spec.ResourceAttributes = attributes{p.verb, p.resource}
+	body, err := json.Marshal(review)
+	if err != nil {
+		return false, fmt.Errorf("encode an access review: %w", err)
+	}
+	_, err = c.call(ctx, http.MethodPost, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, &review)
+	return review.Status.Allowed, err
+}
+
+// pods counts what the informer would hold.
+func (c *Cluster) pods(ctx context.Context) Finding {
+	const check = "pods"
+	var list struct {
+		Metadata struct {
+			Remaining int `json:"remainingItemCount"`
+		} `json:"metadata"`
+		Items []json.RawMessage `json:"items"`
+	}
+	if _, err := c.call(ctx, http.MethodGet, "/api/v1/pods?limit=1", nil, &list); err != nil {
+		return note(check, "see the findings above", "the pods were not counted: %v", err)
+	}
+	count := len(list.Items) + list.Metadata.Remaining
+	if count > manyPods {
+		return note(check, "run the agents with --pod-scope node --peer-lookup", "there are %d pods, which each agent watches", count)
+	}
+	return ok(check, "there are %d pods: an agent keeps about %d KiB of them", count, count*podBytes>>10)
+}
+
+// date asks for what needs no rights, and returns the server's time, the zero
+// time where it does not tell.
+func (c *Cluster) date(ctx context.Context) (time.Time, error) {
+	header, err := c.call(ctx, http.MethodGet, "/version", nil, nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return time.Time{}, nil //nolint:nilerr // it need not tell
+	}
+	return date, nil
+}
+
+// call makes a request and decodes the answer, of at most 16 MiB, into answer,
+// if that is not nil.
+func (c *Cluster) call(ctx context.Context, method, path string, body []byte, answer any) (http.Header, error) {
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	response, err := c.Client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return nil, fmt.Errorf("%s %s: %s", method, path, response.Status)
+	}
+	if answer != nil {
+		if err := json.Unmarshal(text, answer); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		}
+	}
+	return response.Header, nil
+}

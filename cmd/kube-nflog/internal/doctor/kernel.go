@@ -1,0 +1,65 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/groups"
+)
+
+// kernel looks at what a reader of the group needs.
+func kernel(_ context.Context, cfg *Config) []Finding {
+	return []Finding{capability(), support(), group(cfg.Group)}
+}
+
+func capability() Finding {
+	const check = "capability"
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return note(check, "", "the capabilities of this process are not known: %v", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		hex, is := strings.CutPrefix(line, "CapEff:")
+		if !is {
+			continue
+		}
+		set, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+		if err == nil && set&(1<<unix.CAP_NET_ADMIN) == 0 {
+			return problem(check, "run as root, or add NET_ADMIN to the container's securityContext.capabilities.add",
+				"CAP_NET_ADMIN is missing: no group can be bound, and rules cannot be read")
+		}
+	}
+	return ok(check, "CAP_NET_ADMIN is there")
+}
+
+func support() Finding {
+	const check = "kernel"
+	if groups.Supported() {
+		return ok(check, "the kernel has NFLOG")
+	}
+	return problem(check, "modprobe nfnetlink_log, and put it into /etc/modules-load.d; or a kernel with CONFIG_NETFILTER_NETLINK_LOG",
+		"the kernel has no NFLOG, or has not loaded it")
+}
+
+func group(number uint16) Finding {
+	const check = "group"
+	owner, err := groups.Find(number)
+	switch {
+	case err != nil:
+		return note(check, "run as root", "who owns NFLOG group %d is not known: %v", number, err)
+	case owner == nil:
+		return ok(check, "NFLOG group %d is free", number)
+	case strings.HasPrefix(owner.Command, "kube-nflog"):
+		return ok(check, "NFLOG group %d is read by %s", number, owner)
+	case owner.PID == 0:
+		return note(check, fmt.Sprintf("if that is not the agent, find it in the node's own process namespace: ss -f netlink -p | grep :%d", owner.PortID),
+			"NFLOG group %d is read by %s", number, owner)
+	}
+	return problem(check, fmt.Sprintf("stop %s, or log to another group and run kube-nflog with that --group", owner.Command),
+		"NFLOG group %d is taken by %s: a group has one reader", number, owner)
+}

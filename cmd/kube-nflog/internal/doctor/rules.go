@@ -1,0 +1,108 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
+)
+
+// maxSilent is how many silent drops are named one by one.
+const maxSilent = 10
+
+// wholeHeader is how many bytes of a packet hold every header in practice.
+const wholeHeader = 128
+
+// firewallRules looks at which rules log, and which drop without having logged.
+func firewallRules(ctx context.Context, cfg *Config) []Finding {
+	var found []Finding
+	ruleset, err := firewall.ReadNFT()
+	if err != nil {
+		found = append(found, note("rules", "run as root in the node's network namespace; without nftables in the kernel this is fine",
+			"the rules of nftables were not read: %v", err))
+	}
+	legacy, err := firewall.ReadLegacy(ctx)
+	if err != nil {
+		remedy := "run doctor where iptables-legacy is installed and may be run"
+		if errors.Is(err, firewall.ErrNoTool) {
+			remedy = "install iptables-legacy, or run kube-nflog doctor on the host instead of in the container"
+		}
+		found = append(found, note("rules", remedy, "the rules of iptables-legacy are not known: %v", err))
+	}
+	ruleset = append(ruleset, legacy...)
+	found = append(found, logging(ruleset, cfg.Group)...)
+	return append(found, silent(ruleset, cfg.Group)...)
+}
+
+// logging looks at the rules that log to the group.
+func logging(ruleset firewall.Ruleset, group uint16) []Finding {
+	places := ruleset.LogsTo(group)
+	if len(places) == 0 {
+		remedy := "kube-nflog rules --help; kube-router and k3s add theirs as soon as a NetworkPolicy selects a pod of this node"
+		if others := otherGroups(ruleset); others != "" {
+			remedy = "run kube-nflog with the group that they log to: there are rules for " + others
+		}
+		return []Finding{problem("rules", remedy, "no rule logs to NFLOG group %d", group)}
+	}
+	found := []Finding{ok("rules", "rules that log to NFLOG group %d: %d", group, len(places))}
+	for _, p := range places {
+		if p.Rule.Limit != "" {
+			found = append(found, note("limit", "raise or remove the rule's limit, if every packet counts",
+				"%s logs %s at most: counts are lower bounds", p, p.Rule.Limit))
+		}
+		if p.Rule.Log.Threshold > 1 {
+			found = append(found, note("threshold", "remove --nflog-threshold (nft: queue-threshold): kube-nflog sets one that suits it",
+				"%s hands on at most %d packets at a time, which costs more CPU for each", p, p.Rule.Log.Threshold))
+		}
+		if size := p.Rule.Log.Size; size > 0 && size < wholeHeader {
+			found = append(found, problem("size", fmt.Sprintf("remove --nflog-size (nft: snaplen), or make it %d at least", wholeHeader),
+				"%s copies only %d bytes of a packet: ports or addresses may be cut off", p, size))
+		}
+	}
+	return found
+}
+
+func otherGroups(ruleset firewall.Ruleset) string {
+	seen := map[uint16]bool{}
+	var names []string
+	for _, c := range ruleset {
+		for _, r := range c.Rules {
+			if r.Log != nil && !seen[r.Log.Group] {
+				seen[r.Log.Group] = true
+				names = append(names, fmt.Sprintf("group %d", r.Log.Group))
+			}
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// silent names the places that drop without having logged: a problem if all
+// that drop do.
+func silent(ruleset firewall.Ruleset, group uint16) []Finding {
+	logged, places := ruleset.Drops(group)
+	if len(logged)+len(places) == 0 {
+		return []Finding{note("drops", "", "no rule drops or rejects anything here")}
+	}
+	if len(places) == 0 {
+		return []Finding{ok("drops", "places that drop or reject, each after a rule that logs: %d", len(logged))}
+	}
+	status := Problem
+	if len(logged) > 0 {
+		status = Note
+	}
+	var found []Finding
+	for i, p := range places {
+		if i == maxSilent {
+			found = append(found, Finding{"drops", status, fmt.Sprintf("and %d more places", len(places)-i), ""})
+			break
+		}
+		command, whole := p.Command(group, "deny: ")
+		if !whole {
+			command += "   # for …, what that rule matches"
+		}
+		found = append(found, Finding{"drops", status, fmt.Sprintf("%s drops what no rule before it logs", p), command})
+	}
+	return found
+}

@@ -1,0 +1,169 @@
+// Package firewall reads the rules of this network namespace, those of
+// nftables (and iptables-nft) over netlink and those of iptables-legacy from
+// its own tool, and tells which of them log to an NFLOG group and which drop
+// without having logged. It changes nothing and may be called concurrently.
+package firewall
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/rules"
+)
+
+// Chain is a chain of rules, in order.
+type Chain struct {
+	Tool   string // that writes it: "nft", "iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"
+	Table  string // "inet filter" for nft, "filter" for the others
+	Name   string
+	Policy string // "drop" where that is what becomes of what reaches the end
+	Rules  []Rule
+}
+
+// Rule is one rule.
+type Rule struct {
+	Number int    // its place in the chain, from 1
+	Handle uint64 // of nftables
+	// Conditions is what it matches, each in a form that is the same for the
+	// same condition of rules of one tool.
+	Conditions []string
+	// Match says the same in the words of the tool; "" with conditions that
+	// this package has no words for.
+	Match string
+	Drops bool   // or rejects
+	Jump  string // the chain it goes to, "" for none
+	Log   *Log   // nil for a rule that does not log to an NFLOG group
+	Limit string // such as "10/minute"; "" for none
+}
+
+// Log is where a rule logs to.
+type Log struct {
+	Group     uint16
+	Threshold uint16 // packets that the kernel collects; 0 where the reader decides
+	Size      uint32 // bytes that are copied of a packet; 0 where the reader decides
+}
+
+// Ruleset is all chains.
+type Ruleset []Chain
+
+// LogsTo returns the rules that log to a group, with their chains.
+func (s Ruleset) LogsTo(group uint16) (found []Place) {
+	for i := range s {
+		for j := range s[i].Rules {
+			if r := &s[i].Rules[j]; r.Log != nil && r.Log.Group == group {
+				found = append(found, Place{&s[i], r})
+			}
+		}
+	}
+	return found
+}
+
+// Place is a rule in its chain; Rule is nil for the chain's policy.
+type Place struct {
+	Chain *Chain
+	Rule  *Rule
+}
+
+// String names the place as a person finds it.
+func (p Place) String() string {
+	if p.Rule == nil {
+		return p.Chain.Tool + " " + p.Chain.Table + " " + p.Chain.Name + ", its policy"
+	}
+	where := p.Chain.Tool + " " + p.Chain.Table + " " + p.Chain.Name + ", rule " + strconv.Itoa(p.Rule.Number)
+	if p.Rule.Match != "" {
+		where += " (" + p.Rule.Match + ")"
+	}
+	return where
+}
+
+// Drops returns where packets are dropped or rejected: after a rule that logs
+// to the group, and without one.
+func (s Ruleset) Drops(group uint16) (logged, silent []Place) {
+	for i := range s {
+		c := &s[i]
+		for j := range c.Rules {
+			if r := &c.Rules[j]; r.Drops {
+				if s.isLogged(c, j+1, r.Conditions, group, nil) {
+					logged = append(logged, Place{c, r})
+				} else {
+					silent = append(silent, Place{c, r})
+				}
+			}
+		}
+		if c.Policy == "drop" {
+			if s.isLogged(c, len(c.Rules), nil, group, nil) {
+				logged = append(logged, Place{Chain: c})
+			} else {
+				silent = append(silent, Place{Chain: c})
+			}
+		}
+	}
+	return logged, silent
+}
+
+// isLogged says whether a packet of which the conditions are true was logged
+// when it has passed that many rules of a chain: by one of them that wants no
+// more than these, or on every way that leads to the chain.
+func (s Ruleset) isLogged(c *Chain, passed int, conditions []string, group uint16, visited []*Chain) bool {
+	for i := range passed {
+		if r := &c.Rules[i]; r.Log != nil && r.Log.Group == group && includes(conditions, r.Conditions) {
+			return true
+		}
+	}
+	if slices.Contains(visited, c) {
+		return false
+	}
+	visited = append(slices.Clone(visited), c)
+	ways := 0
+	for i := range s {
+		from := &s[i]
+		if from.Tool != c.Tool || from.Table != c.Table {
+			continue
+		}
+		for j := range from.Rules {
+			if r := &from.Rules[j]; r.Jump == c.Name {
+				ways++
+				if !s.isLogged(from, j, slices.Concat(conditions, r.Conditions), group, visited) {
+					return false
+				}
+			}
+		}
+	}
+	return ways > 0
+}
+
+func includes(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(c string) bool { return !slices.Contains(all, c) })
+}
+
+// Command is what adds a rule that logs to the group in front of a place. ok is
+// false where the match has to be filled in: it is then "…".
+func (p Place) Command(group uint16, prefix string) (command string, ok bool) {
+	tool, variant, legacy := strings.Cut(p.Chain.Tool, "-")
+	cfg := rules.Config{
+		For: "plain", Backend: rules.IPTables, Table: p.Chain.Table, Chain: p.Chain.Name,
+		Group: uint(group), Prefix: prefix,
+	}
+	if tool == rules.NFT {
+		cfg.Backend = rules.NFT
+	}
+	ok = true
+	if p.Rule != nil {
+		cfg.Before, cfg.Match = p.Rule.Number, p.Rule.Match
+		if tool == rules.NFT {
+			cfg.Before = int(p.Rule.Handle)
+		}
+		if cfg.Match == "" && len(p.Rule.Conditions) > 0 {
+			cfg.Match, ok = "…", false
+		}
+	}
+	command = cfg.Steps()[0].Command
+	if rest, is := strings.CutPrefix(command, "iptables "); is {
+		command = tool + " " + rest
+		if legacy {
+			command = tool + "-" + variant + " " + rest
+		}
+	}
+	return command, ok
+}

@@ -1,0 +1,150 @@
+package firewall
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ErrNoTool says that there are tables of iptables-legacy and nothing to read
+// them with.
+var ErrNoTool = errors.New("its tool is not here")
+
+// ReadLegacy returns the chains of iptables-legacy and ip6tables-legacy. Its
+// error wraps ErrNoTool where the kernel has such tables and the tools are
+// missing. It asks only for tables that exist: the tool would make others.
+func ReadLegacy(ctx context.Context) (Ruleset, error) {
+	var all Ruleset
+	for tool, names := range map[string]string{
+		"iptables-legacy":  "/proc/thread-self/net/ip_tables_names",
+		"ip6tables-legacy": "/proc/thread-self/net/ip6_tables_names",
+	} {
+		tables, err := os.ReadFile(names)
+		if err != nil {
+			continue // the kernel has no such tables
+		}
+		for _, table := range strings.Fields(string(tables)) {
+			if table == "nat" {
+				continue // nothing is dropped there
+			}
+			path, err := exec.LookPath(tool + "-save")
+			if err != nil {
+				return nil, fmt.Errorf("read table %s of %s: %w", table, tool, ErrNoTool)
+			}
+			out, err := exec.CommandContext(ctx, path, "-t", table).Output()
+			if err != nil {
+				return nil, fmt.Errorf("read table %s of %s: %w", table, tool, err)
+			}
+			all = append(all, parseSave(tool, table, string(out))...)
+		}
+	}
+	return all, nil
+}
+
+// parseSave reads what iptables-save prints of a table.
+func parseSave(tool, table, text string) Ruleset {
+	var all Ruleset
+	at := map[string]int{}
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) >= 2 && strings.HasPrefix(fields[0], ":"):
+			name := fields[0][1:]
+			at[name] = len(all)
+			all = append(all, Chain{Tool: tool, Table: table, Name: name})
+			if fields[1] == "DROP" {
+				all[at[name]].Policy = "drop"
+			}
+		case len(fields) >= 2 && fields[0] == "-A":
+			if i, ok := at[fields[1]]; ok {
+				c := &all[i]
+				c.Rules = append(c.Rules, parseRule(strings.TrimSpace(line), len(c.Rules)+1))
+			}
+		}
+	}
+	return all
+}
+
+// parseRule reads a rule as iptables-save prints it.
+func parseRule(line string, number int) Rule {
+	line = regexp.MustCompile(` -m comment --comment ("(\\.|[^"\\])*"|\S+)`).ReplaceAllString(line, "")
+	r := Rule{Number: number}
+	fields := strings.Fields(line)[2:]
+	if limit := slices.Index(fields, "--limit"); limit >= 0 && limit+1 < len(fields) {
+		r.Limit = fields[limit+1]
+	}
+	match := regexp.MustCompile(` -m limit( --limit(-burst)? \S+)+`).ReplaceAllString(" "+strings.Join(fields, " "), "")
+	match, action, _ := strings.Cut(match+" ", " -j ")
+	if action == "" {
+		match, action, _ = strings.Cut(match, " -g ")
+	}
+	r.Match = strings.TrimSpace(match)
+	if r.Match != "" {
+		r.Conditions = splitConditions(r.Match)
+	}
+	words := strings.Fields(action)
+	if len(words) == 0 {
+		return r
+	}
+	switch words[0] {
+	case "DROP", "REJECT":
+		r.Drops = true
+	case "NFLOG":
+		r.Log = parseLog(words[1:])
+	default:
+		r.Jump = words[0]
+	}
+	return r
+}
+
+// splitConditions splits what a rule matches at each option.
+func splitConditions(match string) (conditions []string) {
+	for _, word := range strings.Fields(match) {
+		last := len(conditions) - 1
+		begins := strings.HasPrefix(word, "-") || word == "!"
+		if last < 0 || begins && conditions[last] != "!" {
+			conditions = append(conditions, word)
+			continue
+		}
+		conditions[last] += " " + word
+	}
+	return conditions
+}
+
+func parseLog(words []string) *Log {
+	l := &Log{}
+	for i := 0; i+1 < len(words); i++ {
+		n, err := strconv.ParseUint(words[i+1], 10, 32)
+		if err != nil {
+			continue
+		}
+		switch words[i] {
+		case "--nflog-group":
+			l.Group = uint16(n)
+		case "--nflog-threshold":
+			l.Threshold = uint16(n)
+		case "--nflog-size", "--nflog-range":
+			l.Size = uint32(n)
+		}
+	}
+	return l
+}
+
+// nflogInfo reads struct xt_nflog_info (linux/netfilter/xt_NFLOG.h), which
+// iptables-nft of some versions puts into nftables; nil if it is cut.
+func nflogInfo(info []byte) *Log {
+	if len(info) < 8 {
+		return nil
+	}
+	return &Log{
+		Size:  binary.NativeEndian.Uint32(info),
+		Group: binary.NativeEndian.Uint16(info[4:]), Threshold: binary.NativeEndian.Uint16(info[6:]),
+	}
+}

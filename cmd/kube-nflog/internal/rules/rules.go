@@ -1,0 +1,146 @@
+// Package rules writes the firewall rules that log to an NFLOG group. In goes
+// a chain with a group, prefix and limit; out come the commands of iptables or
+// nftables that add the rules, each with what it does. It runs nothing and
+// keeps no state: everything may be called concurrently.
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// The values of Config.Backend.
+const (
+	IPTables = "iptables"
+	NFT      = "nft"
+)
+
+// Config says what rules are wanted.
+type Config struct {
+	For     string // one of CNIs
+	Backend string // IPTables or NFT
+	// Table holds the chain: "filter" for iptables, a family and a name such
+	// as "inet filter" for nft; "" for these.
+	Table string
+	Chain string
+	// Before is the rule that drops, which the new one goes in front of:
+	// its number for iptables, its handle for nft; 0 to append.
+	Before int
+	// Match is what the new rule matches, in the backend's own words and
+	// separated by spaces; "" for every packet that gets there.
+	Match  string
+	Group  uint
+	Prefix string
+	IPv6   bool   // IPv6's rules too, where they are rules of their own
+	Limit  string // such as "50/second"; "" for none
+}
+
+// Step is a command with what it does.
+type Step struct {
+	Comment string // one or several lines
+	Command string // one line for a shell; "" where nothing is to be done
+}
+
+// CNIs are the values of Config.For.
+func CNIs() []string { return []string{"plain", "calico", "kube-router", "k3s"} }
+
+// The longest prefixes: the kernel's arrays have one more byte
+// (xt_NFLOG.h, nf_log.h).
+const (
+	maxIPTablesPrefix = 63
+	maxNFTPrefix      = 127
+)
+
+// Validate reports everything that no command could be made of, all at once,
+// one line each that begins with the flag's name.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(slices.Contains(CNIs(), c.For), "--for: %q is none of %s", c.For, strings.Join(CNIs(), ", "))
+	check(c.Backend == IPTables || c.Backend == NFT, "--backend: %q is neither iptables nor nft", c.Backend)
+	check(c.Group <= 65535, "--group: %d is not an NFLOG group (0 to 65535)", c.Group)
+	check(isWord(c.Chain), "--chain: %q is no name of a chain", c.Chain)
+	check(c.Before >= 0, "--before: %d is negative", c.Before)
+	check(isPrintable(c.Match), "--match: must be one line of text")
+	if c.Table != "" {
+		words := map[string]int{IPTables: 1, NFT: 2}[c.Backend]
+		names := strings.Fields(c.Table)
+		check(len(names) == words && !slices.ContainsFunc(names, func(n string) bool { return !isWord(n) }),
+			"--table: %q is no table of %s, such as %q", c.Table, c.Backend, defaultTable(c.Backend))
+	}
+	return errors.Join(append(errs, c.validatePrefix(), c.validateLimit())...)
+}
+
+func (c *Config) validatePrefix() error {
+	longest := maxIPTablesPrefix
+	if c.Backend == NFT {
+		longest = maxNFTPrefix
+	}
+	switch {
+	case len(c.Prefix) > longest:
+		return fmt.Errorf("--prefix: is %d bytes long, %s takes %d", len(c.Prefix), c.Backend, longest)
+	case !isPrintable(c.Prefix):
+		return errors.New("--prefix: must be one line of text")
+	case c.Backend == NFT && strings.ContainsAny(c.Prefix, `"\$`):
+		return errors.New(`--prefix: nft takes none of " \ $ in it`)
+	}
+	return nil
+}
+
+// validateLimit takes what both backends do; iptables counts no faster than
+// 10,000 a second.
+func (c *Config) validateLimit() error {
+	if c.Limit == "" {
+		return nil
+	}
+	parts := regexp.MustCompile(`^([1-9][0-9]{0,8})/(second|minute|hour|day)$`).FindStringSubmatch(c.Limit)
+	if parts == nil {
+		return fmt.Errorf("--limit: %q is no rate such as 50/second (second, minute, hour, day)", c.Limit)
+	}
+	seconds := map[string]int{"second": 1, "minute": 60, "hour": 3600, "day": 86400}[parts[2]]
+	if n, _ := strconv.Atoi(parts[1]); c.Backend == IPTables && n > 10000*seconds {
+		return fmt.Errorf("--limit: iptables takes no more than 10000/second, got %s", c.Limit)
+	}
+	return nil
+}
+
+// Steps returns the commands for a valid configuration, in their order.
+func (c Config) Steps() []Step {
+	if c.Table == "" {
+		c.Table = defaultTable(c.Backend)
+	}
+	switch c.For {
+	case "calico":
+		return c.calico()
+	case "kube-router":
+		return c.kubeRouter("kube-router")
+	case "k3s":
+		return c.kubeRouter("k3s")
+	}
+	return c.plain()
+}
+
+func defaultTable(backend string) string {
+	if backend == NFT {
+		return "inet filter"
+	}
+	return "filter"
+}
+
+// isWord says whether text is one word of the names of tables and chains.
+func isWord(text string) bool {
+	return regexp.MustCompile(`^[A-Za-z0-9_./:+-]+$`).MatchString(text) && !strings.HasPrefix(text, "-")
+}
+
+func isPrintable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}

@@ -1,0 +1,112 @@
+package watch
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Missed is a line that stands for flows which a reader was too slow for.
+type Missed struct {
+	Flows uint64 `json:"missed"`
+}
+
+// line is a flow's JSON line, or a Missed.
+type line struct {
+	Missed
+
+	LastSeen    time.Time `json:"lastSeen"`
+	Group       uint16    `json:"group"`
+	Prefix      string    `json:"prefix"`
+	Hook        string    `json:"hook"`
+	In          string    `json:"in"`
+	Out         string    `json:"out"`
+	Protocol    string    `json:"protocol"`
+	Source      end       `json:"source"`
+	Destination end       `json:"destination"`
+	TCPFlags    string    `json:"tcpFlags"`
+	ICMPType    *uint8    `json:"icmpType"`
+	ICMPCode    *uint8    `json:"icmpCode"`
+	Packets     uint64    `json:"packets"`
+	Overflow    bool      `json:"overflow"`
+}
+
+// end is one end of a flow.
+type end struct {
+	IP        netip.Addr `json:"ip"` // invalid where the line has none
+	Port      *uint16    `json:"port"`
+	Kind      string     `json:"kind"`
+	Namespace string     `json:"namespace"`
+	Name      string     `json:"name"`
+}
+
+// key is what agrees in all lines of a flow.
+type key struct {
+	group                uint16
+	prefix, hook, target string
+	source, destination  netip.Addr
+	overflow             bool
+}
+
+func parse(raw []byte) (line, error) {
+	var l line
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return line{}, fmt.Errorf("read a JSON line: %w", err)
+	}
+	return l, nil
+}
+
+func (l *line) key() key {
+	return key{l.Group, l.Prefix, l.Hook, l.target(), l.Source.IP, l.Destination.IP, l.Overflow}
+}
+
+// target is what was denied: "8080/TCP", "ICMP 8/0", "GRE".
+func (l *line) target() string {
+	switch {
+	case l.Destination.Port != nil:
+		return strconv.Itoa(int(*l.Destination.Port)) + "/" + l.Protocol
+	case l.ICMPType != nil && l.ICMPCode != nil:
+		return fmt.Sprintf("%s %d/%d", l.Protocol, *l.ICMPType, *l.ICMPCode)
+	}
+	return l.Protocol
+}
+
+// way is where the packets were seen: "forward cali1 > eth0".
+func (l *line) way() string {
+	words := []string{l.Hook}
+	if l.In != "" {
+		words = append(words, l.In)
+	}
+	if l.Out != "" {
+		words = append(words, ">", l.Out)
+	}
+	return strings.Join(words, " ")
+}
+
+// text names an end: by its owner, if that is known, and its address.
+func (e *end) text() string {
+	switch {
+	case !e.IP.IsValid():
+		return "many"
+	case e.Name == "":
+		return e.IP.String()
+	case e.Namespace != "":
+		return e.Namespace + "/" + e.Name + " (" + e.IP.String() + ")"
+	}
+	return e.Name + " (" + e.IP.String() + ")"
+}
+
+// printable replaces what could move a terminal's cursor or hide text. The
+// lines come clean from an agent; who answers on its port may be another.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}

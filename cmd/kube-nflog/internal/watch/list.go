@@ -1,0 +1,136 @@
+package watch
+
+import (
+	"bufio"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+const (
+	maxTracked = 10_000          // flows that are told apart
+	maxRows    = 200             // rows in a second; the rest is summed up
+	forget     = time.Minute     // a flow that was silent for so long is new again
+	firstEvery = 2 * time.Second // between the rows of a flow that goes on, at first
+	lastEvery  = 30 * time.Second
+)
+
+// list prints a row for each flow that is new, and now and then one for each
+// that goes on.
+type list struct {
+	out     *bufio.Writer
+	style   style
+	columns []column
+	flows   map[key]*seen
+	rows    int // printed since the last tick
+
+	moreFlows, morePackets, missedFlows uint64 // since the last tick, without a row
+}
+
+// seen is a flow that had a row.
+type seen struct {
+	last    line
+	packets uint64 // since the first row
+	pending uint64 // since the last row
+	shown   time.Time
+	every   time.Duration
+	at      time.Time // when it was last seen
+}
+
+func (s *list) open() error {
+	s.columns = []column{
+		{title: "TIME", width: 8, colour: dim},
+		{title: "SOURCE", width: 15, colour: cyan},
+		{title: "DESTINATION", width: 15, colour: yellow},
+		{title: "PORT", width: 9},
+		{title: "PACKETS", width: 7, right: true},
+		{title: "RATE", width: 7, right: true, colour: red},
+		{title: "FLAGS", width: 5},
+		{title: "WAY", width: 7, colour: dim},
+		{title: "PREFIX", colour: magenta},
+	}
+	return s.print(row(s.style, plainly(s.columns, bold), titles(s.columns), 0))
+}
+
+func (s *list) close() error { return s.out.Flush() }
+
+func (s *list) missed(flows uint64) { s.missedFlows += flows }
+
+func (s *list) show(l *line, now time.Time) error {
+	k := l.key()
+	if known, ok := s.flows[k]; ok {
+		known.last, known.at = *l, now
+		known.packets += l.Packets
+		known.pending += l.Packets
+		return nil
+	}
+	if len(s.flows) >= maxTracked || s.rows >= maxRows {
+		s.moreFlows++
+		s.morePackets += l.Packets
+		return nil
+	}
+	s.flows[k] = &seen{last: *l, packets: l.Packets, shown: now, at: now, every: firstEvery}
+	return s.printFlow(l, l.Packets, "")
+}
+
+// tick prints what goes on, and what had no row of its own.
+func (s *list) tick(now time.Time) error {
+	for k, f := range s.flows {
+		if f.pending > 0 && now.Sub(f.shown) >= f.every && s.rows < maxRows {
+			rate := rateText(float64(f.pending) / now.Sub(f.shown).Seconds())
+			if err := s.printFlow(&f.last, f.packets, rate); err != nil {
+				return err
+			}
+			f.pending, f.shown, f.every = 0, now, min(2*f.every, lastEvery)
+		}
+		if f.pending == 0 && now.Sub(f.at) >= forget {
+			delete(s.flows, k)
+		}
+	}
+	s.rows = 0
+	return s.printRest()
+}
+
+func (s *list) printRest() error {
+	if s.moreFlows > 0 {
+		text := fmt.Sprintf("… and %d more rows for flows with %d packets: too many to show", s.moreFlows, s.morePackets)
+		if err := s.print(s.style.paint(dim, text)); err != nil {
+			return err
+		}
+	}
+	if s.missedFlows > 0 {
+		text := fmt.Sprintf("… %d flows were missed: this end was too slow", s.missedFlows)
+		if err := s.print(s.style.paint(dim, text)); err != nil {
+			return err
+		}
+	}
+	s.moreFlows, s.morePackets, s.missedFlows = 0, 0, 0
+	return nil
+}
+
+func (s *list) printFlow(l *line, packets uint64, rate string) error {
+	s.rows++
+	return s.print(row(s.style, s.columns, []string{
+		l.LastSeen.Local().Format(time.TimeOnly), l.Source.text(), l.Destination.text(), l.target(),
+		strconv.FormatUint(packets, 10), rate, l.TCPFlags, l.way(), l.Prefix,
+	}, 0))
+}
+
+// print shows a row at once: there are few.
+func (s *list) print(text string) error {
+	if _, err := s.out.WriteString(text + "\n"); err != nil {
+		return fmt.Errorf("print a drop: %w", err)
+	}
+	if err := s.out.Flush(); err != nil {
+		return fmt.Errorf("print a drop: %w", err)
+	}
+	return nil
+}
+
+// rateText is packets per second, in as few digits as tell.
+func rateText(perSecond float64) string {
+	if perSecond < 10 {
+		return fmt.Sprintf("%.1f/s", perSecond)
+	}
+	return fmt.Sprintf("%.0f/s", perSecond)
+}

@@ -1,0 +1,218 @@
+package watch
+
+import (
+	"bufio"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const sample = `{"lastSeen":"2026-05-04T10:00:00Z","group":100,"prefix":"deny: ","hook":"forward","in":"cali1","out":"eth0",` +
+	`"protocol":"TCP","source":{"ip":"10.0.0.5","port":40000,"kind":"Pod","namespace":"shop","name":"frontend"},` +
+	`"destination":{"ip":"10.0.1.7","port":8080,"kind":"Unknown"},"packets":3,"tcpFlags":"SYN"}`
+
+const icmp = `{"lastSeen":"2026-05-04T10:00:00Z","group":100,"prefix":"","hook":"input","in":"eth0",` +
+	`"protocol":"ICMPv6","source":{"ip":"fd00::5","kind":"Unknown"},"destination":{"ip":"fd00::7","kind":"Unknown"},` +
+	`"packets":1,"icmpType":128,"icmpCode":0}`
+
+// timeless replaces the times of rows, which are local.
+func timeless(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		if len(l) > 8 && l[2] == ':' && l[5] == ':' {
+			lines[i] = "HH:MM:SS" + l[8:]
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestListOnAPipe(t *testing.T) {
+	var out strings.Builder
+	v := New(Config{Out: &out})
+	if err := v.Run(strings.NewReader(sample + "\n" + icmp + "\n" + `{"missed":7}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	want := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+HH:MM:SS  shop/frontend (10.0.0.5)  10.0.1.7         8080/TCP         3           SYN    forward cali1 > eth0  deny: 
+HH:MM:SS  fd00::5                   fd00::7          ICMPv6 128/0        1                  input eth0            
+… 7 flows were missed: this end was too slow
+`
+	if diff := cmp.Diff(want, timeless(out.String())); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestListRates lets a flow go on: its first row comes at once, the others
+// with its rate, ever more rarely.
+func TestListRates(t *testing.T) {
+	var out strings.Builder
+	s := &list{out: bufio.NewWriter(&out), flows: make(map[key]*seen)}
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := parse([]byte(sample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Unix(0, 0)
+	var rows []string
+	for second := range 40 {
+		now := start.Add(time.Duration(second) * time.Second)
+		out.Reset()
+		if second < 30 {
+			if err := s.show(&l, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.tick(now); err != nil {
+			t.Fatal(err)
+		}
+		for row := range strings.Lines(out.String()) {
+			words := strings.Fields(row)
+			rows = append(rows, fmt.Sprintf("%d: %s %s", second, words[5], words[6]))
+		}
+	}
+	want := []string{"0: 3 SYN", "2: 9 3.0/s", "6: 21 3.0/s", "14: 45 3.0/s", "30: 90 2.8/s"}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	// Silent for a minute, it is forgotten and new again.
+	if err := s.tick(start.Add(2 * time.Minute)); err != nil || len(s.flows) != 0 {
+		t.Errorf("%d flows are known after a minute of silence (%v)", len(s.flows), err)
+	}
+}
+
+// TestListIsBounded shows more flows at once than have rows.
+func TestListIsBounded(t *testing.T) {
+	var out strings.Builder
+	s := &list{out: bufio.NewWriter(&out), flows: make(map[key]*seen)}
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	for i := range 1000 {
+		l := line{Packets: 2, Protocol: "UDP", Source: end{IP: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}}
+		if err := s.show(&l, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.tick(time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	want := "… and 800 more rows for flows with 1600 packets: too many to show"
+	if last := lines[len(lines)-1]; len(lines) != maxRows+1 || last != want {
+		t.Errorf("%d lines, the last %q; want %d and %q", len(lines), last, maxRows+1, want)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var out, notes strings.Builder
+	v := New(Config{Mode: JSON, Out: &out, Notes: &notes, Filter: Filter{Protocols: []string{"tcp"}}})
+	if err := v.Run(strings.NewReader(sample + "\n" + icmp + "\n" + `{"missed":7}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sample+"\n", out.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff("kube-nflog: 7 flows were missed: the reader was too slow\n", notes.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestFilter(t *testing.T) {
+	l, err := parse([]byte(sample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := parse([]byte(icmp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name             string
+		filter           Filter
+		wants, wantsICMP bool
+	}{
+		{"nothing", Filter{}, true, true},
+		{"protocol", Filter{Protocols: []string{"udp", "tcp"}}, true, false},
+		{"port", Filter{Ports: []uint16{1, 8080}}, true, false},
+		{"source port", Filter{Ports: []uint16{40000}}, false, false},
+		{"network of the source", Filter{Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}, true, false},
+		{"network of the destination", Filter{Nets: []netip.Prefix{netip.MustParsePrefix("fd00::7/128")}}, false, true},
+		{"prefix", Filter{Prefixes: []string{"x", "deny"}}, true, false},
+		{"all of them", Filter{Protocols: []string{"TCP"}, Ports: []uint16{443}}, false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.filter.wants(&l); got != tt.wants {
+				t.Errorf("TCP: %v", got)
+			}
+			if got := tt.filter.wants(&other); got != tt.wantsICMP {
+				t.Errorf("ICMPv6: %v", got)
+			}
+		})
+	}
+}
+
+// TestHostileText shows that nothing in a line reaches the terminal's controls.
+func TestHostileText(t *testing.T) {
+	for _, mode := range []Mode{List, Top} {
+		var out strings.Builder
+		v := New(Config{Mode: mode, Out: &out, Colour: false})
+		evil := strings.Replace(sample, "deny: ", `\u001b[2J\u0007\u202e`, 1)
+		evil = strings.Replace(evil, "frontend", `\u001b]0;x\u0007`, 1)
+		if err := v.Run(strings.NewReader(evil + "\n")); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(out.String(), "\x1b\x07\u202e") {
+			t.Errorf("mode %d prints %q", mode, out.String())
+		}
+	}
+}
+
+// TestTop draws flows of different rates on a terminal of 60 by 4.
+func TestTop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		s := &top{out: &out, title: "group 100", size: func() (int, int) { return 60, 4 }, flows: make(map[key]*busy)}
+		for i, packets := range []uint64{5, 50, 500} {
+			l, err := parse([]byte(sample))
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Source = end{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
+			l.Packets = packets
+			if err := s.show(&l, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.tick(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.NewReplacer(home, "", clearLine, "", clearBelow, "", "\r", "").Replace(out.String())
+		want := `HH:MM:SS  group 100  3 flows, 555 packets
+   RATE   PACKETS  SOURCE           DESTINATION      PORT  …
+  100/s       500  10.0.0.2         10.0.1.7         8080/T…
+   10/s        50  10.0.0.1         10.0.1.7         8080/T…`
+		if diff := cmp.Diff(want, timeless(got)); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		// Five seconds later, what was counted then is no rate any more.
+		for range rateOver {
+			if err := s.tick(time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, b := range s.busiest(3) {
+			if b.rate() != 0 {
+				t.Errorf("a flow that ended has the rate %v", b.rate())
+			}
+		}
+	})
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
+)
+
+const watchHelp = `Shows the drops of this host as they come, until Ctrl-C: a row for each new flow,
+and now and then its rate while it goes on. No cluster is needed.
+
+An NFLOG group has one reader. Where an agent runs, it is the agent:
+
+  kube-nflog watch --agent              follows that agent instead of the kernel
+  kubectl -n kube-nflog exec POD -- /kube-nflog watch --agent
+
+Else it reads a group itself, and needs CAP_NET_ADMIN for that:
+
+  kube-nflog watch --protocol tcp --port 8080 --net 10.0.0.0/16
+  kube-nflog watch --kubeconfig ~/.kube/config          with the names of pods
+  kube-nflog watch --top                                the busiest flows
+
+Colours are for terminals, and not where NO_COLOR is set.`
+
+// watchOptions are what watch's flags say.
+type watchOptions struct {
+	groups     []uint
+	prefixes   []string
+	protocols  []string
+	ports      []uint
+	nets       []string
+	output     string
+	top        bool
+	kubeconfig string
+	reverseDNS bool
+	agent      bool
+	address    string
+}
+
+func watchCommand() *cobra.Command {
+	var w watchOptions
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Shows the drops of this host as they come",
+		Long:  watchHelp,
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			view, err := w.view(cmd.OutOrStdout())
+			if err != nil {
+				return usageError{oneLineEach(err)}
+			}
+			if w.agent {
+				return followAgent(cmd.Context(), w.addresses(), view)
+			}
+			return watchHost(cmd.Context(), w.agentOptions(), view)
+		},
+	}
+	w.define(cmd.Flags())
+	return cmd
+}
+
+func (w *watchOptions) define(f *pflag.FlagSet) {
+	f.UintSliceVar(&w.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
+	f.StringArrayVar(&w.prefixes, "prefix", nil, "only drops whose NFLOG prefix starts with this; may be given several times")
+	f.StringSliceVar(&w.protocols, "protocol", nil, "only these protocols, such as tcp,udp,icmp")
+	f.UintSliceVar(&w.ports, "port", nil, "only these destination ports")
+	f.StringSliceVar(&w.nets, "net", nil, "only drops with an end in one of these networks, such as 10.0.0.0/16 or 2001:db8::1")
+	f.StringVar(&w.output, "output", "text", "text, or json: the lines of run --output json")
+	f.BoolVar(&w.top, "top", false, "show a table of the busiest flows, drawn anew every second")
+	f.StringVar(&w.kubeconfig, "kubeconfig", "", "kubeconfig file, for the names of pods (default in a cluster: the pod's service account)")
+	f.BoolVar(&w.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
+	f.BoolVar(&w.agent, "agent", false, "follow the agent that runs on this host, with the groups and names that it has")
+	f.StringVar(&w.address, "agent-address", "", "with --agent, its --listen address (default: tries 127.0.0.1:19090 and 127.0.0.1:9090)")
+	f.SortFlags = false
+}
+
+// view reports every mistake at once.
+func (w *watchOptions) view(out io.Writer) (*watch.View, error) {
+	filter, err := w.filter()
+	if err := errors.Join(err, w.validate()); err != nil {
+		return nil, err
+	}
+	cfg := watch.Config{Filter: filter, Out: out, Notes: os.Stderr, Title: w.title()}
+	switch {
+	case w.output == outputJSON:
+		cfg.Mode = watch.JSON
+	case w.top:
+		cfg.Mode = watch.Top
+	}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		cfg.Size = sizeOf(f)
+		cfg.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	}
+	return watch.New(cfg), nil
+}
+
+func (w *watchOptions) validate() error {
+	var errs []error
+	if w.output != "text" && w.output != outputJSON {
+		errs = append(errs, fmt.Errorf("--output: %q is neither text nor json", w.output))
+	}
+	if w.top && w.output == outputJSON {
+		errs = append(errs, errors.New("--top: goes with --output text"))
+	}
+	if w.address != "" && !w.agent {
+		errs = append(errs, errors.New("--agent-address: goes with --agent"))
+	}
+	if w.agent && w.kubeconfig != "" {
+		errs = append(errs, errors.New("--kubeconfig: goes without --agent, which has names of its own"))
+	}
+	if !w.agent {
+		errs = append(errs, w.agentOptions().validatePackets())
+	}
+	return errors.Join(errs...)
+}
+
+// sizeOf asks a terminal how large it is.
+func sizeOf(f *os.File) func() (width, height int) {
+	return func() (int, int) {
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil || width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
+}
+
+func (w *watchOptions) title() string {
+	if w.agent {
+		return "drops seen by the agent"
+	}
+	return "drops of NFLOG group " + strings.Trim(fmt.Sprint(w.groups), "[]")
+}
+
+func (w *watchOptions) filter() (watch.Filter, error) {
+	var errs []error
+	f := watch.Filter{Protocols: w.protocols, Prefixes: w.prefixes}
+	for _, p := range w.ports {
+		if p > 65535 {
+			errs = append(errs, fmt.Errorf("--port: %d is no port (0 to 65535)", p))
+		}
+		f.Ports = append(f.Ports, uint16(p))
+	}
+	for _, text := range w.nets {
+		n, err := netip.ParsePrefix(text)
+		if addr, bad := netip.ParseAddr(text); bad == nil {
+			n, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--net: %q is no network such as 10.0.0.0/16, nor an address", text))
+		}
+		f.Nets = append(f.Nets, n)
+	}
+	return f, errors.Join(errs...)
+}
+
+// agentOptions are run's, for an agent that prints JSON lines and does nothing
+// else.
+func (w *watchOptions) agentOptions() *options {
+	var o options
+	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError)) // the defaults
+	o.groups, o.prefixes, o.kubeconfig, o.reverseDNS = w.groups, w.prefixes, w.kubeconfig, w.reverseDNS
+	o.events, o.output, o.listen = false, outputJSON, ""
+	return &o
+}
+
+// watchHost reads the groups as run does, into a view.
+func watchHost(ctx context.Context, o *options, view *watch.View) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines, in := io.Pipe()
+	a, err := newAgent(ctx, o, in, newLogger(os.Stderr, "warn", "text"))
+	if err != nil {
+		return explainTaken(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		err := a.run(ctx)
+		_ = in.Close() // never fails
+		ended <- err
+	}()
+	shown := view.Run(lines)
+	// A view that failed must not keep the agent waiting.
+	_ = lines.Close() // never fails
+	cancel()
+	return errors.Join(shown, <-ended)
+}

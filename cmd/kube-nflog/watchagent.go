@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/groups"
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
+	"github.com/kube-nflog/kube-nflog/nflog"
+)
+
+// addresses are where an agent may listen: where it was told to, or where
+// deploy/ has it and where it is by default.
+func (w *watchOptions) addresses() []string {
+	if w.address != "" {
+		return []string{w.address}
+	}
+	return []string{"127.0.0.1:19090", "127.0.0.1:9090"}
+}
+
+// followAgent shows the flows of the agent that answers first, until it or ctx
+// ends.
+func followAgent(ctx context.Context, addresses []string, view *watch.View) error {
+	var errs []error
+	for _, address := range addresses {
+		flows, err := openFlows(ctx, address)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		err = view.Run(flows)
+		_ = flows.Close() // only read
+		return followEnd(ctx, address, err)
+	}
+	return fmt.Errorf("no agent answers on this host (is it running, with --listen at another address? then say so by --agent-address):\n  %s",
+		strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "\n  "))
+}
+
+// followEnd says why following ended, nil where the user ended it.
+func followEnd(ctx context.Context, address string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // that is why there is an error
+	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the agent at %s has ended", address)
+	}
+	return fmt.Errorf("follow the agent at %s: %w", address, err)
+}
+
+// openFlows asks an agent for its flows.
+func openFlows(ctx context.Context, address string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+flowsPath, nil)
+	if err != nil {
+		return nil, fmt.Errorf("--agent-address %s: %w", address, err)
+	}
+	// No proxy of the environment: the agent is on this host.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+		_ = response.Body.Close() // only read
+		return nil, fmt.Errorf("http://%s%s: %s: %q", address, flowsPath, response.Status, strings.TrimSpace(string(text)))
+	}
+	return response.Body, nil
+}
+
+// explainTaken says whose the group is, and what to do, where that is what
+// went wrong.
+func explainTaken(err error) error {
+	var open *nflog.OpenError
+	if !errors.As(err, &open) || !errors.Is(open.Reason, nflog.ErrGroupTaken) {
+		return err
+	}
+	owner, _ := groups.Find(open.Group) // err is what went wrong
+	if owner == nil {
+		return err
+	}
+	return fmt.Errorf("NFLOG group %d belongs to %s, and a group has one reader: if that is the agent, follow it by watch --agent; "+
+		"else log to another group as well and read that by --group", open.Group, owner)
+}

@@ -1,0 +1,238 @@
+// Package operate tests the commands for who operates a node: rules, watch and
+// doctor. They run as processes of their own, against a real kernel in the
+// namespaces of netlab, and where they ask an API server, against a real one.
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// Where the binaries are built; tests run in this folder.
+const (
+	repository  = "../.."
+	deployment  = "../../deploy"
+	agentBinary = "../../bin/kube-nflog-operate"
+	controlBin  = "../../bin/controlplane"
+)
+
+// system is what the tests of this package share.
+type system struct {
+	lab          *netlab.Lab
+	controlPlane *controlplane.ControlPlane
+	kubeconfig   string // the agent's, by its ServiceAccount's token
+	scenes       atomic.Int32
+	missing      error // what this machine does not allow; the rest is zero then
+}
+
+// shared is set by TestMain before any test runs. Use get.
+var shared system
+
+// get returns the shared system, or skips the test where the machine cannot
+// have it; in CI that is a failure.
+func get(t *testing.T) *system {
+	t.Helper()
+	if shared.missing != nil {
+		skip(t, shared.missing.Error())
+	}
+	return &shared
+}
+
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal("must not be skipped in CI: " + why)
+	}
+	t.Skip(why)
+}
+
+func need(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, c := range commands {
+		if _, err := exec.LookPath(c); err != nil {
+			skip(t, fmt.Sprintf("%s is not installed; test/setup installs it", c))
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMain(m *testing.M) {
+	code, err := netlab.Run(build, func() int { return runIn(m) })
+	if errors.As(err, new(*netlab.UnsupportedError)) {
+		shared.missing, err = err, nil
+		code = m.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func build() error {
+	ctx := context.Background()
+	if err := agent.Build(ctx, repository, agentBinary); err != nil {
+		return err
+	}
+	_, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: controlBin})
+	return err
+}
+
+func runIn(m *testing.M) int {
+	if err := shared.start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := shared.controlPlane.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func (s *system) start() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if s.lab, err = netlab.NewLab(); err != nil {
+		return err
+	}
+	binaries, err := controlplane.Locate(controlBin)
+	if err != nil {
+		return err
+	}
+	s.controlPlane, err = controlplane.Start(ctx, controlplane.Config{
+		Binaries: binaries, Dir: filepath.Join(netlab.Scratch, "operate"), Address: netlab.ControlAddress(),
+	})
+	if err != nil {
+		return err
+	}
+	account, err := s.controlPlane.InstallAgent(ctx, deployment)
+	if err == nil {
+		s.kubeconfig, err = s.controlPlane.ServiceAccountKubeconfig(ctx, account)
+	}
+	if err != nil {
+		return errors.Join(err, s.controlPlane.Stop())
+	}
+	return nil
+}
+
+// scene is a node of one test's own between a client and a server.
+type scene struct {
+	*system
+	ctx    context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
+	node   *netlab.Node
+	client *netlab.Namespace
+	server *netlab.Namespace
+}
+
+// The addresses of every scene; each has namespaces of its own.
+var (
+	client4 = netip.MustParseAddr("10.20.0.5")
+	client6 = netip.MustParseAddr("fd00:20::5")
+	server4 = netip.MustParseAddr("10.20.0.7")
+	server6 = netip.MustParseAddr("fd00:20::7")
+)
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	sys := get(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	s := &scene{system: sys, ctx: ctx}
+	var err error
+	name := fmt.Sprintf("node-%d", sys.scenes.Add(1))
+	if s.node, err = sys.lab.NewNode(name, netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd00:20::1")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, s.node.Close()) })
+	s.client = s.attach(t, "client", client4, client6)
+	s.server = s.attach(t, "server", server4, server6)
+	return s
+}
+
+func (s *scene) attach(t *testing.T, name string, addresses ...netip.Addr) *netlab.Namespace {
+	t.Helper()
+	ns, err := s.node.Attach(name, addresses...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, ns.Close()) })
+	return ns
+}
+
+// run runs a command on the node and returns what it printed.
+func (s *scene) run(t *testing.T, command ...string) string {
+	t.Helper()
+	out, err := s.node.Command(s.ctx, command[0], command[1:]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// send sends SYNs from the client to the server.
+func (s *scene) send(t *testing.T, from, to netip.Addr, port uint16, count int) {
+	t.Helper()
+	must(t, s.client.Send(netlab.Packet{Source: from, Destination: to, Protocol: netlab.TCP, DestinationPort: port}, count))
+}
+
+// startAgent runs an agent without a cluster on the node, until the test ends.
+func (s *scene) startAgent(t *testing.T, cfg agent.Config) *agent.Agent {
+	t.Helper()
+	cfg.Binary, cfg.Node, cfg.NodeName = agentBinary, s.node.Namespace, "node-1"
+	if cfg.Groups == nil {
+		cfg.Groups = []uint16{100}
+	}
+	if cfg.Kubeconfig == "" {
+		cfg.Args = append(cfg.Args, "--events=false", "--reverse-dns=false")
+	}
+	a, err := agent.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		must(t, a.Kill())
+		if t.Failed() {
+			t.Logf("the agent's log:\n%s", a.Log())
+		}
+	})
+	must(t, a.WaitReady(s.ctx))
+	return a
+}
+
+// createPod makes a pod with the address, in a namespace that may be there,
+// until the test ends: the scenes share their addresses.
+func (s *scene) createPod(t *testing.T, namespace, name string, address netip.Addr) {
+	t.Helper()
+	client := s.controlPlane.Client().CoreV1()
+	if _, err := client.Namespaces().Get(s.ctx, namespace, metav1.GetOptions{}); err != nil {
+		must(t, s.controlPlane.CreateNamespace(s.ctx, namespace))
+	}
+	_, err := s.controlPlane.CreatePod(s.ctx, controlplane.Pod{Namespace: namespace, Name: name, Node: "n1", Addresses: []netip.Addr{address}})
+	must(t, err)
+	t.Cleanup(func() {
+		now := int64(0)
+		must(t, client.Pods(namespace).Delete(context.Background(), name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
+	})
+}

@@ -1,0 +1,367 @@
+package operate
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/hinshun/vt10x"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+)
+
+const columns, rows = 130, 12
+
+// terminal is a "kube-nflog watch" in a pseudo-terminal, or on a pipe.
+type terminal struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	vt   vt10x.Terminal // of a pseudo-terminal
+
+	mu     sync.Mutex
+	output bytes.Buffer // all that it printed
+	errors bytes.Buffer // of a pipe
+}
+
+// watch starts "kube-nflog watch" in the node's namespace, on a terminal of
+// columns by rows, and ends it with the test.
+func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
+	t.Helper()
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, pty.Setsize(slave, &pty.Winsize{Cols: columns, Rows: rows}))
+	w := newTerminal(env, args)
+	w.vt = vt10x.New(vt10x.WithSize(columns, rows))
+	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = slave, slave, slave
+	if err := s.node.Start(w.cmd); err != nil {
+		t.Fatal(err)
+	}
+	must(t, slave.Close())
+	go func() { // ends with an error when the last holder of the slave has gone
+		defer close(w.done)
+		b := make([]byte, 4096)
+		for {
+			n, err := master.Read(b)
+			w.mu.Lock()
+			w.output.Write(b[:n])
+			_, _ = w.vt.Write(b[:n]) // never fails
+			w.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		w.stop(t)
+		must(t, master.Close())
+	})
+	return w
+}
+
+// watchPiped is watch with pipes instead of a terminal.
+func (s *scene) watchPiped(t *testing.T, args ...string) *terminal {
+	t.Helper()
+	w := newTerminal(nil, args)
+	w.cmd.Stdout, w.cmd.Stderr = locked{w, &w.output}, locked{w, &w.errors}
+	if err := s.node.Start(w.cmd); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(w.done)
+		_ = w.cmd.Wait() // its status is in ProcessState
+	}()
+	t.Cleanup(func() { w.stop(t) })
+	return w
+}
+
+func newTerminal(env, args []string) *terminal {
+	w := &terminal{done: make(chan struct{})}
+	w.cmd = exec.CommandContext(context.Background(), agentBinary, append([]string{"watch"}, args...)...)
+	w.cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "TZ=UTC"}, env...)
+	return w
+}
+
+type locked struct {
+	w   *terminal
+	out *bytes.Buffer
+}
+
+func (l locked) Write(b []byte) (int, error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	return l.out.Write(b)
+}
+
+// stop ends it as Ctrl-C does.
+func (w *terminal) stop(t *testing.T) {
+	t.Helper()
+	select {
+	case <-w.done:
+		return
+	default:
+	}
+	must(t, w.cmd.Process.Signal(syscall.SIGINT))
+	<-w.done
+	if w.vt != nil {
+		must(t, w.cmd.Wait())
+	}
+}
+
+// screen is what the terminal shows, without what differs from run to run.
+func (w *terminal) screen() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var lines []string
+	for line := range strings.Lines(w.vt.String()) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	text := strings.TrimRight(strings.Join(lines, "\n"), "\n") + "\n"
+	return regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(text, "HH:MM:SS")
+}
+
+func (w *terminal) printed() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.output.String()
+}
+
+func (w *terminal) complained() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.errors.String()
+}
+
+// await waits until condition is true.
+func (s *scene) await(t *testing.T, what string, condition func() bool, state func() string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-s.ctx.Done():
+			t.Fatalf("%s: not after a minute:\n%s", what, state())
+		case <-tick.C:
+		}
+	}
+}
+
+// drop lets the node log and drop what goes to the server.
+func (s *scene) drop(t *testing.T) {
+	t.Helper()
+	need(t, "nft")
+	s.run(t, "nft", `add table inet deny
+		add chain inet deny forward { type filter hook forward priority 0; }
+		add rule inet deny forward log prefix "deny: " group 100 drop`)
+}
+
+// awaitBound waits until somebody owns group 100.
+func (s *scene) awaitBound(t *testing.T) {
+	t.Helper()
+	groups := func() string {
+		out, _ := s.node.Command(s.ctx, "cat", "/proc/thread-self/net/netfilter/nfnetlink_log")
+		return out
+	}
+	bound := func() bool { return strings.HasPrefix(strings.TrimSpace(groups()), "100 ") }
+	s.await(t, "group 100 is bound", bound, groups)
+}
+
+// TestWatchTerminal compares the screen of a terminal: a row for each new flow,
+// a rate for one that goes on.
+func TestWatchTerminal(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	w := s.watch(t, nil, "--port", "8080,53")
+	s.awaitBound(t)
+	s.send(t, client4, server4, 8080, 3)
+	s.await(t, "a row", func() bool { return strings.Contains(w.screen(), "8080/TCP") }, w.screen)
+	s.send(t, client6, server6, 53, 1)
+	s.send(t, client4, server4, 9999, 1) // not of these ports
+	s.await(t, "another row", func() bool { return strings.Contains(w.screen(), "53/TCP") }, w.screen)
+	s.send(t, client4, server4, 8080, 100)
+	s.await(t, "a rate", func() bool { return strings.Contains(w.screen(), "/s ") }, w.screen)
+	got := regexp.MustCompile(` +\d[\d.]*/s`).ReplaceAllStringFunc(w.screen(), func(rate string) string {
+		return fmt.Sprintf("%*s", len(rate), "RATE/s")
+	})
+	want := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP         3           SYN    forward vethclient1 > vethserver2  deny:
+HH:MM:SS  fd00:20::5       fd00:20::7       53/TCP           1           SYN    forward vethclient1 > vethserver2  deny:
+HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP       103   RATE/s  SYN    forward vethclient1 > vethserver2  deny:
+`
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if !strings.Contains(w.printed(), "\x1b[36m10.20.0.5\x1b[0m") {
+		t.Errorf("no colours on a terminal:\n%q", w.printed())
+	}
+	w.stop(t)
+	if status := w.cmd.ProcessState.ExitCode(); status != 0 {
+		t.Errorf("exit status %d after Ctrl-C", status)
+	}
+}
+
+// TestWatchPlain looks for colours where none are wanted.
+func TestWatchPlain(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	for _, c := range []struct {
+		name  string
+		start func() *terminal
+	}{
+		{"NO_COLOR", func() *terminal { return s.watch(t, []string{"NO_COLOR=1"}) }},
+		{"dumb terminal", func() *terminal { return s.watch(t, []string{"TERM=dumb"}) }},
+		{"pipe", func() *terminal { return s.watchPiped(t) }},
+		{"pipe, top", func() *terminal { return s.watchPiped(t, "--top") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := c.start()
+			s.awaitBound(t)
+			s.send(t, client4, server4, 8080, 3)
+			s.await(t, "a row", func() bool { return strings.Contains(w.printed(), "8080/TCP") }, w.printed)
+			w.stop(t)
+			if strings.Contains(w.printed(), "\x1b") {
+				t.Errorf("there are colours:\n%q", w.printed())
+			}
+		})
+	}
+}
+
+// TestWatchJSON compares its lines with those of an agent, apart from times.
+func TestWatchJSON(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	w := s.watchPiped(t, "--output", "json", "--net", "10.20.0.7", "--protocol", "tcp", "--prefix", "deny")
+	s.awaitBound(t)
+	s.send(t, client6, server6, 8080, 2)
+	s.send(t, client4, server4, 8080, 3)
+	s.await(t, "a line", func() bool { return strings.HasSuffix(w.printed(), "\n") }, w.printed)
+	w.stop(t)
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := regexp.MustCompile(`"(first|last)Seen":"[^"]*"`).ReplaceAllString(w.printed(), `"${1}Seen":"…"`)
+	want := `{"firstSeen":"…","lastSeen":"…","node":"` + strings.ToLower(hostname) + `","group":100,"prefix":"deny: ","hook":"forward",` +
+		`"in":"vethclient1","out":"vethserver2","family":"IPv4","protocol":"TCP",` +
+		`"source":{"ip":"10.20.0.5","port":40002,"kind":"External"},"destination":{"ip":"10.20.0.7","port":8080,"kind":"External"},` +
+		`"packets":3,"bytes":120,"tcpFlags":"SYN"}` + "\n"
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestWatchTop compares the table's screen, and that the terminal is given
+// back as it was.
+func TestWatchTop(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	w := s.watch(t, nil, "--top")
+	s.awaitBound(t)
+	s.send(t, client4, server4, 80, 2)
+	s.send(t, client4, server4, 8080, 20)
+	s.await(t, "the table", func() bool { return strings.Contains(w.screen(), "22 packets") }, w.screen)
+	got := regexp.MustCompile(`(?m)^ +[\d.]+/s| +\ds  `).ReplaceAllString(w.screen(), " *")
+	want := `HH:MM:SS  drops of NFLOG group 100  2 flows, 22 packets
+   RATE   PACKETS  SOURCE           DESTINATION      PORT       LAST  PREFIX
+ *        20  10.20.0.5        10.20.0.7        8080/TCP *deny:
+ *         2  10.20.0.5        10.20.0.7        80/TCP *deny:
+`
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	w.stop(t)
+	if !strings.HasSuffix(w.printed(), "\x1b[?25h\x1b[?1049l") {
+		t.Errorf("the terminal is not given back:\n%q", w.printed())
+	}
+}
+
+// TestWatchNames shows the names of pods.
+func TestWatchNames(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	s.createPod(t, "shop", "frontend", client4)
+	s.createPod(t, "shop", "api", server4)
+	w := s.watchPiped(t, "--kubeconfig", s.kubeconfig)
+	s.awaitBound(t)
+	s.send(t, client4, server4, 8080, 1)
+	s.await(t, "a row", func() bool { return strings.Contains(w.printed(), "8080/TCP") }, w.printed)
+	if want := "shop/frontend (10.20.0.5)  shop/api (10.20.0.7)"; !strings.Contains(w.printed(), want) {
+		t.Errorf("no %q in:\n%s", want, w.printed())
+	}
+}
+
+// TestWatchBesideAgent watches where an agent has the group: it says so, and
+// follows the agent when told to, while the agent goes on.
+func TestWatchBesideAgent(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	a := s.startAgent(t, agent.Config{})
+	alone := s.watchPiped(t)
+	<-alone.done
+	if status := alone.cmd.ProcessState.ExitCode(); status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	want := fmt.Sprintf("kube-nflog: NFLOG group 100 belongs to %s (process %d), and a group has one reader: "+
+		"if that is the agent, follow it by watch --agent; else log to another group as well and read that by --group\n",
+		"kube-nflog-oper", a.PID())
+	if diff := gocmp.Diff(want, alone.complained()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+
+	with := s.watch(t, nil, "--agent", "--protocol", "tcp")
+	following := func() bool {
+		m, err := a.Metrics(s.ctx)
+		return err == nil && m.Sum("kube_nflog_followers") == 1
+	}
+	s.await(t, "it follows", following, with.screen)
+	s.send(t, client4, server4, 8080, 3)
+	s.await(t, "a row", func() bool { return strings.Contains(with.screen(), "8080/TCP") }, with.screen)
+	must(t, a.Stop(s.ctx))
+	<-with.done
+	_ = with.cmd.Wait() // its status is looked at below
+	if status := with.cmd.ProcessState.ExitCode(); status != 1 {
+		t.Errorf("exit status %d after the agent's end, want 1", status)
+	}
+	wantScreen := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP         3           SYN    forward vethclient1 > vethserver2  deny:
+kube-nflog: the agent at 127.0.0.1:9090 has ended
+`
+	if diff := gocmp.Diff(wantScreen, with.screen()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := gocmp.Diff([]logged{{Group: 100, Prefix: "deny: ", Port: 8080, Destination: "10.20.0.7", Packets: 3}}, sums(t, a)); diff != "" {
+		t.Errorf("the agent's own lines, -want +got:\n%s", diff)
+	}
+}
+
+// TestWatchNoAgent follows where there is none.
+func TestWatchNoAgent(t *testing.T) {
+	s := newScene(t)
+	w := s.watchPiped(t, "--agent")
+	<-w.done
+	if status := w.cmd.ProcessState.ExitCode(); status != 1 || !strings.Contains(w.complained(), "no agent answers on this host") {
+		t.Errorf("exit status %d: %s", status, w.complained())
+	}
+}
+
+// TestFlowsStayOnTheHost asks for an agent's flows from another host.
+func TestFlowsStayOnTheHost(t *testing.T) {
+	need(t, "curl")
+	s := newScene(t)
+	s.startAgent(t, agent.Config{Listen: ":9090"})
+	out, err := s.client.Command(s.ctx, "curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "http://10.20.0.1:9090/flows")
+	if err != nil || out != "403" {
+		t.Errorf("status %s (%v), want 403", out, err)
+	}
+}
