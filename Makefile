@@ -10,6 +10,7 @@ FUZZTIME ?= 30s
 HOST     := linux/$(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 
 GOLANGCI = bin/golangci-lint
+SBOM     = bin/cyclonedx-gomod
 # One static file, the same bytes from the same sources wherever it is built.
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # The module in test/ holds real Kubernetes programs, compiled once, without cgo.
@@ -20,7 +21,7 @@ UPSTREAM = /cmd/(etcd|kube-apiserver|kubectl)$$
 RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit image e2e clean check-go
+.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit image release e2e clean check-go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +71,16 @@ image: ## build the image IMAGE (default kube-nflog:dev) for PLATFORM, with dock
 		echo 'make image needs docker with a running daemon, or buildah; neither is here' >&2; exit 1; \
 	fi
 
+release: check-go $(SBOM) ## build static binaries for amd64 and arm64 with SBOMs and checksums: dist/
+	rm -rf dist
+	@set -e; for arch in amd64 arm64; do \
+		file=dist/kube-nflog_$(VERSION)_linux_$$arch; echo "$$file"; \
+		GOOS=linux GOARCH=$$arch $(GOBUILD) -o "$$file" ./cmd/kube-nflog; \
+		$(SBOM) bin -json -std -noserial -version $(VERSION) "$$file" 2>/dev/null | sed '/^    "timestamp":/d' >"$$file.cdx.json"; \
+		grep -q '"bomFormat": "CycloneDX"' "$$file.cdx.json"; \
+	done
+	cd dist && sha256sum kube-nflog_* >SHA256SUMS
+
 e2e: check-go ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
 	$(INTEST) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
 
@@ -84,10 +95,14 @@ bench-emit: check-go ## compare the events with client-go's recorders'
 	$(INTEST) $(GO) run ./bench/emit
 
 clean: ## remove what was built
-	rm -rf bin test/bin
+	rm -rf bin test/bin dist
 
 $(GOLANGCI): test/tools/go.mod test/tools/go.sum
 	$(GO) -C test/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# The same bytes wherever it is built: its hash is in the SBOMs.
+$(SBOM): test/tools/sbom/go.mod test/tools/sbom/go.sum
+	CGO_ENABLED=0 $(GO) -C test/tools/sbom build -trimpath -buildvcs=false -o ../../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 # An older Go fetches the one that go.mod names by itself, unless told not to;
 # what counts is the one that runs in this folder.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -104,25 +105,51 @@ func TestNobodyFollows(t *testing.T) {
 	none.offer(one, ends, ends)
 }
 
-func TestOnlyLocalRequestsMayFollow(t *testing.T) {
+// TestOnlyThisHost asks for what is for this host alone, and for what is not.
+func TestOnlyThisHost(t *testing.T) {
+	well := func() error { return nil }
+	a := answers{
+		metrics: prometheus.NewRegistry(), healthy: well, ready: well, pprof: true,
+		flows: &stream{followers: newFollowers(prometheus.NewRegistry()), nodeName: "n1"},
+	}
+	mux := a.mux()
+	status := func(path, remote, host string) int {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // the flows would not end
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody)
+		r.RemoteAddr, r.Host = remote, host
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w.Code
+	}
 	tests := []struct {
 		remote, host string
-		want         bool
+		want         int
 	}{
-		{"127.0.0.1:5000", "127.0.0.1:9090", true},
-		{"127.0.0.1:5000", "localhost:9090", true},
-		{"[::1]:5000", "[::1]:9090", true},
-		{"[::ffff:127.0.0.1]:5000", "127.0.0.1", true},
-		{"10.0.0.5:5000", "127.0.0.1:9090", false},
-		{"127.0.0.1:5000", "evil.example.com:9090", false},
-		{"127.0.0.1:5000", "10.0.0.1:9090", false},
-		{"", "localhost", false},
+		{"127.0.0.1:5000", "127.0.0.1:9090", http.StatusOK},
+		{"127.0.0.1:5000", "localhost:9090", http.StatusOK},
+		{"[::1]:5000", "[::1]:9090", http.StatusOK},
+		{"[::ffff:127.0.0.1]:5000", "127.0.0.1", http.StatusOK},
+		{"10.0.0.5:5000", "127.0.0.1:9090", http.StatusForbidden},
+		{"127.0.0.1:5000", "evil.example.com:9090", http.StatusForbidden},
+		{"127.0.0.1:5000", "10.0.0.1:9090", http.StatusForbidden},
+		{"", "localhost", http.StatusForbidden},
 	}
 	for _, tt := range tests {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, flowsPath, http.NoBody)
-		r.RemoteAddr, r.Host = tt.remote, tt.host
-		if got := isLocal(r); got != tt.want {
-			t.Errorf("from %s to %s: %v", tt.remote, tt.host, got)
+		for _, path := range []string{flowsPath, "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine"} {
+			if got := status(path, tt.remote, tt.host); got != tt.want {
+				t.Errorf("%s from %s to %s: status %d, want %d", path, tt.remote, tt.host, got, tt.want)
+			}
 		}
+		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+			if got := status(path, tt.remote, tt.host); got != http.StatusOK {
+				t.Errorf("%s from %s to %s: status %d", path, tt.remote, tt.host, got)
+			}
+		}
+	}
+	a.pprof = false
+	mux = a.mux()
+	if got := status("/debug/pprof/", "127.0.0.1:5000", "localhost"); got != http.StatusNotFound {
+		t.Errorf("/debug/pprof without --pprof: status %d", got)
 	}
 }

@@ -82,7 +82,10 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	}
 
 	if o.listen != "" {
-		a.server, err = listen(ctx, o.listen, m.registry, a.healthy, a.ready, &stream{followers: follow, nodeName: o.nodeName})
+		a.server, err = listen(ctx, o.listen, answers{
+			metrics: m.registry, healthy: a.healthy, ready: a.ready,
+			flows: &stream{followers: follow, nodeName: o.nodeName}, pprof: o.pprof,
+		})
 	}
 	return a, err
 }

@@ -49,6 +49,7 @@ type options struct {
 
 	output         string
 	listen         string
+	pprof          bool
 	tailerMetric   bool
 	logLevel       string
 	logFormat      string
@@ -116,6 +117,7 @@ func (o *options) defineEvents(f *pflag.FlagSet) {
 func (o *options) defineOutput(f *pflag.FlagSet) {
 	f.StringVar(&o.output, "output", outputNone, "none, or json: one line per flow and window on standard output")
 	f.StringVar(&o.listen, "listen", ":9090", "address of /metrics, /healthz, /readyz and, for this host alone, /flows; empty for none")
+	f.BoolVar(&o.pprof, "pprof", false, "answer /debug/pprof on --listen, for this host alone")
 	f.BoolVar(&o.tailerMetric, "tailer-metric", false, "count drops as kube-iptables-tailer did too: packet_drops_count{src,dst}")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")

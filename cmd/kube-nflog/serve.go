@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,19 +23,52 @@ type server struct {
 // check returns nil, or what is wrong.
 type check func() error
 
+// answers are what a server has to say.
+type answers struct {
+	metrics        prometheus.Gatherer
+	healthy, ready check
+	flows          *stream
+	pprof          bool
+}
+
 // listen takes the address, so that one that is taken fails the start.
-func listen(ctx context.Context, address string, metrics prometheus.Gatherer, healthy, ready check, flows *stream) (*server, error) {
+func listen(ctx context.Context, address string, a answers) (*server, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: %w", address, err)
 	}
+	return &server{http: &http.Server{Handler: a.mux(), ReadHeaderTimeout: 10 * time.Second}, listener: l, flows: a.flows}, nil
+}
+
+func (a *answers) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", answer(healthy))
-	mux.HandleFunc("GET /readyz", answer(ready))
-	mux.Handle("GET "+flowsPath, flows)
-	return &server{http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, listener: l, flows: flows}, nil
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", answer(a.healthy))
+	mux.HandleFunc("GET /readyz", answer(a.ready))
+	// Who may know which pods talk to whom, or look into the process, is decided
+	// by who may get into the node's network namespace, or forward a port of this
+	// pod.
+	mux.Handle("GET "+flowsPath, toThisHost(a.flows))
+	if a.pprof {
+		for path, handler := range map[string]http.HandlerFunc{
+			"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+		} {
+			mux.Handle("GET /debug/pprof/"+path, toThisHost(handler))
+		}
+	}
+	return mux
+}
+
+// toThisHost refuses requests from elsewhere.
+func toThisHost(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLocal(r) {
+			http.Error(w, "only from this node: use kubectl exec or kubectl port-forward", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // run serves until close, which ends what is followed too.

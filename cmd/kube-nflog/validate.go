@@ -83,6 +83,9 @@ func (o *options) validateOutput() error {
 			errs = append(errs, fmt.Errorf("--listen: %q is no address such as :9090 or 127.0.0.1:9090", o.listen))
 		}
 	}
+	if o.pprof && o.listen == "" {
+		errs = append(errs, errors.New("--pprof: needs --listen"))
+	}
 	if o.shutdownWithin < 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-within: %v is negative", o.shutdownWithin))
 	}
