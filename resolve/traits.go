@@ -68,13 +68,13 @@ func (p *pod) given() traits {
 func (c *Config) pod(o *corev1.Pod) *pod {
 	p := newPod(o, c.IdentifierLabel)
 	if c.PodLabels {
-		p.traits = unique.Make(traits{labels: LabelSet(labels.Set(o.Labels).String()), ports: portsOf(o)})
+		p.traits = unique.Make(traits{labels: LabelSet(labels.Set(o.Labels).String()), ports: PortsOf(o)})
 	}
 	return p
 }
 
-// portsOf are the named ports of the containers, those of sidecars too.
-func portsOf(o *corev1.Pod) PortSet {
+// PortsOf are the named ports of the containers, those of sidecars too.
+func PortsOf(o *corev1.Pod) PortSet {
 	var ports []string
 	add := func(c *corev1.Container) {
 		for _, p := range c.Ports {

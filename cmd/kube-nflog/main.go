@@ -21,6 +21,7 @@ var version = "dev"
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitDenied = 3 // explain
 )
 
 // usageError is a mistake in flags or environment: exit status 2.
@@ -34,7 +35,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
-	if err != nil {
+	if err != nil && statusOf(err) != exitDenied {
 		fmt.Fprintf(os.Stderr, "kube-nflog: %v\n", err)
 	}
 	os.Exit(statusOf(err))
@@ -47,6 +48,9 @@ func statusOf(err error) int {
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	if errors.As(err, new(deniedError)) {
+		return exitDenied
 	}
 	return exitFailed
 }
@@ -69,7 +73,7 @@ tells why traffic disappears.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), watchCommand(), rulesCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(runCommand(), watchCommand(), rulesCommand(), doctorCommand(), explainCommand(), versionCommand())
 	return root
 }
 

@@ -73,6 +73,7 @@ func NewMerger(p *Parser) *Merger {
 
 // Window returns a window's flows, each packet once, with the policies' records
 // of it. It goes through the flows twice. A nil Merger returns them as they are.
+// Each flow is valid until the next.
 func (m *Merger) Window(flows iter.Seq[*flow.Flow]) iter.Seq2[*flow.Flow, []Said] {
 	return func(yield func(*flow.Flow, []Said) bool) {
 		if m == nil {

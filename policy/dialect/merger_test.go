@@ -35,7 +35,7 @@ type kept struct {
 
 func through(m *Merger, flows ...flow.Flow) []kept {
 	var all []kept
-	for f, said := range m.Window(pointers(flows)) {
+	for f, said := range m.Window(each(flows)) {
 		k := kept{Prefix: f.Prefix, Port: f.DestinationPort, Packets: f.Packets}
 		for _, s := range said {
 			k.Policies = append(k.Policies, s.Policy)
@@ -43,6 +43,18 @@ func through(m *Merger, flows ...flow.Flow) []kept {
 		all = append(all, k)
 	}
 	return all
+}
+
+// each goes through flows as a window does: in one place.
+func each(flows []flow.Flow) iter.Seq[*flow.Flow] {
+	return func(yield func(*flow.Flow) bool) {
+		var f flow.Flow
+		for _, f = range flows {
+			if !yield(&f) {
+				return
+			}
+		}
+	}
 }
 
 func newMerger(t *testing.T, d Dialect) *Merger {
@@ -161,20 +173,10 @@ func TestMemoryIsBounded(t *testing.T) {
 // TestStopEarly counts what was noted although the consumer stops.
 func TestStopEarly(t *testing.T) {
 	m := newMerger(t, K3s)
-	for range m.Window(pointers([]flow.Flow{logged(byA, 80, 3, 0), logged("", 80, 3, 0), logged("", 81, 1, 0)})) {
+	for range m.Window(each([]flow.Flow{logged(byA, 80, 3, 0), logged("", 80, 3, 0), logged("", 81, 1, 0)})) {
 		break
 	}
 	if got := m.Counts(); got != (Counts{Duplicate: 3}) {
 		t.Errorf("%+v", got)
-	}
-}
-
-func pointers(flows []flow.Flow) iter.Seq[*flow.Flow] {
-	return func(yield func(*flow.Flow) bool) {
-		for i := range flows {
-			if !yield(&flows[i]) {
-				return
-			}
-		}
 	}
 }

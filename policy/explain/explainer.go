@@ -39,7 +39,7 @@ type Explainer struct {
 	cfg      Config
 	policies *policy.Set
 	feeds    []*feed
-	packets  *prometheus.CounterVec
+	packets  map[string]prometheus.Counter // by Reason.Label
 }
 
 // New makes an Explainer that reads policies through networking, a client of
@@ -73,18 +73,24 @@ func New(cfg Config, core, networking rest.Interface) (*Explainer, error) {
 }
 
 func (e *Explainer) register() error {
-	e.packets = prometheus.NewCounterVec(prometheus.CounterOpts{
+	packets := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kube_nflog_explained_packets_total",
 		Help: "Dropped packets by why: denied_ingress, denied_egress or denied_both by NetworkPolicies, allowed by them, allowed_lately, " +
 			"unselected by any, rule (it says so itself) or unknown.",
 	}, []string{"reason"})
+	e.packets = map[string]prometheus.Counter{}
+	for _, label := range []string{
+		labelDeniedIngress, labelDeniedEgress, labelDeniedBoth, labelAllowed, labelAllowedLately, labelUnselected, labelRule, labelUnknown,
+	} {
+		e.packets[label] = packets.WithLabelValues(label)
+	}
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kube_nflog_networkpolicies", Help: "NetworkPolicies that are known.",
 	}, func() float64 { return float64(e.policies.Len()) })
 	if e.cfg.Registerer == nil {
 		return nil
 	}
-	if err := e.cfg.Registerer.Register(e.packets); err != nil {
+	if err := e.cfg.Registerer.Register(packets); err != nil {
 		return err
 	}
 	return e.cfg.Registerer.Register(held)
@@ -136,7 +142,7 @@ func (e *Explainer) knows() bool {
 // packets, nil for nothing.
 func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Reason {
 	r := e.reason(f, source, destination, said)
-	e.packets.WithLabelValues(r.Label).Add(float64(f.Packets))
+	e.packets[r.Label].Add(float64(f.Packets))
 	return r
 }
 

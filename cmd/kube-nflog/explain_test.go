@@ -1,0 +1,64 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kube-nflog/kube-nflog/policy"
+)
+
+func TestQuestion(t *testing.T) {
+	pod, outside := traffickedEnd{namespace: "shop", name: "api"}, traffickedEnd{addr: netip.MustParseAddr("2001:db8::1")}
+	tests := []struct {
+		from, to, port string
+		want           traffic
+		wrong          []string // parts of the error
+	}{
+		{"2001:db8::1", "shop/api", "8080/tcp", traffic{outside, pod, "TCP", 8080}, nil},
+		{"shop/api", "2001:db8::1", "53/UDP", traffic{pod, outside, "UDP", 53}, nil},
+		{"shop/api", "shop/api", "443", traffic{pod, pod, "TCP", 443}, nil},
+		{"", "api", "http", traffic{}, []string{"--from: \"\"", "--to: \"api\"", "--port: \"http\""}},
+		{"shop/", "/api", "0/TCP", traffic{}, []string{"--from", "--to", "--port"}},
+		{"a/b/c", "shop/api", "1/ICMP", traffic{}, []string{"--from", "--port"}},
+		{"shop/api", "shop/api", "65536/TCP", traffic{}, []string{"--port"}},
+		{"10.0.0.1", "10.0.0.2", "1/TCP", traffic{}, []string{"one of them must be a pod"}},
+	}
+	for _, tt := range tests {
+		got, err := (&question{from: tt.from, to: tt.to, port: tt.port}).parse()
+		if got != tt.want || (err != nil) != (tt.wrong != nil) {
+			t.Errorf("%s → %s %s: %+v, %v; want %+v", tt.from, tt.to, tt.port, got, err, tt.want)
+		}
+		for _, w := range tt.wrong {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%s → %s %s: error %v, want one about %s", tt.from, tt.to, tt.port, err, w)
+			}
+		}
+	}
+}
+
+func TestPodEnd(t *testing.T) {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"}},
+		Spec: corev1.PodSpec{NodeName: "n1", Containers: []corev1.Container{
+			{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}},
+		}},
+	}
+	want := policy.End{Kind: policy.Pod, Namespace: "shop", Name: "api", Labels: p.Labels, NodeName: "n1"}
+	got := podEnd(p)
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(policy.End{}, "Ports")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if !got.Ports.HasPort("http", "TCP", 8080) {
+		t.Error("its port is not known by its name")
+	}
+	p.Spec.HostNetwork, p.Status.PodIP = true, "192.168.0.1"
+	if got := podEnd(p); got.Kind != policy.Node || got.Addr.String() != "192.168.0.1" {
+		t.Errorf("on the host's network it is %+v", got)
+	}
+}
