@@ -2,8 +2,11 @@ package emit
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -48,5 +51,42 @@ func TestJSONLines(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+// refusing is a writer whose first write fails.
+type refusing struct {
+	bytes.Buffer
+
+	refused bool
+}
+
+func (r *refusing) Write(b []byte) (int, error) {
+	if !r.refused {
+		r.refused = true
+		return 0, errors.New("refused")
+	}
+	return r.Buffer.Write(b)
+}
+
+// TestJSONLinesGoOn: a line that could not be written is gone, those behind it
+// come out whole.
+func TestJSONLinesGoOn(t *testing.T) {
+	front, back := pod("shop", "front", "10.0.0.5"), pod("shop", "back", "10.0.1.7")
+	var out refusing
+	w := NewJSONWriter(&out, "n1", func(uint32) string { return "" })
+	if err := w.Write(tcp(front, back, 8080, 1), front, back); err == nil {
+		t.Error("the first line's error is missing")
+	}
+	var want []string
+	for packets := uint64(2); packets <= 3; packets++ {
+		if err := w.Write(tcp(front, back, 8080, packets), front, back); err != nil {
+			t.Errorf("line %d: %v", packets, err)
+		}
+		want = append(want, fmt.Sprintf(`"packets":%d,`, packets))
+	}
+	got := regexp.MustCompile(`"packets":\d+,`).FindAllString(out.String(), -1)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines -want +got:\n%s", diff)
 	}
 }

@@ -185,6 +185,21 @@ func TestClose(t *testing.T) {
 	check(t, "the last window", received(table), wantFlow(80, 1, 0, 0))
 }
 
+// TestCloseTooLate: a window that need not wait for its consumer is handed on
+// although the time to wait is over, every time.
+func TestCloseTooLate(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 1000 {
+		table := NewTable(Config{})
+		add(table, drop("10.0.0.5", 80, 0))
+		if err := table.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		check(t, "the last window", received(table), wantFlow(80, 1, 0, 0))
+	}
+}
+
 func TestCloseSaysWhatIsLeft(t *testing.T) {
 	table := NewTable(Config{})
 	add(table, drop("10.0.0.5", 80, 0))

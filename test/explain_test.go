@@ -110,7 +110,7 @@ func TestExplain(t *testing.T) {
 
 	// A policy that allows it comes, and what the node's rule drops then is told apart.
 	s.createPolicy(t, s.allowing("api-more", 8080))
-	s.awaitMetric(t, a, "kube_nflog_networkpolicies", 3)
+	s.awaitMetric(t, a, 3, "kube_nflog_networkpolicies")
 	must(t, s.client.Send(b.Packet, b.count))
 	must(t, a.Stop(s.ctx))
 	events := s.listEvents(t, "api")

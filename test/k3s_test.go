@@ -47,9 +47,9 @@ func TestK3sDuplicates(t *testing.T) {
 	must(t, s.client.Send(denied.Packet, denied.count))
 	must(t, s.client.Send(allowed.Packet, allowed.count))
 	s.awaitReceived(t, a, 18)
-	s.awaitMetric(t, a, "kube_nflog_packets_unconfirmed_total", 3)
-	s.awaitMetric(t, a, "kube_nflog_packets_duplicate_total", 10)
-	s.awaitMetric(t, a, "kube_nflog_drops_total", 5)
+	s.awaitMetric(t, a, 3, "kube_nflog_packets_unconfirmed_total")
+	s.awaitMetric(t, a, 10, "kube_nflog_packets_duplicate_total")
+	s.awaitMetric(t, a, 5, "kube_nflog_drops_total")
 	metrics, err := a.Metrics(s.ctx)
 	if err != nil {
 		t.Fatal(err)

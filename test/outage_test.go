@@ -1,8 +1,10 @@
 package test
 
 import (
+	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -16,26 +18,8 @@ import (
 // server has come up.
 func TestServerAwayAtStart(t *testing.T) {
 	t.Parallel()
-	need(t, "nft")
-	sys := get(t)
-	ownPlane, err := controlplane.Start(t.Context(), controlplane.Config{
-		Binaries: sys.binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, ownPlane.Stop()) })
-	account, err := ownPlane.InstallAgent(t.Context(), deployment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubeconfig, err := ownPlane.ServiceAccountKubeconfig(t.Context(), account)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSceneIn(t, sys, ownPlane)
-	s.run(t, nft(s)[0]...)
-	must(t, ownPlane.StopAPIServer())
+	s, kubeconfig := newSceneAlone(t)
+	must(t, s.plane.StopAPIServer())
 
 	a := s.start(t, agent.Config{Kubeconfig: kubeconfig})
 	must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
@@ -43,13 +27,45 @@ func TestServerAwayAtStart(t *testing.T) {
 	must(t, s.client.Send(p.Packet, p.count))
 	s.awaitReceived(t, a, 9)
 	must(t, a.WaitAnswer(s.ctx, "/readyz", http.StatusServiceUnavailable))
+	s.awaitMetric(t, a, 1, "kube_nflog_resolve_watch_errors_total", "resource", "pods")
+	s.await(t, func() error {
+		if warning := regexp.MustCompile(`level=WARN msg="cannot list or watch.* resource=pods `); !warning.MatchString(a.Log()) {
+			return fmt.Errorf("the log does not say that pods cannot be listed:\n%s", a.Log())
+		}
+		return nil
+	})
 	must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
 
-	must(t, ownPlane.StartAPIServer(s.ctx))
+	must(t, s.plane.StartAPIServer(s.ctx))
 	must(t, a.WaitReady(s.ctx))
 	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 	must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+}
+
+// newSceneAlone makes a scene in a control plane of its own, and the agent's
+// kubeconfig there. Packets to the server are logged.
+func newSceneAlone(t *testing.T) (s *scene, kubeconfig string) {
+	t.Helper()
+	need(t, "nft")
+	sys := get(t)
+	plane, err := controlplane.Start(t.Context(), controlplane.Config{
+		Binaries: sys.binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { must(t, plane.Stop()) })
+	account, err := plane.InstallAgent(t.Context(), deployment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kubeconfig, err = plane.ServiceAccountKubeconfig(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	s = newSceneIn(t, sys, plane)
+	s.run(t, nft(s)[0]...)
+	return s, kubeconfig
 }
 
 // TestRepeated drops packets of one flow again and again while the agent runs:

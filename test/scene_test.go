@@ -201,27 +201,39 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// awaitReceived waits until the agent has received that many packets.
-func (s *scene) awaitReceived(t *testing.T, a *agent.Agent, want float64) {
-	t.Helper()
-	s.awaitMetric(t, a, "kube_nflog_packets_received_total", want)
-}
-
-// awaitMetric waits until a metric's samples add up to that much.
-func (s *scene) awaitMetric(t *testing.T, a *agent.Agent, name string, want float64) {
+// await waits until f returns no error.
+func (s *scene) await(t *testing.T, f func() error) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		metrics, err := a.Metrics(s.ctx)
-		got := metrics.Sum(name)
-		if err == nil && got >= want {
+		err := f()
+		if err == nil {
 			return
 		}
 		select {
 		case <-s.ctx.Done():
-			t.Fatalf("%s is %v after a minute, want %v (%v)", name, got, want, err)
+			t.Fatalf("still after a minute: %v", err)
 		case <-tick.C:
 		}
 	}
+}
+
+// awaitMetric waits until a metric's samples with the labels add up to at least
+// that much.
+func (s *scene) awaitMetric(t *testing.T, a *agent.Agent, least float64, name string, labels ...string) {
+	t.Helper()
+	s.await(t, func() error {
+		metrics, err := a.Metrics(s.ctx)
+		if got := metrics.Sum(name, labels...); err == nil && got < least {
+			err = fmt.Errorf("%s %v is %v, want %v", name, labels, got, least)
+		}
+		return err
+	})
+}
+
+// awaitReceived waits until the agent has received that many packets.
+func (s *scene) awaitReceived(t *testing.T, a *agent.Agent, want float64) {
+	t.Helper()
+	s.awaitMetric(t, a, want, "kube_nflog_packets_received_total")
 }

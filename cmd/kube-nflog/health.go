@@ -26,13 +26,13 @@ const stuckAfter = time.Minute
 
 // healthy fails when a goroutine on the packets' way is stuck.
 func (a *agent) healthy() error {
-	now := time.Now()
+	now := a.now()
 	for i, r := range a.receivers {
 		if r.pulse.stuck(now, stuckAfter) {
-			return fmt.Errorf("the reader of group %d is stuck", r.reader.Group())
+			return fmt.Errorf("the reader of group %d is stuck", r.group)
 		}
 		if a.deliverers[i].pulse.stuck(now, stuckAfter) {
-			return fmt.Errorf("the flows of group %d are not consumed (is standard output read?)", r.reader.Group())
+			return fmt.Errorf("the flows of group %d are not consumed (is standard output read?)", r.group)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/nflog"
@@ -16,7 +17,7 @@ import (
 // newAgent opens everything that can fail, so that a start that will not work
 // ends at once.
 func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) (_ *agent, err error) {
-	a := &agent{shutdownWithin: o.shutdownWithin, log: log}
+	a := &agent{shutdownWithin: o.shutdownWithin, now: time.Now, log: log}
 	defer func() {
 		if err != nil {
 			a.close()

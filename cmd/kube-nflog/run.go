@@ -28,6 +28,7 @@ type agent struct {
 	server     *server      // nil without --listen
 
 	shutdownWithin time.Duration
+	now            func() time.Time
 	log            *slog.Logger
 }
 

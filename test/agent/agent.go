@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ type Config struct {
 	// Wrapper is a command line that runs the agent's, such as setpriv with
 	// its options; nil for none.
 	Wrapper []string
+	// Stdout, if not nil, is the agent's standard output: there are no Lines
+	// then.
+	Stdout *os.File
 }
 
 // Agent is a running kube-nflog.
@@ -76,7 +80,7 @@ func Start(cfg Config) (*Agent, error) {
 	a.cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, cfg.Env...)
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	a.cmd.Stderr = (*stderrWriter)(a)
-	stdout, err := a.cmd.StdoutPipe()
+	stdout, err := a.stdout(cfg.Stdout)
 	if err != nil {
 		return nil, fmt.Errorf("start the agent: %w", err)
 	}
@@ -85,6 +89,15 @@ func Start(cfg Config) (*Agent, error) {
 	}
 	go a.collect(stdout)
 	return a, nil
+}
+
+// stdout sets the process's standard output and returns what to read of it.
+func (a *Agent) stdout(to *os.File) (io.Reader, error) {
+	if to != nil {
+		a.cmd.Stdout = to
+		return strings.NewReader(""), nil
+	}
+	return a.cmd.StdoutPipe()
 }
 
 // collect reads the JSON lines to their end, then waits for the process.

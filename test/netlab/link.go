@@ -126,3 +126,19 @@ func family(a netip.Addr) int {
 	}
 	return netlink.FAMILY_V4
 }
+
+// Move moves a device to another namespace, where it is down and has no
+// addresses. It keeps its index if that is free there.
+func (n *Namespace) Move(device string, to *Namespace) error {
+	err := n.Do(func() error {
+		link, err := netlink.LinkByName(device)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetNsFd(link, to.fd)
+	})
+	if err != nil {
+		return fmt.Errorf("move %s from %s to %s: %w", device, n.name, to.name, err)
+	}
+	return nil
+}

@@ -93,6 +93,7 @@ func TestStopWakesAReadThatWaits(t *testing.T) {
 		defer close(ended)
 		drain(t, r)
 	}()
+	awaitCall(t, "nflog.(*Reader).receive")
 	r.Stop()
 	select {
 	case <-ended:

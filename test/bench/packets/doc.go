@@ -6,7 +6,8 @@
 // private network namespace: packets that a node forwards from one veth device
 // to another until a rule logs and drops them. One thread sends them, bound to
 // the last CPU; the kernel forwards and logs in that thread's time, so none of
-// it is on a reader's account. A reader is a process of its own, and its CPU
+// it is on a reader's account. Readers have the other CPUs: a reader that shares
+// the generator's slows it, and so loses less than it would. A reader is a process of its own, and its CPU
 // time is what the kernel's clock for that process says from before the first
 // packet until, after the last, it stands still.
 //

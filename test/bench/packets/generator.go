@@ -55,7 +55,7 @@ func newGenerator(ns *netlab.Namespace, p netlab.Packet) (*generator, error) {
 		}
 	}
 	for i := range g.packets {
-		packet, err := p.Bytes(0)
+		packet, err := p.Bytes(1) // were the IP header's identification 0, the kernel would choose one
 		if err != nil {
 			return nil, fmt.Errorf("generator: %w", err)
 		}

@@ -36,7 +36,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "how long the paced scenarios send")
 	flag.IntVar(&o.flood, "flood", 1_500_000, "packets that the floods send")
 	flag.DurationVar(&o.idle, "idle", time.Minute, "how long kube-nflog is watched without traffic; 0 for not")
-	flag.BoolVar(&o.pin, "pin", false, "keep readers off the generator's CPU")
+	flag.BoolVar(&o.pin, "pin", true, "keep readers off the generator's CPU")
 	flag.StringVar(&o.json, "json", "", "file to write the results to")
 	flag.Parse()
 

@@ -72,7 +72,8 @@ func (u ulogdOutput) received(binary string) func(context.Context, *lab, *proces
 				return 0, err
 			}
 		}
-		return min(offered, uint64(float64(written-u.header)/size)), nil
+		// A datagram has at least one packet.
+		return min(offered-drops, uint64(float64(written-u.header)/size)), nil
 	}
 }
 
@@ -107,7 +108,8 @@ func (u ulogdOutput) recordSize(ctx context.Context, l *lab, binary string) (flo
 
 // configure writes the configuration for writing to a file and returns the
 // command to run. Output is buffered, the socket set as for the others; of how
-// much the kernel puts into a datagram ulogd2 leaves the size to the kernel.
+// much the kernel puts into a datagram ulogd2 leaves the size to the kernel. It
+// logs nothing but fatal errors: the rest would be taken for records.
 func (u ulogdOutput) configure(binary, file string) ([]string, error) {
 	name := u.name + ".conf"
 	if file != os.DevNull {
@@ -115,7 +117,7 @@ func (u ulogdOutput) configure(binary, file string) ([]string, error) {
 	}
 	path := filepath.Join(netlab.Scratch, name)
 	var b strings.Builder
-	b.WriteString("[global]\nlogfile=\"stdout\"\nloglevel=5\n")
+	b.WriteString("[global]\nlogfile=\"stdout\"\nloglevel=8\n")
 	for _, plugin := range u.plugins() {
 		fmt.Fprintf(&b, "plugin=%q\n", plugin)
 	}
