@@ -57,6 +57,8 @@ type conn struct {
 	netlink *netlink.Conn
 	raw     syscall.RawConn
 	group   uint16
+
+	deadline time.Time // of reads, as it was last set but by Stop
 }
 
 // dial opens a socket and binds the group. Its error is an *OpenError.

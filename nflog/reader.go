@@ -143,11 +143,14 @@ func (r *Reader) Read(deadline time.Time, handle func(*Packet)) (Count, error) {
 
 // receive reads one datagram into r.buf.
 func (r *Reader) receive(deadline time.Time) (int, error) {
-	if r.draining {
-		deadline = time.Time{} // readOnce does not wait now
+	if r.draining { // readOnce does not wait now; Stop's deadline goes
+		deadline, r.conn.deadline = time.Time{}, time.Unix(1, 0)
 	}
-	if err := r.conn.netlink.SetReadDeadline(deadline); err != nil {
-		return 0, fmt.Errorf("set deadline: %w", err)
+	if !deadline.Equal(r.conn.deadline) { // it costs as much as some packets
+		if err := r.conn.netlink.SetReadDeadline(deadline); err != nil {
+			return 0, fmt.Errorf("set deadline: %w", err)
+		}
+		r.conn.deadline = deadline
 	}
 	if r.isStopped() && !r.draining {
 		// Stop's own deadline may just have been overwritten.

@@ -20,13 +20,14 @@ import (
 // receiver brings the packets of one group into a flow table. Nothing in it
 // waits for anything but the kernel.
 type receiver struct {
-	group   uint16
-	reader  *nflog.Reader
-	decoder *decode.Decoder
-	table   *flow.Table
-	counts  *packetCounters
-	pulse   pulse
-	log     *slog.Logger
+	group    uint16
+	reader   *nflog.Reader
+	decoder  *decode.Decoder
+	table    *flow.Table
+	counts   *packetCounters
+	pulse    pulse
+	nextBeat time.Time
+	log      *slog.Logger
 
 	drop    decode.Drop // reused for each packet
 	now     int64       // the time of receipt of the datagram at hand; 0 until it is asked for
@@ -39,7 +40,7 @@ const beat = 20 * time.Second
 // run receives until the reader was stopped and everything that the kernel had
 // received by then is handed on, or ctx ends while that is under way.
 func (r *receiver) run(ctx context.Context) error {
-	r.pulse.beat(time.Now())
+	r.beat(time.Now())
 	for {
 		count, err := r.reader.Read(r.deadline(), r.receive)
 		r.account(count)
@@ -51,16 +52,25 @@ func (r *receiver) run(ctx context.Context) error {
 		}
 		now := time.Now()
 		r.table.HandOn(now)
-		r.pulse.beat(now)
+		r.beat(now)
 	}
 }
 
+func (r *receiver) beat(now time.Time) {
+	r.pulse.beat(now)
+	if !now.Before(r.nextBeat) {
+		r.nextBeat = now.Add(beat)
+	}
+}
+
+// deadline is when the table has something to hand on, or at the latest the
+// next beat, which is put off only once it has passed: a deadline that stays
+// the same costs nothing.
 func (r *receiver) deadline() time.Time {
-	latest := time.Now().Add(beat)
-	if due := r.table.Deadline(); !due.IsZero() && due.Before(latest) {
+	if due := r.table.Deadline(); !due.IsZero() && due.Before(r.nextBeat) {
 		return due
 	}
-	return latest
+	return r.nextBeat
 }
 
 // receive decodes one packet and folds it.
