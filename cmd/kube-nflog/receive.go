@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -80,19 +81,37 @@ func (r *receiver) receive(p *nflog.Packet) {
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
 	}
-	result := r.decoder.Decode(p.Payload, p.Prefix, p.EtherType, d)
+	result := r.decoder.Decode(ipOf(p), p.Prefix, p.EtherType, d)
 	r.results[result]++
 	if result == decode.Decoded {
 		r.table.Add(d)
 	}
 }
 
-// hookOf tells the netdev family's two hooks from the others' first two.
+// hookOf tells the device hooks from those whose numbers they share: the netdev
+// family's from the first two, and the inet family's ingress (NF_INET_INGRESS)
+// from the bridge family's brouting.
 func hookOf(p *nflog.Packet) decode.Hook {
-	if p.Family == unix.NFPROTO_NETDEV {
+	switch {
+	case p.Family == unix.NFPROTO_NETDEV:
 		return decode.HookIngress + decode.Hook(p.Hook)
+	case p.Hook == unix.NF_INET_NUMHOOKS && p.Family != unix.NFPROTO_BRIDGE:
+		return decode.HookIngress
 	}
 	return decode.Hook(p.Hook)
+}
+
+// ipOf is the packet from its IP header on. At a device's egress the kernel
+// copies from the link-layer header on, and does not say how long that is:
+// it is taken for Ethernet's if the packet's type and version are behind it.
+func ipOf(p *nflog.Packet) []byte {
+	const ethernet = 14
+	b := p.Payload
+	if p.Family == unix.NFPROTO_NETDEV && p.Hook == 1 && len(b) > ethernet &&
+		binary.BigEndian.Uint16(b[ethernet-2:]) == p.EtherType {
+		return b[ethernet:]
+	}
+	return b
 }
 
 func (r *receiver) receiptTime() int64 {
