@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,4 +152,33 @@ func TestHuge(t *testing.T) {
 	if got.Nearest == nil || len(got.Nearest.Ports) > 2*maxText || !strings.HasSuffix(got.Nearest.Ports, "more") {
 		t.Errorf("nearest is not cut: %+v", got.Nearest)
 	}
+}
+
+// TestConcurrent changes policies and namespaces while flows are judged, for the
+// race detector; a flow is always judged by one state of the policy or the other.
+func TestConcurrent(t *testing.T) {
+	open, err := NewRecord(parse(t, ingress(`{}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut, err := NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSet(t)
+	s.Put(open)
+	var changing sync.WaitGroup
+	changing.Go(func() {
+		for i := range 1000 {
+			s.Put([]*Record{open, shut}[i%2])
+			s.PutNamespace("metrics", map[string]string{"team": "c"})
+		}
+	})
+	flow := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+	for range 1000 {
+		if got := s.Evaluate(&flow).Ingress; got.Verdict != Allowed && got.Verdict != Denied {
+			t.Errorf("%v", got.Verdict)
+		}
+	}
+	changing.Wait()
 }

@@ -20,7 +20,7 @@ import (
 
 func noon() time.Time { return time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC) }
 
-func newExplainer(t *testing.T) *Explainer {
+func newExplainer(t testing.TB) *Explainer {
 	t.Helper()
 	rules, err := dialect.NewParser(dialect.Auto, "")
 	if err != nil {

@@ -79,7 +79,7 @@ func (d *demo) startControlPlane(ctx context.Context) (*controlplane.ControlPlan
 
 // createObjects fills the API and returns the agent's kubeconfig.
 func (d *demo) createObjects(ctx context.Context, cp *controlplane.ControlPlane) (string, error) {
-	end := d.progress.step("kubectl apply -k deploy/; creating node-1 and the pods")
+	end := d.progress.step("kubectl apply -k deploy/; creating node-1, the pods and NetworkPolicies")
 	defer end()
 	account, err := cp.InstallAgent(ctx, filepath.Join(d.root, "deploy"))
 	if err != nil {
@@ -92,10 +92,13 @@ func (d *demo) createObjects(ctx context.Context, cp *controlplane.ControlPlane)
 		return "", err
 	}
 	for _, name := range []string{frontend, api} {
-		pod := controlplane.Pod{Namespace: namespace, Name: name, Node: nodeName, Addresses: addresses(name)}
+		pod := controlplane.Pod{Namespace: namespace, Name: name, Node: nodeName, Addresses: addresses(name), Labels: map[string]string{"app": name}}
 		if _, err := cp.CreatePod(ctx, pod); err != nil {
 			return "", err
 		}
+	}
+	if err := d.apply(ctx, cp, "policies.yaml", policies); err != nil {
+		return "", err
 	}
 	d.progress.say("requesting a token of ServiceAccount %s for the agent", account)
 	return cp.ServiceAccountKubeconfig(ctx, account)

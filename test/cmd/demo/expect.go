@@ -16,6 +16,7 @@ type expectation struct {
 	begins    string // how its message begins, up to the peer's name
 	addresses []string
 	target    string // "on port 8080/TCP"
+	why       string // how it ends
 	packets   int    // that it stands for in the end
 }
 
@@ -30,10 +31,10 @@ func expectations(denied []attempt) []expectation {
 			source = a.from.v6
 		}
 		if pod, ok := strings.CutPrefix(a.toName, namespace+"/"); ok {
-			want = expect(want, pod, "Packet dropped when receiving traffic from ", a.fromName, source.String(), a.target())
+			want = expect(want, pod, "Packet dropped when receiving traffic from ", a.fromName, source.String(), a)
 		}
 		if pod, ok := strings.CutPrefix(a.fromName, namespace+"/"); ok {
-			want = expect(want, pod, "Packet dropped when sending traffic to ", a.toName, a.address.String(), a.target())
+			want = expect(want, pod, "Packet dropped when sending traffic to ", a.toName, a.address.String(), a)
 		}
 	}
 	return want
@@ -51,7 +52,8 @@ func (a *attempt) target() string {
 }
 
 // expect adds one kind of denied traffic to the event that tells of it.
-func expect(want []expectation, pod, begins, peer, address, target string) []expectation {
+func expect(want []expectation, pod, begins, peer, address string, a *attempt) []expectation {
+	target := a.target()
 	if strings.Contains(peer, "/") { // a host outside has an address alone
 		begins += peer + " ("
 	}
@@ -59,7 +61,7 @@ func expect(want []expectation, pod, begins, peer, address, target string) []exp
 		return w.pod == pod && w.begins == begins && w.target == target
 	})
 	if i < 0 {
-		return append(want, expectation{pod, begins, []string{address}, target, attempts})
+		return append(want, expectation{pod, begins, []string{address}, target, a.deniedBy(), attempts})
 	}
 	want[i].addresses = append(want[i].addresses, address)
 	want[i].packets += attempts
@@ -96,6 +98,9 @@ func missing(want []expectation, events []corev1.Event, s strictness) error {
 func (w expectation) compare(e *corev1.Event) error {
 	if int(e.Count) != w.packets {
 		return fmt.Errorf("an event on pod %s counts %d packets, %d were sent: %s", w.pod, e.Count, w.packets, e.Message)
+	}
+	if !strings.HasSuffix(e.Message, w.why) {
+		return fmt.Errorf("an event on pod %s does not say why%s: %s", w.pod, w.why, e.Message)
 	}
 	for _, a := range w.addresses {
 		if !strings.Contains(e.Message, a) {

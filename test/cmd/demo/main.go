@@ -159,5 +159,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.show(ctx, cp, a, sent)
+	if err := d.show(ctx, cp, a, sent); err != nil {
+		return err
+	}
+	return d.ask(ctx, cp, kubeconfig)
 }
