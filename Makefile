@@ -10,6 +10,9 @@ FUZZTIME ?= 30s
 HOST     := linux/$(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 
 GOLANGCI = bin/golangci-lint
+# A cache for each checkout: its results name files, and what .golangci.yml says
+# of folders would not match those of another checkout.
+export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/golangci-lint-cache
 SBOM     = bin/cyclonedx-gomod
 # One static file, the same bytes from the same sources wherever it is built.
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
