@@ -89,7 +89,7 @@ e2e: check-go ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2
 
 bench: check-go ## compare the packet path's cost with its peers', some 10 minutes
 	test/bench/packets/setup
-	$(INTEST) $(GO) run ./bench/packets
+	$(INTEST) $(GO) run ./bench/packets -json bin/bench/packets.json
 
 bench-resolve: check-go ## measure resolving in a cluster of 150,000 pods
 	$(INTEST) $(GO) run ./bench/resolve
