@@ -28,7 +28,7 @@ type refusals struct {
 	pause atomic.Int64 // nanoseconds
 }
 
-func (r *refusals) Enabled(context.Context, slog.Level) bool { return true }
+func (*refusals) Enabled(context.Context, slog.Level) bool { return true }
 
 func (r *refusals) WithAttrs([]slog.Attr) slog.Handler { return r }
 
@@ -138,7 +138,8 @@ func (b *breakable) awaitReopened(t *testing.T) {
 			t.Fatalf("Read = %+v, %v, want %+v", count, err, want)
 		}
 	}
-	for b.socket = range groupSockets(t) {
+	for socket := range groupSockets(t) {
+		b.socket = socket // the only one left
 	}
 }
 
