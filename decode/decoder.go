@@ -1,5 +1,7 @@
 package decode
 
+import "encoding/binary"
+
 // Result says what became of a packet.
 type Result uint8
 
@@ -36,11 +38,13 @@ const (
 type Decoder struct {
 	prefixes *prefixes
 	upper    upper
-	tcp      tcp
-	udp      udp
-	sctp     sctp
-	icmp     icmp4
-	icmpv6   icmp6
+	layers   transports
+
+	// What the last transport header said, which the next mostly repeats, with
+	// its protocol and first bytes.
+	said    said
+	firstOf Protocol
+	first   uint32
 }
 
 // NewDecoder returns a Decoder that ignores packets whose NFLOG prefix does
@@ -96,40 +100,23 @@ func ipVersion(payload []byte, etherType uint16) Family {
 
 // transport fills in what stands behind the IP header, as far as it was copied.
 func (d *Decoder) transport(drop *Drop) {
-	drop.HasPorts, drop.HasICMP, drop.TCPFlags = false, false, 0
-	drop.SourcePort, drop.DestinationPort, drop.ICMPType, drop.ICMPCode = 0, 0, 0, 0
-	if d.upper.later || len(d.upper.data) < minTransport {
+	u := &d.upper
+	if u.later || len(u.data) < minTransport {
+		drop.set(said{})
+		drop.TCPFlags = 0
 		return
 	}
-	switch d.upper.protocol {
-	case TCP:
-		if d.tcp.decode(d.upper.data) {
-			drop.setPorts(uint16(d.tcp.SrcPort), uint16(d.tcp.DstPort))
-			drop.TCPFlags = d.tcp.flags()
-		}
-	case UDP:
-		if d.udp.decode(d.upper.data) {
-			drop.setPorts(uint16(d.udp.SrcPort), uint16(d.udp.DstPort))
-		}
-	case SCTP:
-		if d.sctp.decode(d.upper.data) {
-			drop.setPorts(uint16(d.sctp.SrcPort), uint16(d.sctp.DstPort))
-		}
-	case ICMP:
-		if d.icmp.decode(d.upper.data) {
-			drop.setICMP(d.icmp.TypeCode.Type(), d.icmp.TypeCode.Code())
-		}
-	case ICMPv6:
-		if d.icmpv6.decode(d.upper.data) {
-			drop.setICMP(d.icmpv6.TypeCode.Type(), d.icmpv6.TypeCode.Code())
-		}
+	if first := binary.NativeEndian.Uint32(u.data); first != d.first || u.protocol != d.firstOf {
+		d.first, d.firstOf, d.said = first, u.protocol, d.layers.decode(u.protocol, u.data)
+	}
+	drop.set(d.said)
+	drop.TCPFlags = 0
+	if u.protocol == TCP && len(u.data) > tcpFlags {
+		drop.TCPFlags = TCPFlags(u.data[tcpFlags])
 	}
 }
 
-func (d *Drop) setPorts(source, destination uint16) {
-	d.HasPorts, d.SourcePort, d.DestinationPort = true, source, destination
-}
-
-func (d *Drop) setICMP(typ, code uint8) {
-	d.HasICMP, d.ICMPType, d.ICMPCode = true, typ, code
+func (d *Drop) set(s said) {
+	d.HasPorts, d.SourcePort, d.DestinationPort = s.hasPorts, s.source, s.destination
+	d.HasICMP, d.ICMPType, d.ICMPCode = s.hasICMP, s.typ, s.code
 }

@@ -12,68 +12,68 @@ import (
 // cannot be wrong then.
 
 // minTransport is how much of a header must be there to be decoded: the ports,
-// or the ICMP type and code.
+// or the ICMP type and code. Nothing behind it matters but the TCP flags.
 const minTransport = 4
 
-type tcp struct {
-	layers.TCP
+const tcpFlags = 13 // where they are in the header (RFC 9293, 3.1)
 
+// said is what a transport header tells of itself in its first bytes.
+type said struct {
+	hasPorts, hasICMP   bool
+	source, destination uint16 // ports, valid iff hasPorts
+	typ, code           uint8  // ICMP's, valid iff hasICMP
+}
+
+// transports are the layers, reused.
+type transports struct {
+	tcp    layers.TCP
+	udp    layers.UDP
+	sctp   layers.SCTP
+	icmp   layers.ICMPv4
+	icmpv6 layers.ICMPv6
 	header [20]byte
 }
 
-func (l *tcp) decode(data []byte) bool {
-	fill(l.header[:], data)
-	l.header[12] = 5 << 4 // data offset: no options
-	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
+// decode returns what the header at the start of data says; nothing if it is of
+// another protocol.
+func (t *transports) decode(p Protocol, data []byte) said {
+	switch p {
+	case TCP:
+		header := t.fill(20, data)
+		header[12] = 5 << 4 // data offset: no options
+		if t.tcp.DecodeFromBytes(header, gopacket.NilDecodeFeedback) == nil {
+			return ports(uint16(t.tcp.SrcPort), uint16(t.tcp.DstPort))
+		}
+	case UDP:
+		header := t.fill(8, data)
+		header[4], header[5] = 0, 8 // length: no payload
+		if t.udp.DecodeFromBytes(header, gopacket.NilDecodeFeedback) == nil {
+			return ports(uint16(t.udp.SrcPort), uint16(t.udp.DstPort))
+		}
+	case SCTP:
+		if t.sctp.DecodeFromBytes(t.fill(12, data), gopacket.NilDecodeFeedback) == nil {
+			return ports(uint16(t.sctp.SrcPort), uint16(t.sctp.DstPort))
+		}
+	case ICMP:
+		if t.icmp.DecodeFromBytes(t.fill(8, data), gopacket.NilDecodeFeedback) == nil {
+			return said{hasICMP: true, typ: t.icmp.TypeCode.Type(), code: t.icmp.TypeCode.Code()}
+		}
+	case ICMPv6:
+		if t.icmpv6.DecodeFromBytes(t.fill(4, data), gopacket.NilDecodeFeedback) == nil {
+			return said{hasICMP: true, typ: t.icmpv6.TypeCode.Type(), code: t.icmpv6.TypeCode.Code()}
+		}
+	}
+	return said{}
 }
 
-func (l *tcp) flags() TCPFlags { return TCPFlags(l.header[13]) }
-
-type udp struct {
-	layers.UDP
-
-	header [8]byte
-}
-
-func (l *udp) decode(data []byte) bool {
-	fill(l.header[:], data)
-	l.header[4], l.header[5] = 0, 8 // length: no payload
-	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
-}
-
-type sctp struct {
-	layers.SCTP
-
-	header [12]byte
-}
-
-func (l *sctp) decode(data []byte) bool {
-	fill(l.header[:], data)
-	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
-}
-
-type icmp4 struct {
-	layers.ICMPv4
-
-	header [8]byte
-}
-
-func (l *icmp4) decode(data []byte) bool {
-	fill(l.header[:], data)
-	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
-}
-
-type icmp6 struct {
-	layers.ICMPv6
-
-	header [4]byte
-}
-
-func (l *icmp6) decode(data []byte) bool {
-	fill(l.header[:], data)
-	return l.DecodeFromBytes(l.header[:], gopacket.NilDecodeFeedback) == nil
-}
-
-func fill(header, data []byte) {
+// fill returns as much of data as a fixed header takes, or zeros for what is
+// not there.
+func (t *transports) fill(size int, data []byte) []byte {
+	header := t.header[:size]
 	clear(header[copy(header, data):])
+	return header
+}
+
+func ports(source, destination uint16) said {
+	return said{hasPorts: true, source: source, destination: destination}
 }

@@ -2,11 +2,13 @@ package flow
 
 import (
 	"math"
+	"math/bits"
+	"unsafe"
 
 	"github.com/kube-nflog/kube-nflog/decode"
 )
 
-// entry is one flow of a window as the table keeps it.
+// entry is one flow of a window as the table keeps it: what is not handed on yet.
 type entry struct {
 	key
 
@@ -14,71 +16,133 @@ type entry struct {
 	flags      decode.TCPFlags
 	early      bool // not seen lately, and not handed on yet
 	in, out    uint32
-	tag        uint32 // half of the hash, to tell most keys apart by
-	first      int64  // nanoseconds since 1970, of what is not handed on yet
+	first      int64 // nanoseconds since 1970
 	last       int64
 	packets    uint64
 	bytes      uint64
-	// The part of packets and bytes that was handed on early.
-	gavePackets, gaveBytes uint64
 }
 
-func (e *entry) add(d *decode.Drop) {
+// count counts a packet.
+func (e *entry) count(time int64, length uint32) {
 	e.packets++
-	e.bytes += uint64(d.Length)
+	e.bytes += uint64(length)
 	// Packets of several CPUs are only nearly in order.
-	e.first, e.last = min(e.first, d.Time), max(e.last, d.Time)
-	e.in, e.out, e.sourcePort, e.flags = d.In, d.Out, d.SourcePort, d.TCPFlags
+	e.first, e.last = min(e.first, time), max(e.last, time)
+}
+
+// describe takes in what the last packet's need not share with the others.
+func (e *entry) describe(in, out uint32, sourcePort uint16, flags decode.TCPFlags) {
+	e.in, e.out, e.sourcePort, e.flags = in, out, sourcePort, flags
 }
 
 // noTime is before every time that is the earlier one.
 const noTime = math.MaxInt64
 
+// giveUp empties an entry that was handed on.
+func (e *entry) giveUp() { e.early, e.first, e.packets, e.bytes = false, noTime, 0, 0 }
+
 // generation is the flows of one window: entries in order of their first drop
-// and an open-addressed index over them, which holds an entry's number plus
-// one, 0 for a free slot.
+// and an open-addressed index over them.
 type generation struct {
 	list
 
-	index []uint32
+	index []slot
+	shift int // that takes a hash to its place in the index
 }
 
+// slot is an entry's number plus one in its lower bits, and above them those of
+// its hash, which tell entries apart without a look at them; 0 is a free slot.
+type slot uint64
+
+const (
+	numberBits = 20
+	maxEntries = 1<<numberBits - 1
+	minIndex   = 2 * chunkSize
+)
+
 func newGeneration() *generation {
-	return &generation{index: make([]uint32, 2*chunkSize)}
+	g := &generation{}
+	g.setIndex(minIndex)
+	return g
+}
+
+// setIndex takes a new index of a power of two of slots.
+func (g *generation) setIndex(slots int) {
+	g.index, g.shift = make([]slot, slots), 64-bits.Len(uint(slots-1))
 }
 
 // find returns the entry with the key, or nil and the slot to put it in.
-func (g *generation) find(k *key, hash uint64) (*entry, uint32) {
-	mask := uint32(len(g.index) - 1)
-	for slot := uint32(hash) & mask; ; slot = (slot + 1) & mask {
-		at := g.index[slot]
-		if at == 0 {
-			return nil, slot
-		}
-		if e := g.at(int(at - 1)); e.tag == uint32(hash>>32) && e.key == *k {
-			return e, slot
+func (g *generation) find(k *key, hash uint64) (*entry, int) {
+	for at := g.home(hash); ; at = g.next(at) {
+		switch s := g.index[at]; {
+		case s == 0:
+			return nil, at
+		case s.has(hash):
+			if e := g.at(s.number()); e.key == *k {
+				return e, at
+			}
 		}
 	}
 }
 
-// insert adds an entry at the slot that find returned.
-func (g *generation) insert(k *key, hash uint64, slot uint32, seed *seed) *entry {
-	if 2*g.n == len(g.index) {
-		g.grow(seed)
-		_, slot = g.find(k, hash)
+// hasHash says whether there is an entry with the hash. It is wrong about one of
+// 2^27 flows that are not there.
+func (g *generation) hasHash(hash uint64) bool {
+	for at := g.home(hash); g.index[at] != 0; at = g.next(at) {
+		if g.index[at].has(hash) {
+			return true
+		}
 	}
-	e := g.add(k, uint32(hash>>32))
-	g.index[slot] = uint32(g.n)
+	return false
+}
+
+// prefetchSlot asks for the place in the index where the hash is, or may be put.
+func (g *generation) prefetchSlot(hash uint64) { prefetch(unsafe.Pointer(&g.index[g.home(hash)])) }
+
+// prefetchEntry asks for the entry that is most likely the hash's, if one is.
+func (g *generation) prefetchEntry(hash uint64) (there bool) {
+	s := g.index[g.home(hash)]
+	if s == 0 {
+		return false
+	}
+	e := g.at(s.number())
+	prefetch(unsafe.Pointer(e))
+	prefetch(unsafe.Pointer(&e.bytes)) // its last word, on another cache line mostly
+	return true
+}
+
+func (g *generation) home(hash uint64) int { return int(hash >> (g.shift & 63)) }
+
+func (g *generation) next(at int) int { return (at + 1) & (len(g.index) - 1) }
+
+func (s slot) has(hash uint64) bool { return (uint64(s)^hash)>>numberBits == 0 }
+
+func (s slot) number() int { return int(s&maxEntries) - 1 }
+
+// insert adds an entry at the slot that find returned.
+func (g *generation) insert(k *key, hash uint64, at int) *entry {
+	if 2*g.n == len(g.index) {
+		g.grow()
+		_, at = g.find(k, hash)
+	}
+	e := g.add(k)
+	g.index[at] = slot(hash&^maxEntries | uint64(g.n))
 	return e
 }
 
 // grow doubles the index, which is never more than half full.
-func (g *generation) grow(seed *seed) {
-	g.index = make([]uint32, 2*len(g.index))
-	for i := range g.n {
-		e := g.at(i)
-		_, slot := g.find(&e.key, e.hash(seed))
-		g.index[slot] = uint32(i + 1)
+func (g *generation) grow() {
+	old := g.index
+	g.setIndex(2 * len(old))
+	for _, s := range old {
+		if s == 0 {
+			continue
+		}
+		at := g.home(uint64(s))
+		for g.index[at] != 0 {
+			at = g.next(at)
+		}
+		g.index[at] = s
 	}
 }
 
@@ -86,8 +150,8 @@ func (g *generation) grow(seed *seed) {
 // a flood took and the window since did not need.
 func (g *generation) reset() {
 	needed := g.n/chunkSize + 1
-	if len(g.index) > 2*chunkSize && 32*g.n < len(g.index) {
-		g.index = make([]uint32, 2*chunkSize)
+	if len(g.index) > minIndex && 32*g.n < len(g.index) {
+		g.setIndex(minIndex)
 	} else {
 		clear(g.index)
 	}

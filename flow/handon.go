@@ -22,6 +22,7 @@ func (t *Table) Deadline() time.Time {
 // HandOn sends what is due at now: the whole window at its end, or what is
 // early in it. The reader calls it after every read.
 func (t *Table) HandOn(now time.Time) {
+	t.fold()
 	if t.current.n == 0 {
 		return
 	}
@@ -74,13 +75,13 @@ func (t *Table) sendEarly(now time.Time) {
 	}
 }
 
-// takeEarly copies early entries out and notes what they were handed on with.
+// takeEarly moves out what is early.
 func (t *Table) takeEarly(room *list) {
 	room.reset(1)
 	for ; t.examined < t.current.n && room.n < earlyRoom; t.examined++ {
 		if e := t.current.at(t.examined); e.early {
-			*room.next() = *e
-			e.early, e.gavePackets, e.gaveBytes, e.first = false, e.packets, e.bytes, noTime
+			*room.append() = *e
+			e.giveUp()
 		}
 	}
 	t.unknown = t.examined < t.current.n
@@ -91,6 +92,7 @@ func (t *Table) takeEarly(room *list) {
 // hand on because ctx ended first.
 func (t *Table) Close(ctx context.Context) error {
 	defer close(t.windows)
+	t.fold()
 	if t.current.n == 0 {
 		return nil
 	}

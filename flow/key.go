@@ -14,7 +14,7 @@ import (
 // the tables, which can be large; and it is five words that are compared and
 // hashed as such, because that is done for every packet.
 type key struct {
-	source, destination [2]uint64 // the address's 16 bytes
+	source, destination address
 	rest                rest
 }
 
@@ -46,8 +46,13 @@ const (
 	hasDestination
 )
 
-// keyOf returns the key of a drop's flow.
-func keyOf(d *decode.Drop, prefix uint16) key {
+// is says whether the key is that of a drop's flow, whose rest is given.
+func (k *key) is(d *decode.Drop, r rest) bool {
+	return k.rest == r && k.source == addressOf(&d.Source) && k.destination == addressOf(&d.Destination)
+}
+
+// restOf returns the rest of the key of a drop's flow.
+func restOf(d *decode.Drop, prefix uint16) rest {
 	port, kind := uint16(0), hasSource|hasDestination
 	switch {
 	case d.HasPorts:
@@ -57,17 +62,16 @@ func keyOf(d *decode.Drop, prefix uint16) key {
 	case d.Fragment:
 		kind |= fragment
 	}
-	return key{source: words(&d.Source), destination: words(&d.Destination), rest: ruleOf(d, prefix) | kind.rest() | rest(port)}
-}
-
-// ruleOf is what a rule's packets of one protocol have in common.
-func ruleOf(d *decode.Drop, prefix uint16) rest {
-	r := rest(d.Group)<<groupShift | rest(d.Protocol)<<protocolShift | rest(d.Hook&0xf)<<hookShift | rest(prefix)<<prefixShift
+	r := rest(port) | rest(d.Group)<<groupShift | rest(d.Protocol)<<protocolShift | kind.rest() |
+		rest(d.Hook&0xf)<<hookShift | rest(prefix)<<prefixShift
 	if d.Family == decode.IPv6 {
 		r |= 1 << ipv6Shift
 	}
 	return r
 }
+
+// rule is what a rule's packets of one protocol and IP version have in common.
+func (r rest) rule() rest { return r &^ (0xffff | 0x7f<<kindShift) }
 
 func (k kind) rest() rest { return rest(k) << kindShift }
 
@@ -88,22 +92,24 @@ func (r rest) family() decode.Family {
 // icmp takes the port apart again.
 func (r rest) icmp() (typ, code uint8) { return uint8(r.port() >> 8), uint8(r) }
 
-// words is an address as two words.
-func words(a *[16]byte) [2]uint64 {
-	return [2]uint64{binary.NativeEndian.Uint64(a[:8]), binary.NativeEndian.Uint64(a[8:])}
+// address is an address's 16 bytes as two words.
+type address struct{ high, low uint64 }
+
+func addressOf(a *[16]byte) address {
+	return address{binary.NativeEndian.Uint64(a[:8]), binary.NativeEndian.Uint64(a[8:])}
 }
 
 func (k *key) sourceAddr() netip.Addr { return k.addr(hasSource, k.source) }
 
 func (k *key) destinationAddr() netip.Addr { return k.addr(hasDestination, k.destination) }
 
-func (k *key) addr(valid kind, words [2]uint64) netip.Addr {
+func (k *key) addr(valid kind, a address) netip.Addr {
 	if k.rest.kind()&valid == 0 {
 		return netip.Addr{}
 	}
 	var b [16]byte
-	binary.NativeEndian.PutUint64(b[:8], words[0])
-	binary.NativeEndian.PutUint64(b[8:], words[1])
+	binary.NativeEndian.PutUint64(b[:8], a.high)
+	binary.NativeEndian.PutUint64(b[8:], a.low)
 	return decode.Addr(k.rest.family(), b)
 }
 
@@ -119,11 +125,11 @@ func newSeed() seed {
 // hash/maphash does the same work in four times the time, which is a good part
 // of what a packet costs.
 func (k *key) hash(s *seed) uint64 {
-	h := fold(k.source[0]^s[0], k.source[1]^s[1]) ^ fold(k.destination[0]^s[2], k.destination[1]^s[3])
-	return fold(h^uint64(k.rest), s[4])
+	h := mix(k.source.high^s[0], k.source.low^s[1]) ^ mix(k.destination.high^s[2], k.destination.low^s[3])
+	return mix(h^uint64(k.rest), s[4])
 }
 
-func fold(a, b uint64) uint64 {
+func mix(a, b uint64) uint64 {
 	high, low := bits.Mul64(a, b)
 	return high ^ low
 }

@@ -12,14 +12,14 @@ const chunkSize = 1024
 func (l *list) at(i int) *entry { return &l.chunks[i/chunkSize][i%chunkSize] }
 
 // add appends an entry for the key.
-func (l *list) add(k *key, tag uint32) *entry {
-	e := l.next()
-	*e = entry{key: *k, tag: tag, first: noTime}
+func (l *list) add(k *key) *entry {
+	e := l.append()
+	*e = entry{key: *k, first: noTime}
 	return e
 }
 
-// next returns the entry behind the last, to be set.
-func (l *list) next() *entry {
+// append returns the entry behind the last, to be set.
+func (l *list) append() *entry {
 	if l.n == len(l.chunks)*chunkSize {
 		l.chunks = append(l.chunks, new([chunkSize]entry))
 	}

@@ -14,7 +14,7 @@ type Config struct {
 	// EarlyAfter is how long the first drops of a flow that the window before
 	// had not are held at most; default 50 ms.
 	EarlyAfter time.Duration
-	// MaxFlows bounds the flows of a window; default 65,536.
+	// MaxFlows bounds the flows of a window; default 65,536, at most a million.
 	MaxFlows int
 	// Local says whether an address is one of this node's pods. It is asked
 	// when a window is full, to tell which address an overflow flow keeps, and
@@ -32,6 +32,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxFlows == 0 {
 		c.MaxFlows = 1 << 16
 	}
+	c.MaxFlows = min(c.MaxFlows, maxEntries-overflowRoom-2)
 	return c
 }
 
@@ -49,8 +50,11 @@ type Table struct {
 	prefixOf   map[string]uint16
 	lastPrefix uint16 // most drops in a row come from one rule
 
+	waiting  [batch]waiting // drops to fold
+	nwaiting int
+
 	current  *generation
-	last     *entry      // of current: the last drop's, nil for none
+	last     *entry      // of current: the last folded drop's, nil for none
 	previous *generation // the window before: handed out, or empty; only read here
 	sealed   int64       // when previous was, in nanoseconds since 1970
 	spare    chan *generation
@@ -63,7 +67,7 @@ type Table struct {
 	unknown  bool      // there may be early ones behind examined
 	overflow uint64
 
-	lastLocal [16]byte // the last address that Config.Local knew, if haveLocal
+	lastLocal address // the last address that Config.Local knew, if haveLocal
 	haveLocal bool
 }
 
@@ -88,44 +92,24 @@ func (t *Table) Windows() <-chan Window { return t.windows }
 
 // Overflowed returns how many drops found the window full and were folded into
 // overflow flows.
-func (t *Table) Overflowed() uint64 { return t.overflow }
+func (t *Table) Overflowed() uint64 {
+	t.fold()
+	return t.overflow
+}
 
 // Add folds a drop in. It does not wait, and allocates only while the table
 // grows.
 func (t *Table) Add(d *decode.Drop) {
-	k := keyOf(d, t.prefix(d.Prefix))
-	if t.last != nil && t.last.key == k { // packets of a flow come in bursts
-		t.last.add(d)
+	rest := restOf(d, t.prefix(d.Prefix))
+	if t.last != nil && t.last.is(d, rest) { // packets of a flow come in bursts
+		t.last.count(d.Time, d.Length)
+		t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
 		return
 	}
-	hash := k.hash(&t.seed)
-	e, slot := t.current.find(&k, hash)
-	if e == nil {
-		e = t.insert(d, &k, hash, slot)
+	if t.nwaiting == len(t.waiting) {
+		t.fold()
 	}
-	e.add(d)
-	t.last = e
-}
-
-// insert makes an entry for the first drop of a flow.
-func (t *Table) insert(d *decode.Drop, k *key, hash uint64, slot uint32) *entry {
-	if t.current.n >= t.cfg.MaxFlows {
-		return t.insertOverflow(d, k)
-	}
-	e := t.current.insert(k, hash, slot, &t.seed)
-	if !t.isKnown(d, k, hash) {
-		e.early, t.unknown = true, true
-	}
-	return e
-}
-
-// isKnown says whether the flow was in the window before, and that not long ago.
-func (t *Table) isKnown(d *decode.Drop, k *key, hash uint64) bool {
-	if d.Time-t.sealed > recentWindows*int64(t.cfg.Window) {
-		return false
-	}
-	seen, _ := t.previous.find(k, hash)
-	return seen != nil
+	t.wait(d, rest)
 }
 
 func (t *Table) prefix(text string) uint16 {

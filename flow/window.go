@@ -24,7 +24,7 @@ func (w Window) Flows() iter.Seq[*Flow] {
 		var f Flow
 		for i := range w.entries.n {
 			e := w.entries.at(i)
-			if e.packets == e.gavePackets {
+			if e.packets == 0 { // handed on early
 				continue
 			}
 			w.fill(&f, e)
@@ -42,7 +42,7 @@ func (w Window) fill(f *Flow, e *entry) {
 		Source: e.sourceAddr(), Destination: e.destinationAddr(),
 		TCPFlags: e.flags, Fragment: kind&fragment != 0, Overflow: kind&overflow != 0,
 		In: e.in, Out: e.out, FirstSeen: time.Unix(0, e.first), LastSeen: time.Unix(0, e.last),
-		Packets: e.packets - e.gavePackets, Bytes: e.bytes - e.gaveBytes,
+		Packets: e.packets, Bytes: e.bytes,
 	}
 	switch {
 	case kind&hasPorts != 0:

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Packet is one NFLOG message. Its slices point into the Reader's buffer:
-// they are valid until the callback that got the Packet returns.
+// Packet is one NFLOG message. It is the Reader's own, as what its slices point
+// to: not to be changed, and valid until the callback that got it returns.
 type Packet struct {
 	// Payload is the packet from its network header on, cut to the smallest of
 	// the copy range and the rule's --nflog-size.
@@ -50,14 +50,15 @@ func (r *Reader) parseDatagram(b []byte, handle func(*Packet)) (packets, malform
 		}
 		switch binary.NativeEndian.Uint16(b[4:]) {
 		case msgPacket:
-			if !r.layouts.parse(&r.packet, b[sizeMessageHeader:length]) {
+			p := r.heads.parse(b[sizeMessageHeader:length])
+			if p == nil {
 				malformed++
 				break
 			}
-			if r.packet.HasSeq {
-				r.seq.see(r.packet.Seq)
+			if p.HasSeq {
+				r.seq.see(p.Seq)
 			}
-			handle(&r.packet)
+			handle(p)
 			packets++
 		case unix.NLMSG_DONE:
 			return packets, malformed
@@ -68,24 +69,6 @@ func (r *Reader) parseDatagram(b []byte, handle func(*Packet)) (packets, malform
 		malformed++
 	}
 	return packets, malformed
-}
-
-// parse fills the packet from one message without its netlink header. It
-// reports false where the message or one of its attributes ends too early.
-func (p *Packet) parse(b []byte) bool {
-	*p = Packet{}
-	if len(b) < sizeGroupHeader {
-		return false
-	}
-	p.Family = b[0]
-	for at := sizeGroupHeader; at < len(b); {
-		typ, value, next, ok := attributeAt(b, at)
-		if !ok || !p.set(typ, value) {
-			return false
-		}
-		at = next
-	}
-	return true
 }
 
 // attributeAt returns the attribute that begins at an offset, and where the
@@ -149,14 +132,18 @@ func (p *Packet) setHeader(v []byte) bool {
 	return true
 }
 
-const nanoseconds = 1_000_000_000
+const (
+	nanoseconds = 1_000_000_000
+	sizeTime    = 16 // of struct nfulnl_msg_packet_timestamp
+)
 
 // setTime reads struct nfulnl_msg_packet_timestamp: seconds and microseconds.
 // A time beyond what nanoseconds can hold is none.
 func (p *Packet) setTime(v []byte) bool {
-	if len(v) < 16 {
+	if len(v) < sizeTime {
 		return false
 	}
+	p.Time = 0
 	sec, usec := binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
 	if sec < math.MaxInt64/nanoseconds && usec < 1e6 {
 		p.Time = int64(sec)*nanoseconds + int64(usec)*1e3

@@ -42,8 +42,7 @@ type Reader struct {
 	cfg      Config
 	log      *slog.Logger
 	buf      []byte
-	packet   Packet
-	layouts  layouts
+	heads    heads
 	seq      sequence
 	backoff  time.Duration
 	retryAt  time.Time // while the socket has failed: when to bind anew
