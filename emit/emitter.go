@@ -134,6 +134,16 @@ func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, why strin
 	}
 }
 
+// Count counts a flow of which nobody knows more than the addresses, nor will,
+// in the metrics alone.
+func (e *Emitter) Count(f *flow.Flow) {
+	nobody := &resolve.Endpoint{Kind: resolve.External}
+	e.drops.add(f, nobody, nobody, e.cfg.NodeName)
+	if e.tailer != nil {
+		e.tailer.add(f, nobody, nobody)
+	}
+}
+
 // tidy sets times right that are missing or in a wrong order, as they may be
 // when the clock was set between two packets.
 func tidy(f *flow.Flow, now time.Time) {

@@ -19,12 +19,26 @@ func (w Window) Release() { w.release() }
 
 // Flows goes through the flows in order of their first drop. Each is valid
 // until the next: a consumer that keeps one copies it.
-func (w Window) Flows() iter.Seq[*Flow] {
+func (w Window) Flows() iter.Seq[*Flow] { return w.flows(func(uint16) bool { return true }) }
+
+// With goes through those flows whose prefix is wanted, which is asked once for
+// several in a row.
+func (w Window) With(wanted func(prefix string) bool) iter.Seq[*Flow] {
+	last, is := -1, false
+	return w.flows(func(prefix uint16) bool {
+		if int(prefix) != last {
+			last, is = int(prefix), wanted(w.prefixes[prefix])
+		}
+		return is
+	})
+}
+
+func (w Window) flows(wanted func(prefix uint16) bool) iter.Seq[*Flow] {
 	return func(yield func(*Flow) bool) {
 		var f Flow
 		for i := range w.entries.n {
 			e := w.entries.at(i)
-			if e.packets == 0 { // handed on early
+			if e.packets == 0 || !wanted(e.rest.prefix()) { // 0 if it was handed on early
 				continue
 			}
 			w.fill(&f, e)

@@ -39,7 +39,7 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		for f, said := range d.merger.Window(w.Flows()) {
+		for f, said := range d.merger.Merge(w) {
 			d.deliver(f, said)
 		}
 		d.counts.add(d.merger.Counts())
@@ -53,9 +53,11 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 // said is what other rules said of the flow's packets.
 func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 	if d.nameless {
-		source, destination := external(f.Source), external(f.Destination)
-		d.emitter.Add(*f, source, destination)
-		d.follow.offer(f, &source, &destination)
+		d.emitter.Count(f)
+		if d.follow.any() {
+			source, destination := external(f.Source), external(f.Destination)
+			d.follow.offer(f, &source, &destination)
+		}
 		return
 	}
 	source, destination := d.lookup(f)

@@ -79,10 +79,12 @@ func (f *followers) remove(one *follower) {
 	f.count.Store(int32(len(f.all)))
 }
 
-// offer hands a flow to all who follow. It does not wait. f may be nil: nobody
-// can follow without a server.
+// any says whether somebody follows. f may be nil: nobody can without a server.
+func (f *followers) any() bool { return f != nil && f.count.Load() > 0 }
+
+// offer hands a flow to all who follow. It does not wait.
 func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint) {
-	if f == nil || f.count.Load() == 0 {
+	if !f.any() {
 		return
 	}
 	f.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/decode"
@@ -34,6 +35,8 @@ type Merger struct {
 	older  map[traffic]record
 	noted  map[traffic]noted // policies' flows of the window at hand
 	counts Counts
+
+	provisional map[string]bool // by prefix
 }
 
 // Counts are packets of policies' flows: those that the pod's rule logged as
@@ -68,30 +71,56 @@ func NewMerger(p *Parser) *Merger {
 	if p.dialect != Auto && p.dialect != K3s {
 		return nil
 	}
-	return &Merger{parser: p, known: map[traffic]record{}, noted: map[traffic]noted{}}
+	return &Merger{parser: p, known: map[traffic]record{}, noted: map[traffic]noted{}, provisional: map[string]bool{}}
 }
 
-// Window returns a window's flows, each packet once, with the policies' records
-// of it. It goes through the flows twice. A nil Merger returns them as they are.
-// Each flow is valid until the next.
-func (m *Merger) Window(flows iter.Seq[*flow.Flow]) iter.Seq2[*flow.Flow, []Said] {
+// Window is a batch of flows. Each flow is valid until the next.
+type Window interface {
+	Flows() iter.Seq[*flow.Flow]
+	// With goes through those whose prefix is wanted.
+	With(wanted func(prefix string) bool) iter.Seq[*flow.Flow]
+}
+
+// Merge returns a window's flows, each packet once, with the policies' records
+// of it. A nil Merger returns them as they are. Each flow is valid until the
+// next.
+func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	return func(yield func(*flow.Flow, []Said) bool) {
 		if m == nil {
-			for f := range flows {
+			for f := range w.Flows() {
 				if !yield(f, nil) {
 					return
 				}
 			}
 			return
 		}
-		m.note(flows)
+		m.note(w.With(m.isProvisional))
 		defer m.settle()
-		for f := range flows {
+		for f := range w.Flows() {
 			if said, keep := m.take(f); keep && !yield(f, said) {
 				return
 			}
 		}
 	}
+}
+
+// maxPrefixes bounds the prefixes that are remembered; there are fewer.
+const maxPrefixes = 4096
+
+// isProvisional says whether a prefix is of a policy's record.
+func (m *Merger) isProvisional(prefix string) bool {
+	if prefix == "" {
+		return false
+	}
+	is, ok := m.provisional[prefix]
+	if !ok {
+		if len(m.provisional) >= maxPrefixes {
+			clear(m.provisional)
+		}
+		is = m.parser.Parse(prefix).provisional
+		m.provisional[strings.Clone(prefix)] = is
+	}
+	return is
 }
 
 // Counts returns what became of policies' flows since it was called last.
@@ -107,19 +136,13 @@ func (m *Merger) Counts() Counts {
 // note remembers policies' flows.
 func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 	for f := range flows {
-		if f.Prefix == "" {
+		if f.Overflow { // of many flows: nothing tells which
+			m.counts.Unconfirmed += f.Packets
 			continue
 		}
-		said := m.parser.Parse(f.Prefix)
-		switch {
-		case !said.provisional:
-		case f.Overflow: // of many flows: nothing tells which
-			m.counts.Unconfirmed += f.Packets
-		default:
-			key := trafficOf(f)
-			m.remember(key, said, f.LastSeen)
-			m.noted[key] = noted{packets: m.noted[key].packets + f.Packets}
-		}
+		key := trafficOf(f)
+		m.remember(key, m.parser.Parse(f.Prefix), f.LastSeen)
+		m.noted[key] = noted{packets: m.noted[key].packets + f.Packets}
 	}
 }
 
@@ -150,7 +173,7 @@ func (m *Merger) recall(key traffic, at time.Time) record {
 func (m *Merger) take(f *flow.Flow) (said []Said, keep bool) {
 	switch {
 	case f.Prefix != "":
-		return nil, !m.parser.Parse(f.Prefix).provisional
+		return nil, !m.isProvisional(f.Prefix)
 	case f.Overflow, len(m.known)+len(m.older) == 0:
 		return nil, true
 	}

@@ -35,7 +35,7 @@ type kept struct {
 
 func through(m *Merger, flows ...flow.Flow) []kept {
 	var all []kept
-	for f, said := range m.Window(each(flows)) {
+	for f, said := range m.Merge(each(flows)) {
 		k := kept{Prefix: f.Prefix, Port: f.DestinationPort, Packets: f.Packets}
 		for _, s := range said {
 			k.Policies = append(k.Policies, s.Policy)
@@ -45,12 +45,26 @@ func through(m *Merger, flows ...flow.Flow) []kept {
 	return all
 }
 
-// each goes through flows as a window does: in one place.
-func each(flows []flow.Flow) iter.Seq[*flow.Flow] {
+// each is a window of flows, which come in one place.
+func each(flows []flow.Flow) window {
 	return func(yield func(*flow.Flow) bool) {
 		var f flow.Flow
 		for _, f = range flows {
 			if !yield(&f) {
+				return
+			}
+		}
+	}
+}
+
+type window iter.Seq[*flow.Flow]
+
+func (w window) Flows() iter.Seq[*flow.Flow] { return iter.Seq[*flow.Flow](w) }
+
+func (w window) With(wanted func(string) bool) iter.Seq[*flow.Flow] {
+	return func(yield func(*flow.Flow) bool) {
+		for f := range w {
+			if wanted(f.Prefix) && !yield(f) {
 				return
 			}
 		}
@@ -143,7 +157,7 @@ func TestWindow(t *testing.T) {
 // TestMemoryIsBounded remembers policies of more traffic than there is room.
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMerger(t, K3s)
-	var many iter.Seq[*flow.Flow] = func(yield func(*flow.Flow) bool) {
+	var many window = func(yield func(*flow.Flow) bool) {
 		for i := range 20_000 {
 			f := logged(byA, uint16(i), 1, 0)
 			for policy := range 2 * maxPolicies {
@@ -154,7 +168,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 		}
 	}
-	for range m.Window(many) {
+	for range m.Merge(many) {
 		t.Fatal("an unconfirmed flow is kept")
 	}
 	if n := len(m.known) + len(m.older); n > maxTraffic {
@@ -173,7 +187,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // TestStopEarly counts what was noted although the consumer stops.
 func TestStopEarly(t *testing.T) {
 	m := newMerger(t, K3s)
-	for range m.Window(each([]flow.Flow{logged(byA, 80, 3, 0), logged("", 80, 3, 0), logged("", 81, 1, 0)})) {
+	for range m.Merge(each([]flow.Flow{logged(byA, 80, 3, 0), logged("", 80, 3, 0), logged("", 81, 1, 0)})) {
 		break
 	}
 	if got := m.Counts(); got != (Counts{Duplicate: 3}) {
