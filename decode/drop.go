@@ -48,7 +48,7 @@ func (d *Drop) DestinationAddr() netip.Addr { return Addr(d.Family, d.Destinatio
 // packet with an IPv4-mapped address keeps its 16 bytes: it is not IPv4.
 func Addr(f Family, b [16]byte) netip.Addr {
 	if f == IPv4 {
-		return netip.AddrFrom16(b).Unmap()
+		return netip.AddrFrom4([4]byte(b[12:]))
 	}
 	return netip.AddrFrom16(b)
 }

@@ -134,9 +134,12 @@ func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, why strin
 	}
 }
 
-// Count counts a flow of which nobody knows more than the addresses, nor will,
-// in the metrics alone.
+// Count counts packets of a prefix and a protocol in the metrics alone: those
+// of flows of which nobody knows more than the addresses, nor will.
 func (e *Emitter) Count(f *flow.Flow) {
+	if f.Packets == 0 {
+		return
+	}
 	nobody := &resolve.Endpoint{Kind: resolve.External}
 	e.drops.add(f, nobody, nobody, e.cfg.NodeName)
 	if e.tailer != nil {

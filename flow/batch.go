@@ -28,23 +28,25 @@ func (t *Table) wait(d *decode.Drop, rest rest) {
 	w.time, w.length, w.in, w.out, w.sourcePort, w.flags = d.Time, d.Length, d.In, d.Out, d.SourcePort, d.TCPFlags
 	w.hash = w.key.hash(&t.seed)
 	t.current.prefetchSlot(w.hash)
+	if t.inserting {
+		t.previous.prefetchSlot(w.hash)
+	}
 }
 
 // fold folds the drops of the batch.
 func (t *Table) fold() {
 	drops := t.waiting[:t.nwaiting]
 	for i := range drops {
-		if !t.current.prefetchEntry(drops[i].hash) {
-			t.previous.prefetchSlot(drops[i].hash)
-		}
+		t.current.prefetchEntry(drops[i].hash)
 	}
+	before := t.current.n
 	for i := range drops {
 		w := &drops[i]
 		t.last = t.entry(w)
 		t.last.count(w.time, w.length)
 		t.last.describe(w.in, w.out, w.sourcePort, w.flags)
 	}
-	t.nwaiting = 0
+	t.nwaiting, t.inserting = 0, t.current.n > before
 }
 
 // entry returns the entry of a drop's flow.
@@ -56,7 +58,7 @@ func (t *Table) entry(w *waiting) *entry {
 	if t.current.n >= t.cfg.MaxFlows {
 		return t.insertOverflow(&w.key)
 	}
-	e = t.current.insert(&w.key, w.hash, at)
+	e = t.current.insert(&w.key, w.hash, at, &t.seed)
 	if !t.isKnown(w) {
 		e.early, t.unknown = true, true
 	}

@@ -50,12 +50,14 @@ type generation struct {
 	shift int // that takes a hash to its place in the index
 }
 
-// slot is an entry's number plus one in its lower bits, and above them those of
-// its hash, which tell entries apart without a look at them; 0 is a free slot.
-type slot uint64
+// slot is an entry's number plus one in its lower bits, and above them a tag,
+// the lowest bits of its hash, which tells most entries apart without a look at
+// them; 0 is a free slot. It is as small as can be: the index is what does not
+// fit into the processor's caches first.
+type slot uint32
 
 const (
-	numberBits = 20
+	numberBits = 17
 	maxEntries = 1<<numberBits - 1
 	minIndex   = 2 * chunkSize
 )
@@ -85,8 +87,8 @@ func (g *generation) find(k *key, hash uint64) (*entry, int) {
 	}
 }
 
-// hasHash says whether there is an entry with the hash. It is wrong about one of
-// 2^27 flows that are not there.
+// hasHash says whether there is an entry whose place and tag are the hash's. It
+// is wrong about fewer than one of 2^15 flows that are not there.
 func (g *generation) hasHash(hash uint64) bool {
 	for at := g.home(hash); g.index[at] != 0; at = g.next(at) {
 		if g.index[at].has(hash) {
@@ -100,49 +102,44 @@ func (g *generation) hasHash(hash uint64) bool {
 func (g *generation) prefetchSlot(hash uint64) { prefetch(unsafe.Pointer(&g.index[g.home(hash)])) }
 
 // prefetchEntry asks for the entry that is most likely the hash's, if one is.
-func (g *generation) prefetchEntry(hash uint64) (there bool) {
-	s := g.index[g.home(hash)]
-	if s == 0 {
-		return false
+func (g *generation) prefetchEntry(hash uint64) {
+	if s := g.index[g.home(hash)]; s != 0 {
+		e := g.at(s.number())
+		prefetch(unsafe.Pointer(e))
+		prefetch(unsafe.Pointer(&e.bytes)) // its last word, on another cache line mostly
 	}
-	e := g.at(s.number())
-	prefetch(unsafe.Pointer(e))
-	prefetch(unsafe.Pointer(&e.bytes)) // its last word, on another cache line mostly
-	return true
 }
 
 func (g *generation) home(hash uint64) int { return int(hash >> (g.shift & 63)) }
 
 func (g *generation) next(at int) int { return (at + 1) & (len(g.index) - 1) }
 
-func (s slot) has(hash uint64) bool { return (uint64(s)^hash)>>numberBits == 0 }
+func slotOf(number int, hash uint64) slot { return slot(hash)<<numberBits | slot(number+1) }
+
+func (s slot) has(hash uint64) bool { return (s^slot(hash)<<numberBits)>>numberBits == 0 }
 
 func (s slot) number() int { return int(s&maxEntries) - 1 }
 
 // insert adds an entry at the slot that find returned.
-func (g *generation) insert(k *key, hash uint64, at int) *entry {
+func (g *generation) insert(k *key, hash uint64, at int, seed *seed) *entry {
 	if 2*g.n == len(g.index) {
-		g.grow()
+		g.grow(seed)
 		_, at = g.find(k, hash)
 	}
-	e := g.add(k)
-	g.index[at] = slot(hash&^maxEntries | uint64(g.n))
-	return e
+	g.index[at] = slotOf(g.n, hash)
+	return g.add(k)
 }
 
 // grow doubles the index, which is never more than half full.
-func (g *generation) grow() {
-	old := g.index
-	g.setIndex(2 * len(old))
-	for _, s := range old {
-		if s == 0 {
-			continue
-		}
-		at := g.home(uint64(s))
+func (g *generation) grow(seed *seed) {
+	g.setIndex(2 * len(g.index))
+	for i := range g.n {
+		hash := g.at(i).hash(seed)
+		at := g.home(hash)
 		for g.index[at] != 0 {
 			at = g.next(at)
 		}
-		g.index[at] = s
+		g.index[at] = slotOf(i, hash)
 	}
 }
 

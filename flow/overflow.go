@@ -39,7 +39,7 @@ func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	hash := k.hash(&t.seed)
 	e, at := t.current.find(&k, hash)
 	if e == nil && mayInsert {
-		return t.current.insert(&k, hash, at)
+		return t.current.insert(&k, hash, at, &t.seed)
 	}
 	return e
 }

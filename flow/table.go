@@ -14,7 +14,7 @@ type Config struct {
 	// EarlyAfter is how long the first drops of a flow that the window before
 	// had not are held at most; default 50 ms.
 	EarlyAfter time.Duration
-	// MaxFlows bounds the flows of a window; default 65,536, at most a million.
+	// MaxFlows bounds the flows of a window; default 65,536, at most twice that.
 	MaxFlows int
 	// Local says whether an address is one of this node's pods. It is asked
 	// when a window is full, to tell which address an overflow flow keeps, and
@@ -50,8 +50,9 @@ type Table struct {
 	prefixOf   map[string]uint16
 	lastPrefix uint16 // most drops in a row come from one rule
 
-	waiting  [batch]waiting // drops to fold
-	nwaiting int
+	waiting   [batch]waiting // drops to fold
+	nwaiting  int
+	inserting bool // the last batch had new flows, so the next may
 
 	current  *generation
 	last     *entry      // of current: the last folded drop's, nil for none

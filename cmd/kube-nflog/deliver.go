@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -39,8 +40,13 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		for f, said := range d.merger.Merge(w) {
-			d.deliver(f, said)
+		flows := d.merger.Merge(w)
+		if d.nameless {
+			d.count(flows)
+		} else {
+			for f, said := range flows {
+				d.deliver(f, said)
+			}
 		}
 		d.counts.add(d.merger.Counts())
 		w.Release()
@@ -48,18 +54,28 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 	}
 }
 
-// deliver resolves both ends of a flow, as of its last packet, has it explained
-// and hands it on; a pod that is so new that it is not known yet is waited for.
-// said is what other rules said of the flow's packets.
-func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
-	if d.nameless {
-		d.emitter.Count(f)
+// count is for a node without a cluster: there flows have nothing to be told
+// apart by but prefix and protocol, which most of a window's share.
+func (d *deliverer) count(flows iter.Seq2[*flow.Flow, []dialect.Said]) {
+	var sum flow.Flow
+	for f := range flows {
+		if f.Protocol != sum.Protocol || f.Prefix != sum.Prefix {
+			d.emitter.Count(&sum)
+			sum = flow.Flow{Protocol: f.Protocol, Prefix: f.Prefix}
+		}
+		sum.Packets += f.Packets
 		if d.follow.any() {
 			source, destination := external(f.Source), external(f.Destination)
 			d.follow.offer(f, &source, &destination)
 		}
-		return
 	}
+	d.emitter.Count(&sum)
+}
+
+// deliver resolves both ends of a flow, as of its last packet, has it explained
+// and hands it on; a pod that is so new that it is not known yet is waited for.
+// said is what other rules said of the flow's packets.
+func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 	source, destination := d.lookup(f)
 	if isUnknown(source) || isUnknown(destination) {
 		if d.await(*f, said) {

@@ -37,6 +37,8 @@ type Merger struct {
 	counts Counts
 
 	provisional map[string]bool // by prefix
+	last        string          // prefix asked about; most in a row are the same
+	lastIs      bool
 }
 
 // Counts are packets of policies' flows: those that the pod's rule logged as
@@ -109,8 +111,8 @@ const maxPrefixes = 4096
 
 // isProvisional says whether a prefix is of a policy's record.
 func (m *Merger) isProvisional(prefix string) bool {
-	if prefix == "" {
-		return false
+	if prefix == m.last {
+		return m.lastIs
 	}
 	is, ok := m.provisional[prefix]
 	if !ok {
@@ -120,6 +122,7 @@ func (m *Merger) isProvisional(prefix string) bool {
 		is = m.parser.Parse(prefix).provisional
 		m.provisional[strings.Clone(prefix)] = is
 	}
+	m.last, m.lastIs = prefix, is
 	return is
 }
 
