@@ -40,6 +40,11 @@ type Decoder struct {
 	upper    upper
 	layers   transports
 
+	// Of the packet that Decode was given last.
+	text      string
+	wanted    bool
+	etherType uint16
+
 	// What the last transport header said, which the next mostly repeats, with
 	// its protocol and first bytes.
 	said    said
@@ -64,13 +69,20 @@ func (d *Decoder) Ignore(ignore func(prefix string) bool) {
 // protocol, 0 where it is not known. Unless the result is Decoded, drop is
 // only partly set.
 func (d *Decoder) Decode(payload, prefix []byte, etherType uint16, drop *Drop) Result {
-	text, wanted := d.prefixes.intern(prefix)
-	if !wanted {
+	d.text, d.wanted = d.prefixes.intern(prefix)
+	d.etherType = etherType
+	return d.Again(payload, drop)
+}
+
+// Again is Decode for a packet with the prefix and the EtherType of the last
+// one that Decode was given.
+func (d *Decoder) Again(payload []byte, drop *Drop) Result {
+	if !d.wanted {
 		return Ignored
 	}
-	drop.Prefix = text
+	drop.Prefix = d.text
 	var result Result
-	switch drop.Family = ipVersion(payload, etherType); drop.Family {
+	switch drop.Family = ipVersion(payload, d.etherType); drop.Family {
 	case IPv4:
 		result = d.upper.decode4(payload, drop)
 	case IPv6:

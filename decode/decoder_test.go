@@ -195,6 +195,28 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestAgain decodes packets of two rules in turns, each twice.
+func TestAgain(t *testing.T) {
+	d := NewDecoder([]string{"deny"})
+	cases := decodeCases()
+	for i, c := range cases {
+		prefix, want := "deny: ", c.result
+		if i%3 == 0 {
+			prefix, want = "trace: ", Ignored
+		}
+		var first, second Drop
+		if got := d.Decode(c.payload, []byte(prefix), c.ether(), &first); got != want {
+			t.Errorf("%s, prefix %q: %v, want %v", c.name, prefix, got, want)
+		}
+		if got := d.Again(c.payload, &second); got != want {
+			t.Errorf("%s, prefix %q, again: %v, want %v", c.name, prefix, got, want)
+		}
+		if diff := cmp.Diff(first, second); want == Decoded && diff != "" {
+			t.Errorf("%s: -first +again:\n%s", c.name, diff)
+		}
+	}
+}
+
 func TestDecodeDoesNotAllocate(t *testing.T) {
 	d := NewDecoder(nil)
 	prefix := []byte("deny: ")

@@ -22,6 +22,10 @@ func FuzzDecode(f *testing.F) {
 		if result == Decoded {
 			compare(t, payload, &drop)
 		}
+		var again Drop
+		if got := d.Again(payload, &again); got != result || result == Decoded && again != drop {
+			t.Errorf("again: %v, %+v; before %v, %+v", got, again, result, drop)
+		}
 		if drop.HasPorts && drop.HasICMP {
 			t.Errorf("both ports and ICMP: %+v", drop)
 		}

@@ -41,11 +41,13 @@ type heads struct {
 // until the next call.
 func (h *heads) parse(b []byte) *Packet {
 	if h.last != nil && h.last.take(b) {
+		h.last.packet.Repeats = true
 		return &h.last.packet
 	}
 	place := placeOf(b)
 	for i := range uint8(2) {
 		if h.last = &h.all[place^i]; h.last.take(b) {
+			h.last.packet.Repeats = false
 			return &h.last.packet
 		}
 	}

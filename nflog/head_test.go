@@ -40,7 +40,11 @@ func TestHeadOfAnotherPacket(t *testing.T) {
 		var h heads
 		for i, body := range [][]byte{one, other, one} {
 			var walk head
-			if diff := cmp.Diff(walk.learn(body), h.parse(body)); diff != "" {
+			got := h.parse(body)
+			if got != nil {
+				got.Repeats = false
+			}
+			if diff := cmp.Diff(walk.learn(body), got); diff != "" {
 				t.Errorf("byte %d differs, message %d: -walked +by a known head:\n%s", at, i, diff)
 			}
 		}

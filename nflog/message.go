@@ -36,6 +36,9 @@ type Packet struct {
 	Hook     uint8
 	HasOwner bool
 	HasSeq   bool
+	// Repeats says that all but Payload, Time and Seq is as in the Reader's
+	// packet before this one.
+	Repeats bool
 }
 
 // parseDatagram walks the netlink messages of one datagram and calls handle

@@ -72,6 +72,12 @@ func fullPacket(seq uint32) Packet {
 	}
 }
 
+// again is a packet that follows another of its path.
+func again(p Packet) Packet {
+	p.Repeats = true
+	return p
+}
+
 // parse gives one datagram to a Reader without a socket.
 func parse(datagram []byte) ([]Packet, Count) {
 	var r Reader
@@ -93,7 +99,7 @@ func TestParseDatagram(t *testing.T) {
 		{name: "every attribute", datagram: full(0), packets: []Packet{fullPacket(0)}, count: Count{Packets: 1}},
 		{
 			name: "a batch, a gap and its end", datagram: join(full(0), full(1), full(4), message(unix.NLMSG_DONE), full(9)),
-			packets: []Packet{fullPacket(0), fullPacket(1), fullPacket(4)}, count: Count{Packets: 3, Lost: 2},
+			packets: []Packet{fullPacket(0), again(fullPacket(1)), again(fullPacket(4))}, count: Count{Packets: 3, Lost: 2},
 		},
 		{name: "another message is passed over", datagram: join(message(unix.NLMSG_NOOP), full(0)), packets: []Packet{fullPacket(0)}, count: Count{Packets: 1}},
 		{name: "no attributes", datagram: message(msgPacket, groupHeader), packets: []Packet{bare}, count: Count{Packets: 1}},

@@ -77,11 +77,17 @@ func (r *receiver) deadline() time.Time {
 // receive decodes one packet and folds it.
 func (r *receiver) receive(p *nflog.Packet) {
 	d := &r.drop
-	d.Time, d.Group, d.Hook, d.In, d.Out = p.Time, r.group, hookOf(p), p.In, p.Out
+	d.Time = p.Time
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
 	}
-	result := r.decoder.Decode(ipOf(p), p.Prefix, p.EtherType, d)
+	var result decode.Result
+	if p.Repeats { // and so what d has of its rule and path
+		result = r.decoder.Again(ipOf(p), d)
+	} else {
+		d.Group, d.Hook, d.In, d.Out = r.group, hookOf(p), p.In, p.Out
+		result = r.decoder.Decode(ipOf(p), p.Prefix, p.EtherType, d)
+	}
 	r.results[result]++
 	if result == decode.Decoded {
 		r.table.Add(d)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -88,4 +89,47 @@ func counted(t *testing.T, m *metrics) map[string]float64 {
 		}
 	}
 	return all
+}
+
+// TestRepeats gives the same packets to a receiver that is told which of them
+// repeat the head of the one before, and to one that is not.
+func TestRepeats(t *testing.T) {
+	packet := func(prefix string, in uint32, port byte, repeats bool) nflog.Packet {
+		return nflog.Packet{
+			Payload: []byte{
+				0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 5, 10, 0, 1, 7, // IPv4
+				0xa8, 0xca, 0, port, 0, 8, 0, 0, // UDP
+			},
+			Prefix: []byte(prefix), In: in, Time: 1, Hook: 2, EtherType: unix.ETH_P_IP, Repeats: repeats,
+		}
+	}
+	packets := []nflog.Packet{
+		packet("deny: ", 3, 53, false), packet("deny: ", 3, 53, true), packet("deny: ", 3, 54, true),
+		packet("trace: ", 3, 53, false), packet("trace: ", 3, 53, true),
+		packet("deny: ", 4, 53, false), packet("deny: ", 4, 53, true),
+	}
+	fold := func(told bool) (flows []flow.Flow) {
+		r := &receiver{group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{})}
+		for _, p := range packets {
+			p.Repeats = p.Repeats && told
+			r.receive(&p)
+		}
+		if err := r.table.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for w := range r.table.Windows() {
+			for f := range w.Flows() {
+				flows = append(flows, *f)
+			}
+			w.Release()
+		}
+		return flows
+	}
+	want := fold(false)
+	if len(want) != 2 {
+		t.Fatalf("%d flows, want those to two ports: %+v", len(want), want)
+	}
+	if diff := cmp.Diff(want, fold(true), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("-untold +told:\n%s", diff)
+	}
 }
