@@ -15,6 +15,8 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range decodeCases() {
 		f.Add(c.payload, c.ether())
 	}
+	// An IPv6 routing header, but over IPv4.
+	f.Add([]byte("E00000\x00\x000+0000000000\x06\x00\x0000000000000000000X0000000"), uint16(etherIPv4))
 	d := NewDecoder(nil)
 	f.Fuzz(func(t *testing.T, payload []byte, etherType uint16) {
 		var drop Drop
@@ -46,15 +48,16 @@ func compare(t *testing.T, payload []byte, got *Drop) {
 	if flow.Src().String() != got.SourceAddr().String() || flow.Dst().String() != got.DestinationAddr().String() {
 		t.Errorf("addresses %v > %v, gopacket has %v", got.SourceAddr(), got.DestinationAddr(), flow)
 	}
-	source, destination, ok := gopacketPorts(p)
+	source, destination, ok := gopacketPorts(p, got.Family)
 	if ok && (!got.HasPorts || got.SourcePort != source || got.DestinationPort != destination) {
 		t.Errorf("ports %v %d > %d, gopacket has %d > %d", got.HasPorts, got.SourcePort, got.DestinationPort, source, destination)
 	}
 }
 
 // gopacketPorts returns the ports of a transport header that belongs to the
-// outermost IP header.
-func gopacketPorts(p gopacket.Packet) (source, destination uint16, ok bool) {
+// outermost IP header. IPv6 extension headers behind an IPv4 header, which
+// gopacket reads, are none.
+func gopacketPorts(p gopacket.Packet, f Family) (source, destination uint16, ok bool) {
 	for _, l := range p.Layers()[1:] {
 		switch l := l.(type) {
 		case *layers.TCP:
@@ -64,6 +67,9 @@ func gopacketPorts(p gopacket.Packet) (source, destination uint16, ok bool) {
 		case *layers.SCTP:
 			return uint16(l.SrcPort), uint16(l.DstPort), true
 		case *layers.IPv6HopByHop, *layers.IPv6Routing, *layers.IPv6Destination:
+			if f != IPv6 {
+				return 0, 0, false
+			}
 		default:
 			return 0, 0, false
 		}
