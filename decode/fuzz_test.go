@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -17,6 +18,8 @@ func FuzzDecode(f *testing.F) {
 	}
 	// An IPv6 routing header, but over IPv4.
 	f.Add([]byte("E00000\x00\x000+0000000000\x06\x00\x0000000000000000000X0000000"), uint16(etherIPv4))
+	// An IPv4-mapped address, which is written as IPv4's.
+	f.Add([]byte("a00000000000000000000000\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff0000"), uint16(etherIPv6))
 	d := NewDecoder(nil)
 	f.Fuzz(func(t *testing.T, payload []byte, etherType uint16) {
 		var drop Drop
@@ -45,7 +48,7 @@ func compare(t *testing.T, payload []byte, got *Drop) {
 		return // gopacket asks for more than Decode does
 	}
 	flow := p.NetworkLayer().NetworkFlow()
-	if flow.Src().String() != got.SourceAddr().String() || flow.Dst().String() != got.DestinationAddr().String() {
+	if !bytes.Equal(flow.Src().Raw(), got.SourceAddr().AsSlice()) || !bytes.Equal(flow.Dst().Raw(), got.DestinationAddr().AsSlice()) {
 		t.Errorf("addresses %v > %v, gopacket has %v", got.SourceAddr(), got.DestinationAddr(), flow)
 	}
 	source, destination, ok := gopacketPorts(p, got.Family)
