@@ -2,15 +2,27 @@ package policy
 
 import "time"
 
+// room is for the labels of a pod or namespace; more of them go on the heap.
+const room = 16
+
 // Evaluate says what the policies that the Set holds say of a flow.
 func (s *Set) Evaluate(f *Flow) Answer {
+	var rooms [4][room]label
+	source, destination := s.hasher.labelling(f.Source.Labels, rooms[0][:]), s.hasher.labelling(f.Destination.Labels, rooms[1][:])
+	in := asked{direction: Ingress, pod: &f.Destination, peer: &f.Source, podLabels: &destination, peerLabels: &source}
+	out := asked{direction: Egress, pod: &f.Source, peer: &f.Destination, podLabels: &source, peerLabels: &destination}
+	var portNames []string
+	if f.Destination.Kind == Pod && f.Destination.Ports != nil {
+		portNames = f.Destination.Ports.NamesOf(string(f.Protocol), f.Port)
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	in := asked{direction: Ingress, pod: &f.Destination, peer: &f.Source}
-	out := asked{direction: Egress, pod: &f.Source, peer: &f.Destination}
-	for _, q := range []*asked{&in, &out} {
-		q.server, q.protocol, q.port = &f.Destination, string(f.Protocol), f.Port
-		q.peerNamespace = s.labelsOf(q.peer.Namespace)
+	for i, q := range []*asked{&in, &out} {
+		q.server, q.protocol, q.port, q.portNames = &f.Destination, protocolOf(f.Protocol), f.Port, portNames
+		q.neighbour, q.peerAddr = q.peer.Namespace == q.pod.Namespace, q.peer.Addr.Unmap()
+		namespace := s.hasher.labelling(s.labelsOf(q.peer.Namespace), rooms[2+i][:])
+		q.namespaceLabels = &namespace
+		q.has = q.digest()
 	}
 	return Answer{Ingress: s.side(&in), Egress: s.side(&out)}
 }
@@ -29,12 +41,13 @@ func (s *Set) side(q *asked) Side {
 		return side
 	}
 	near := nearest{}
-	for _, h := range ns.policies {
-		if !h.isolates[q.direction] || !h.pods.Matches(q.pod.Labels) {
+	for i := range ns.policies {
+		h := &ns.policies[i]
+		if !h.isolates[q.direction] || !h.selects(q.podLabels) {
 			continue
 		}
-		side.add(h.name)
-		if side.Verdict != Allowed && near.allows(q, h.Record) {
+		side.add(h)
+		if side.Verdict != Allowed && near.concerns(q.has, h.about[q.direction]) && near.allows(q, h.Record) {
 			side.Verdict, side.AllowedBy, side.Since = Allowed, h.name, timeOf(h.changed)
 		}
 	}
@@ -42,9 +55,12 @@ func (s *Set) side(q *asked) Side {
 	return side
 }
 
-func (s *Side) add(name string) {
+func (s *Side) add(h *held) {
+	if s.Policies == nil {
+		s.Policies = make([]string, 0, MaxNames)
+	}
 	if s.Count++; s.Count <= MaxNames {
-		s.Policies = append(s.Policies, name)
+		s.Policies = append(s.Policies, h.name)
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,8 @@ import (
 
 // Set holds a cluster's NetworkPolicies and the labels of its Namespaces.
 type Set struct {
-	now func() time.Time
+	now    func() time.Time
+	hasher hasher
 
 	mu         sync.RWMutex // guards what follows
 	namespaces map[string]*namespace
@@ -26,18 +28,12 @@ type namespace struct {
 	removed  int64      // when a policy was deleted last, Unix seconds
 }
 
-// held is a policy with when it changed last, as far as that is known.
-type held struct {
-	*Record
-	changed int64 // Unix seconds
-}
-
 // NewSet returns an empty Set; now is its clock, nil for time.Now.
 func NewSet(now func() time.Time) *Set {
 	if now == nil {
 		now = time.Now
 	}
-	return &Set{now: now, namespaces: map[string]*namespace{}}
+	return &Set{now: now, hasher: hasher{maphash.MakeSeed()}, namespaces: map[string]*namespace{}}
 }
 
 // Len returns how many policies there are.
@@ -55,7 +51,7 @@ func (s *Set) Put(r *Record) {
 	ns := s.namespace(r.namespace)
 	at, known := ns.find(r.name)
 	if !known {
-		ns.policies = slices.Insert(ns.policies, at, held{r, r.created})
+		ns.policies = slices.Insert(ns.policies, at, hold(r, r.created))
 		s.policies++
 		return
 	}
@@ -63,7 +59,7 @@ func (s *Set) Put(r *Record) {
 	if ns.policies[at].version == r.version && r.version != "" {
 		changed = ns.policies[at].changed // the same once more
 	}
-	ns.policies[at] = held{r, changed}
+	ns.policies[at] = hold(r, changed)
 }
 
 // Delete forgets a policy.
@@ -114,7 +110,7 @@ func (s *Set) namespace(name string) *namespace {
 
 // labelsOf are the labels of a Namespace. One that is not known has the one
 // label that every Namespace has.
-func (s *Set) labelsOf(name string) labels.Labels {
+func (s *Set) labelsOf(name string) labels.Set {
 	if ns := s.namespaces[name]; ns != nil && ns.labels != nil {
 		return ns.labels
 	}

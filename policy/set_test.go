@@ -18,7 +18,7 @@ func put(t *testing.T, s *Set, text, version string, created time.Time) {
 	t.Helper()
 	o := parse(t, text)
 	o.ResourceVersion, o.CreationTimestamp = version, metav1.NewTime(created)
-	r, err := NewRecord(o)
+	r, err := s.NewRecord(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +107,11 @@ func TestInvalid(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "bad"}}
 			o.Spec.PodSelector, o.Spec.Ingress = *tt.pods, []networkingv1.NetworkPolicyIngressRule{{From: tt.from}}
-			r, err := NewRecord(o)
+			s := newSet(t)
+			r, err := s.NewRecord(o)
 			if err == nil || !strings.Contains(err.Error(), "shop/bad") {
 				t.Errorf("error %v, want one that names the policy", err)
 			}
-			s := newSet(t)
 			s.Put(r)
 			flow := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
 			if got := s.Evaluate(&flow).Ingress.Verdict; got != tt.want {
@@ -138,7 +138,7 @@ func TestHuge(t *testing.T) {
 		if i > 0 {
 			c.Spec.Ingress = nil
 		}
-		r, err := NewRecord(&c)
+		r, err := s.NewRecord(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,15 +157,15 @@ func TestHuge(t *testing.T) {
 // TestConcurrent changes policies and namespaces while flows are judged, for the
 // race detector; a flow is always judged by one state of the policy or the other.
 func TestConcurrent(t *testing.T) {
-	open, err := NewRecord(parse(t, ingress(`{}`)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shut, err := NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := newSet(t)
+	open, err := s.NewRecord(parse(t, ingress(`{}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut, err := s.NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Put(open)
 	var changing sync.WaitGroup
 	changing.Go(func() {

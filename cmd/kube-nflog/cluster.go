@@ -74,7 +74,7 @@ func (c *cluster) readNamespace(ctx context.Context, namespace string) error {
 		return err
 	}
 	for i := range policies.Items {
-		r, err := policy.NewRecord(&policies.Items[i])
+		r, err := c.policies.NewRecord(&policies.Items[i])
 		if err != nil {
 			return err
 		}

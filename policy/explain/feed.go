@@ -56,7 +56,7 @@ func (e *Explainer) policySource(client rest.Interface) source {
 			if !ok {
 				return obj, nil // a record already
 			}
-			r, err := policy.NewRecord(o)
+			r, err := e.policies.NewRecord(o)
 			if err != nil {
 				e.cfg.Logger.Warn("a part of a NetworkPolicy is invalid and matches nothing", "error", err)
 			}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -118,7 +117,7 @@ func TestReason(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExplainer(t)
 			for _, p := range tt.policies {
-				r, err := policy.NewRecord(p)
+				r, err := e.policies.NewRecord(p)
 				if err != nil {
 					t.Fatal(err)
 				}
