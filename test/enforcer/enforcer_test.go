@@ -49,10 +49,18 @@ var scriptedPairs = [][2]string{
 	{"front", "api"}, {"db", "api"}, {"grafana", "api"}, {"prom", "api"}, {"outside", "api"}, {"front", "outside"}, {"db", "front"}, {"front", "grafana"},
 }
 
-// TestScripted applies policies whose meaning is known, sends packets, and
-// compares.
-func TestScripted(t *testing.T) {
+// TestKubeRouter runs a real kube-router and the agent on a node. No rule of the
+// node is the test's own.
+func TestKubeRouter(t *testing.T) {
 	c := newCluster(t)
+	t.Run("scripted", c.scripted)
+	t.Run("random", c.random)
+	c.eventNames(t)
+}
+
+// scripted applies policies whose meaning is known, sends packets, and
+// compares.
+func (c *cluster) scripted(t *testing.T) {
 	sent, dropped := 0, 0
 	for _, tt := range scripted {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,11 +81,10 @@ func TestScripted(t *testing.T) {
 	if dropped < sent/5 || dropped > sent*4/5 {
 		t.Error("too few or too many were denied to tell much")
 	}
-	c.eventNames(t)
 }
 
-// eventNames looks at what kubectl describe shows of it all, with no rule of the
-// test's own: an application owner reads which policy it was.
+// eventNames looks at what kubectl describe shows of it all: an application
+// owner reads which policy it was.
 func (c *cluster) eventNames(t *testing.T) {
 	t.Helper()
 	must(t, c.agent.Stop(c.ctx))

@@ -16,7 +16,7 @@ const (
 	randomProbes = 10 // kube-router logs no more of a pod at once
 )
 
-// TestRandom applies random policies, sends random packets and compares. The
+// random applies random policies, sends random packets and compares. The
 // policies keep clear of what kube-router 1.5.1 is known to do otherwise than
 // the API says:
 //
@@ -26,11 +26,10 @@ const (
 //   - A named port that is allowed out to everywhere is that of the pods in the
 //     policy's own namespace.
 //   - It knows no IPv6.
-func TestRandom(t *testing.T) {
-	c := newCluster(t)
+func (c *cluster) random(t *testing.T) {
 	dropped := 0
 	for seed := range uint64(randomRounds) {
-		r := &random{rand.New(rand.NewPCG(seed, 2))}
+		r := &dice{rand.New(rand.NewPCG(seed, 2))}
 		var policies []*networkingv1.NetworkPolicy
 		for i := range 1 + r.IntN(6) {
 			policies = append(policies, r.policy(i))
@@ -59,20 +58,21 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-type random struct{ *rand.Rand }
+// dice are what a round of random throws.
+type dice struct{ *rand.Rand }
 
-func pick[T any](r *random, from ...T) T { return from[r.IntN(len(from))] }
+func pick[T any](r *dice, from ...T) T { return from[r.IntN(len(from))] }
 
-func (r *random) chance(percent int) bool { return r.IntN(100) < percent }
+func (r *dice) chance(percent int) bool { return r.IntN(100) < percent }
 
-func (r *random) protocol() corev1.Protocol {
+func (r *dice) protocol() corev1.Protocol {
 	return pick(r, corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 }
 
 // port is one of few, so that they meet; two have names.
-func (r *random) port() uint16 { return pick[uint16](r, 8080, 53, 8081, 8082, 8083) }
+func (r *dice) port() uint16 { return pick[uint16](r, 8080, 53, 8081, 8082, 8083) }
 
-func (r *random) policy(i int) *networkingv1.NetworkPolicy {
+func (r *dice) policy(i int) *networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: pick(r, "shop", "metrics"), Name: fmt.Sprintf("p-%d", i)}}
 	p.Spec.PodSelector = r.selector()
 	rules := r.IntN(3)
@@ -92,7 +92,7 @@ func (r *random) policy(i int) *networkingv1.NetworkPolicy {
 	return p
 }
 
-func (r *random) selector() metav1.LabelSelector {
+func (r *dice) selector() metav1.LabelSelector {
 	key := pick(r, "app", "tier")
 	values := map[string][]string{"app": {"front", "api", "db", "grafana", "prom"}, "tier": {"web", "back"}}[key]
 	switch r.IntN(5) {
@@ -109,7 +109,7 @@ func (r *random) selector() metav1.LabelSelector {
 }
 
 // peers are some, with one block at most.
-func (r *random) peers() []networkingv1.NetworkPolicyPeer {
+func (r *dice) peers() []networkingv1.NetworkPolicyPeer {
 	var peers []networkingv1.NetworkPolicyPeer
 	if r.chance(30) {
 		block := &networkingv1.IPBlock{CIDR: pick(r, "0.0.0.0/0", "10.20.0.0/16", "10.20.1.8/30", "203.0.113.0/24")}
@@ -134,7 +134,7 @@ func (r *random) peers() []networkingv1.NetworkPolicyPeer {
 	return peers
 }
 
-func (r *random) ports(named bool) []networkingv1.NetworkPolicyPort {
+func (r *dice) ports(named bool) []networkingv1.NetworkPolicyPort {
 	var ports []networkingv1.NetworkPolicyPort
 	for range r.IntN(3) {
 		protocol := r.protocol()
