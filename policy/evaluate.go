@@ -40,19 +40,51 @@ func (s *Set) side(q *asked) Side {
 		side.Verdict = Unselected
 		return side
 	}
-	near := nearest{}
+	near, among := nearest{}, selecting{}
 	for i := range ns.policies {
 		h := &ns.policies[i]
 		if !h.isolates[q.direction] || !h.selects(q.podLabels) {
 			continue
 		}
 		side.add(h)
-		if side.Verdict != Allowed && near.concerns(q.has, h.about[q.direction]) && near.allows(q, h.Record) {
-			side.Verdict, side.AllowedBy, side.Since = Allowed, h.name, timeOf(h.changed)
+		among.add(h)
+		if among.mayAllow(h) && near.concerns(q.has, h.about[q.direction]) && near.allows(q, h.Record) {
+			among.by = h
 		}
 	}
-	side.conclude(q, ns, &near)
+	side.conclude(q, ns, &near, &among)
 	return side
+}
+
+// selecting is what Since follows from: the policies that select the pod.
+type selecting struct {
+	by            *held // allows the flow, and has for longest
+	first, second *held // those that were created first
+}
+
+func (s *selecting) add(h *held) {
+	switch {
+	case s.first == nil || h.created < s.first.created:
+		s.first, s.second = h, s.first
+	case s.second == nil || h.created < s.second.created:
+		s.second = h
+	}
+}
+
+// mayAllow says whether it is of interest if the policy allows the flow.
+func (s *selecting) mayAllow(h *held) bool { return s.by == nil || h.changed < s.by.changed }
+
+// since is when the flow came to be allowed. If nothing else selected the pod
+// before, it had been allowed already, and that is not known.
+func (s *selecting) since() time.Time {
+	other := s.first
+	if other == s.by {
+		other = s.second
+	}
+	if s.by.changed == s.by.created && (other == nil || other.created > s.by.changed) {
+		return time.Time{}
+	}
+	return timeOf(s.by.changed)
 }
 
 func (s *Side) add(h *held) {
@@ -64,12 +96,13 @@ func (s *Side) add(h *held) {
 	}
 }
 
-// conclude settles what is not allowed by a rule.
-func (s *Side) conclude(q *asked, ns *namespace, near *nearest) {
+// conclude settles the verdict.
+func (s *Side) conclude(q *asked, ns *namespace, near *nearest, among *selecting) {
 	switch {
-	case s.Verdict == Allowed:
+	case among.by != nil:
+		s.Verdict, s.AllowedBy, s.Since = Allowed, among.by.name, among.since()
 	case s.Count == 0:
-		s.Verdict, s.Since = Unselected, timeOf(ns.removed)
+		s.Verdict, s.Since = Unselected, timeOf(ns.released(q))
 	case q.exempt():
 		s.Verdict = Exempt
 	case near.unclear:

@@ -17,6 +17,7 @@ import (
 type Record struct {
 	namespace, name string
 	version         string
+	generation      int64 // counts changes of what it says, 0 for not known
 	created         int64 // Unix seconds
 	pods            selector
 	// isolates says which directions the policy applies to; of the others its
@@ -84,8 +85,8 @@ func (s *Set) NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
 	c := compiler{hasher: s.hasher}
 	r := &Record{
 		namespace: strings.Clone(o.Namespace), name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion),
-		created: o.CreationTimestamp.Unix(),
-		pods:    c.selector(&o.Spec.PodSelector),
+		generation: o.Generation, created: o.CreationTimestamp.Unix(),
+		pods: c.selector(&o.Spec.PodSelector),
 	}
 	r.isolates[Ingress], r.isolates[Egress] = directions(&o.Spec)
 	for i := range o.Spec.Ingress {
@@ -159,7 +160,7 @@ func (c *compiler) rule(peers []networkingv1.NetworkPolicyPeer, ports []networki
 		r.ports = make([]port, 0, len(ports))
 	}
 	for i := range ports {
-		r.ports = append(r.ports, newPort(&ports[i]))
+		r.ports = append(r.ports, c.port(&ports[i]))
 	}
 	r.about = r.digest()
 	return r
@@ -183,27 +184,39 @@ func (c *compiler) block(b *networkingv1.IPBlock) *block {
 	return parsed
 }
 
-func newPort(p *networkingv1.NetworkPolicyPort) port {
+// port is one that no port matches if it is invalid.
+func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
 	made := port{protocol: tcp}
 	if p.Protocol != nil {
 		made.protocol = protocolOf(*p.Protocol)
 	}
+	first, last, numbered := int32(0), int32(0), false
 	switch {
 	case p.Port == nil:
 	case p.Port.Type == intstr.String:
 		made.name = strings.Clone(p.Port.StrVal)
 	default:
-		made.from = uint16(p.Port.IntVal)
-		made.to = made.from
+		first, last, numbered = p.Port.IntVal, p.Port.IntVal, true
 		if p.EndPort != nil {
-			made.to = uint16(*p.EndPort)
+			last = *p.EndPort
 		}
 	}
+	const highest = 1<<16 - 1
+	if made.protocol == otherProtocol || numbered && (first < 1 || last < first || last > highest) {
+		c.errs = append(c.errs, fmt.Errorf("port: neither a port nor a range of TCP, UDP or SCTP: %d-%d", first, last))
+		return port{}
+	}
+	made.from, made.to = uint16(first), uint16(last)
 	return made
 }
 
-// Key returns "namespace/name".
-func (r *Record) Key() string { return r.namespace + "/" + r.name }
+// same says whether another version says the same.
+func (r *Record) same(other *Record) bool {
+	if r.generation == 0 {
+		return r.version != "" && r.version == other.version
+	}
+	return r.generation == other.generation && r.created == other.created
+}
 
 // GetObjectMeta gives client-go what it asks of the objects in its store: the
 // key and the version.

@@ -25,7 +25,34 @@ type Set struct {
 type namespace struct {
 	labels   labels.Set // nil where the Namespace is not known
 	policies []held     // by name
-	removed  int64      // when a policy was deleted last, Unix seconds
+	gone     []gone     // the last few, oldest first
+}
+
+// gone is whom a policy selected that was deleted or changed.
+type gone struct {
+	pods     selector
+	isolates [2]bool
+	at       int64 // Unix seconds
+}
+
+// maxGone bounds how many are remembered of each namespace.
+const maxGone = 4
+
+func (ns *namespace) forget(r *Record, at int64) {
+	if len(ns.gone) == maxGone {
+		ns.gone = slices.Delete(ns.gone, 0, 1)
+	}
+	ns.gone = append(ns.gone, gone{r.pods, r.isolates, at})
+}
+
+// released is when a policy that selected the pod went last, 0 for never.
+func (ns *namespace) released(q *asked) int64 {
+	for i := range slices.Backward(ns.gone) {
+		if g := &ns.gone[i]; g.isolates[q.direction] && g.pods.matches(q.podLabels) {
+			return g.at
+		}
+	}
+	return 0
 }
 
 // NewSet returns an empty Set; now is its clock, nil for time.Now.
@@ -55,11 +82,14 @@ func (s *Set) Put(r *Record) {
 		s.policies++
 		return
 	}
-	changed := s.now().Unix()
-	if ns.policies[at].version == r.version && r.version != "" {
-		changed = ns.policies[at].changed // the same once more
+	old := &ns.policies[at]
+	if old.same(r) {
+		ns.policies[at] = hold(r, old.changed)
+		return
 	}
-	ns.policies[at] = hold(r, changed)
+	now := s.now().Unix()
+	ns.forget(old.Record, now)
+	ns.policies[at] = hold(r, now)
 }
 
 // Delete forgets a policy.
@@ -71,8 +101,8 @@ func (s *Set) Delete(namespace, name string) {
 		return
 	}
 	if at, known := ns.find(name); known {
+		ns.forget(ns.policies[at].Record, s.now().Unix())
 		ns.policies = slices.Delete(ns.policies, at, at+1)
-		ns.removed = s.now().Unix()
 		s.policies--
 	}
 }
