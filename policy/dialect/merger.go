@@ -33,7 +33,14 @@ type Merger struct {
 	known  map[traffic]record // of the last maxTraffic/2 or more
 	older  map[traffic]record
 	noted  map[traffic]noted // policies' flows of the window at hand
+	last   *parsed           // most flows in a row come from one rule
 	counts Counts
+}
+
+// parsed is what a prefix says, never changed.
+type parsed struct {
+	prefix string
+	said   [1]Said
 }
 
 // Counts are packets of policies' flows: those that the pod's rule logged as
@@ -68,7 +75,7 @@ func NewMerger(p *Parser) *Merger {
 	if p.dialect != Auto && p.dialect != K3s {
 		return nil
 	}
-	return &Merger{parser: p, known: map[traffic]record{}, noted: map[traffic]noted{}}
+	return &Merger{parser: p, known: map[traffic]record{}, older: map[traffic]record{}, noted: map[traffic]noted{}}
 }
 
 // Window returns a window's flows, each packet once, with the policies' records
@@ -110,9 +117,9 @@ func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 		if f.Prefix == "" {
 			continue
 		}
-		said := m.parser.Parse(f.Prefix)
+		said := m.parse(f.Prefix)
 		switch {
-		case !said.provisional:
+		case !said[0].provisional:
 		case f.Overflow: // of many flows: nothing tells which
 			m.counts.Unconfirmed += f.Packets
 		default:
@@ -123,13 +130,25 @@ func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 	}
 }
 
-func (m *Merger) remember(key traffic, said Said, last time.Time) {
+// parse returns the one thing that a prefix says.
+func (m *Merger) parse(prefix string) []Said {
+	if m.last == nil || m.last.prefix != prefix {
+		m.last = &parsed{prefix, [1]Said{m.parser.Parse(prefix)}}
+	}
+	return m.last.said[:]
+}
+
+func (m *Merger) remember(key traffic, said []Said, last time.Time) {
 	r := m.recall(key, last)
-	if !slices.Contains(r.policies, said) && len(r.policies) < maxPolicies {
-		r.policies = append(slices.Clone(r.policies), said)
+	switch {
+	case len(r.policies) == 0:
+		r.policies = said
+	case !slices.Contains(r.policies, said[0]) && len(r.policies) < maxPolicies:
+		r.policies = append(slices.Clone(r.policies), said[0])
 	}
 	if len(m.known) >= maxTraffic/2 {
-		m.known, m.older = map[traffic]record{}, m.known
+		m.known, m.older = m.older, m.known
+		clear(m.known)
 	}
 	m.known[key] = record{r.policies, last}
 }
@@ -150,7 +169,7 @@ func (m *Merger) recall(key traffic, at time.Time) record {
 func (m *Merger) take(f *flow.Flow) (said []Said, keep bool) {
 	switch {
 	case f.Prefix != "":
-		return nil, !m.parser.Parse(f.Prefix).provisional
+		return nil, !m.parse(f.Prefix)[0].provisional
 	case f.Overflow, len(m.known)+len(m.older) == 0:
 		return nil, true
 	}
