@@ -18,16 +18,16 @@ import (
 
 // reasonsPolicies deny what TestKubectlReasons sends, or do not.
 const reasonsPolicies = `
+metadata: {name: default-deny}
+spec:
+  podSelector: {matchLabels: {tier: back}}
+  policyTypes: [Ingress]
+---
 metadata: {name: api-ingress}
 spec:
   podSelector: {matchLabels: {app: api}}
   policyTypes: [Ingress]
   ingress: [{from: [{podSelector: {}}], ports: [{port: 9090}]}]
----
-metadata: {name: default-deny}
-spec:
-  podSelector: {matchLabels: {tier: back}}
-  policyTypes: [Ingress]
 ---
 metadata: {name: front-egress}
 spec:

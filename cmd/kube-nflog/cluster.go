@@ -76,7 +76,9 @@ func (c *cluster) readNamespace(ctx context.Context, namespace string) error {
 	for i := range policies.Items {
 		r, err := c.policies.NewRecord(&policies.Items[i])
 		if err != nil {
-			return err
+			if _, err := fmt.Fprintf(c.warn, "kube-nflog: what is invalid matches nothing: %v\n", err); err != nil {
+				return err
+			}
 		}
 		c.policies.Put(r)
 	}

@@ -63,3 +63,17 @@ func TestPodEnd(t *testing.T) {
 		t.Errorf("on the host's network it is %+v", got)
 	}
 }
+
+// TestEndName names ends, also a pod that has no address yet.
+func TestEndName(t *testing.T) {
+	address := netip.MustParseAddr("10.0.1.7")
+	for want, e := range map[string]policy.End{
+		"10.0.1.7":                  {Addr: address},
+		"shop/api (10.0.1.7)":       {Kind: policy.Pod, Namespace: "shop", Name: "api", Addr: address},
+		"shop/api (no address yet)": {Kind: policy.Pod, Namespace: "shop", Name: "api"},
+	} {
+		if got := endName(&e); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 // scripted are policies by what they show, in namespace shop.
@@ -55,6 +57,7 @@ func TestKubeRouter(t *testing.T) {
 	c := newCluster(t)
 	t.Run("scripted", c.scripted)
 	t.Run("random", c.random)
+	t.Run("to the node", c.toNode)
 	c.eventNames(t)
 }
 
@@ -81,6 +84,20 @@ func (c *cluster) scripted(t *testing.T) {
 	if dropped < sent/5 || dropped > sent*4/5 {
 		t.Error("too few or too many were denied to tell much")
 	}
+}
+
+// toNode sends from a pod to its own node. The API's documentation has it that
+// no policy keeps them apart; kube-router lets the node come to its pods, as all
+// the last packets of send show, but not the pods to their node.
+func (c *cluster) toNode(t *testing.T) {
+	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress]}`)...)
+	node := &end{End: policy.End{Kind: policy.Node, Name: nodeName, NodeName: nodeName, Addr: nodeAddress}}
+	p := c.ask(c.set(t), c.end(t, "front"), node, corev1.ProtocolTCP, 10250)
+	if !p.denied() {
+		t.Fatal(p)
+	}
+	c.send(t, []*probe{p})
+	c.explained(t, p)
 }
 
 // eventNames looks at what kubectl describe shows of it all: an application
