@@ -14,6 +14,7 @@ GOLANGCI = bin/golangci-lint
 # of folders would not match those of another checkout.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/golangci-lint-cache
 SBOM     = bin/cyclonedx-gomod
+ROUTER   = bin/kube-router
 # One static file, the same bytes from the same sources wherever it is built.
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # The module in test/ holds real Kubernetes programs, compiled once, without cgo.
@@ -24,7 +25,7 @@ UPSTREAM = /cmd/(etcd|kube-apiserver|kubectl)$$
 RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit image release e2e clean check-go
+.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit bench-policy image release e2e clean check-go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +39,7 @@ test-unit: check-go ## run the unit tests and the fuzz seeds, under the race det
 	@[ -n "$(RACE)" ] || echo 'no gcc: running without the race detector'
 	$(GO) test $(RACE) ./...
 
-test-system: check-go ## run the tests against a real kernel and a real control plane
+test-system: check-go $(ROUTER) ## run the tests against a real kernel and a real control plane
 	test/setup
 	$(INTEST) $(GO) test -count 1 ./... # not from the cache: the agent is no import
 	cd test/agreement && CGO_ENABLED=0 $(GO) test ./...
@@ -97,11 +98,18 @@ bench-resolve: check-go ## measure resolving in a cluster of 150,000 pods
 bench-emit: check-go ## compare the events with client-go's recorders'
 	$(INTEST) $(GO) run ./bench/emit
 
+bench-policy: check-go ## measure the packet path while NetworkPolicies change, some 2 minutes
+	$(INTEST) $(GO) run ./bench/policy
+
 clean: ## remove what was built
 	rm -rf bin test/bin dist
 
 $(GOLANGCI): test/tools/go.mod test/tools/go.sum
 	$(GO) -C test/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# Built ahead of the tests that run it: it takes minutes the first time.
+$(ROUTER): test/tools/kube-router/go.mod test/tools/kube-router/go.sum
+	CGO_ENABLED=0 $(GO) -C test/tools/kube-router build -buildvcs=false -o ../../../$@ github.com/cloudnativelabs/kube-router/cmd/kube-router
 
 # The same bytes wherever it is built: its hash is in the SBOMs.
 $(SBOM): test/tools/sbom/go.mod test/tools/sbom/go.sum

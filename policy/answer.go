@@ -58,11 +58,12 @@ type Side struct {
 	// in order, the first MaxNames of them; Count is how many there are.
 	Policies []string
 	Count    int
-	// AllowedBy is the first that allows the flow; set for Allowed alone.
+	// AllowedBy is the one that has allowed the flow for longest; set for
+	// Allowed alone.
 	AllowedBy string
-	// Since is when what allows the flow came to be: the policy's last change,
-	// or for Unselected the last deletion of a policy in the namespace. It is
-	// the zero time where that is not known. Set for Allowed and Unselected.
+	// Since is when the flow came to be allowed: the policy's last change, or
+	// for Unselected when one that selected the pod was deleted or changed. It
+	// is the zero time where that is not known. Set for Allowed and Unselected.
 	Since time.Time
 	// Nearest is the rule that comes nearest to allowing the flow, nil where
 	// none does; set for Denied alone.

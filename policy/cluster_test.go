@@ -16,9 +16,13 @@ type ports map[string]struct {
 	protocol string
 }
 
-func (p ports) HasPort(name, protocol string, number uint16) bool {
-	port, ok := p[name]
-	return ok && port.number == number && port.protocol == protocol
+func (p ports) NamesOf(protocol string, number uint16) (names []string) {
+	for name, port := range p {
+		if port.number == number && port.protocol == protocol {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // noon is the time of the tests' clock.
@@ -59,7 +63,7 @@ func newSet(t testing.TB, policies ...string) *Set {
 	s.PutNamespace("shop", map[string]string{"kubernetes.io/metadata.name": "shop", "team": "a"})
 	s.PutNamespace("metrics", map[string]string{"kubernetes.io/metadata.name": "metrics", "team": "b", "kind": "infra"})
 	for _, text := range policies {
-		r, err := NewRecord(parse(t, text))
+		r, err := s.NewRecord(parse(t, text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,15 +2,27 @@ package policy
 
 import "time"
 
+// room is for the labels of a pod or namespace; more of them go on the heap.
+const room = 16
+
 // Evaluate says what the policies that the Set holds say of a flow.
 func (s *Set) Evaluate(f *Flow) Answer {
+	var rooms [4][room]label
+	source, destination := s.hasher.labelling(f.Source.Labels, rooms[0][:]), s.hasher.labelling(f.Destination.Labels, rooms[1][:])
+	in := asked{direction: Ingress, pod: &f.Destination, peer: &f.Source, podLabels: &destination, peerLabels: &source}
+	out := asked{direction: Egress, pod: &f.Source, peer: &f.Destination, podLabels: &source, peerLabels: &destination}
+	var portNames []string
+	if f.Destination.Kind == Pod && f.Destination.Ports != nil {
+		portNames = f.Destination.Ports.NamesOf(string(f.Protocol), f.Port)
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	in := asked{direction: Ingress, pod: &f.Destination, peer: &f.Source}
-	out := asked{direction: Egress, pod: &f.Source, peer: &f.Destination}
-	for _, q := range []*asked{&in, &out} {
-		q.server, q.protocol, q.port = &f.Destination, string(f.Protocol), f.Port
-		q.peerNamespace = s.labelsOf(q.peer.Namespace)
+	for i, q := range []*asked{&in, &out} {
+		q.server, q.protocol, q.port, q.portNames = &f.Destination, protocolOf(f.Protocol), f.Port, portNames
+		q.neighbour, q.peerAddr = q.peer.Namespace == q.pod.Namespace, q.peer.Addr.Unmap()
+		namespace := s.hasher.labelling(s.labelsOf(q.peer.Namespace), rooms[2+i][:])
+		q.namespaceLabels = &namespace
+		q.has = q.digest()
 	}
 	return Answer{Ingress: s.side(&in), Egress: s.side(&out)}
 }
@@ -28,32 +40,69 @@ func (s *Set) side(q *asked) Side {
 		side.Verdict = Unselected
 		return side
 	}
-	near := nearest{}
-	for _, h := range ns.policies {
-		if !h.isolates[q.direction] || !h.pods.Matches(q.pod.Labels) {
+	near, among := nearest{}, selecting{}
+	for i := range ns.policies {
+		h := &ns.policies[i]
+		if !h.isolates[q.direction] || !h.selects(q.podLabels) {
 			continue
 		}
-		side.add(h.name)
-		if side.Verdict != Allowed && near.allows(q, h.Record) {
-			side.Verdict, side.AllowedBy, side.Since = Allowed, h.name, timeOf(h.changed)
+		side.add(h)
+		among.add(h)
+		if among.mayAllow(h) && near.concerns(q.has, h.about[q.direction]) && near.allows(q, h.Record) {
+			among.by = h
 		}
 	}
-	side.conclude(q, ns, &near)
+	side.conclude(q, ns, &near, &among)
 	return side
 }
 
-func (s *Side) add(name string) {
-	if s.Count++; s.Count <= MaxNames {
-		s.Policies = append(s.Policies, name)
+// selecting is what Since follows from: the policies that select the pod.
+type selecting struct {
+	by            *held // allows the flow, and has for longest
+	first, second *held // those that were created first
+}
+
+func (s *selecting) add(h *held) {
+	switch {
+	case s.first == nil || h.created < s.first.created:
+		s.first, s.second = h, s.first
+	case s.second == nil || h.created < s.second.created:
+		s.second = h
 	}
 }
 
-// conclude settles what is not allowed by a rule.
-func (s *Side) conclude(q *asked, ns *namespace, near *nearest) {
+// mayAllow says whether it is of interest if the policy allows the flow.
+func (s *selecting) mayAllow(h *held) bool { return s.by == nil || h.changed < s.by.changed }
+
+// since is when the flow came to be allowed. If nothing else selected the pod
+// before, it had been allowed already, and that is not known.
+func (s *selecting) since() time.Time {
+	other := s.first
+	if other == s.by {
+		other = s.second
+	}
+	if s.by.changed == s.by.created && (other == nil || other.created > s.by.changed) {
+		return time.Time{}
+	}
+	return timeOf(s.by.changed)
+}
+
+func (s *Side) add(h *held) {
+	if s.Policies == nil {
+		s.Policies = make([]string, 0, MaxNames)
+	}
+	if s.Count++; s.Count <= MaxNames {
+		s.Policies = append(s.Policies, h.name)
+	}
+}
+
+// conclude settles the verdict.
+func (s *Side) conclude(q *asked, ns *namespace, near *nearest, among *selecting) {
 	switch {
-	case s.Verdict == Allowed:
+	case among.by != nil:
+		s.Verdict, s.AllowedBy, s.Since = Allowed, among.by.name, among.since()
 	case s.Count == 0:
-		s.Verdict, s.Since = Unselected, timeOf(ns.removed)
+		s.Verdict, s.Since = Unselected, timeOf(ns.released(q))
 	case q.exempt():
 		s.Verdict = Exempt
 	case near.unclear:

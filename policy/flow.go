@@ -44,14 +44,14 @@ type End struct {
 	Namespace, Name string
 	// Labels are a pod's.
 	Labels labels.Set
-	// Ports finds a pod's container ports by name; nil stands for none.
+	// Ports has the names of a pod's container ports; nil stands for none.
 	Ports NamedPorts
 	// NodeName is the node that a pod runs on, or the Node's name.
 	NodeName string
 }
 
-// NamedPorts finds the container ports of a pod by their names.
+// NamedPorts has the names of a pod's container ports.
 type NamedPorts interface {
-	// HasPort says whether a container calls that port by the name.
-	HasPort(name, protocol string, port uint16) bool
+	// NamesOf returns what containers call that port.
+	NamesOf(protocol string, port uint16) []string
 }

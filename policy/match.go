@@ -2,8 +2,7 @@ package policy
 
 import (
 	"net/netip"
-
-	"k8s.io/apimachinery/pkg/labels"
+	"slices"
 )
 
 // match is what a rule's peers or ports say of a flow. Greater is nearer to
@@ -21,12 +20,18 @@ const (
 type asked struct {
 	direction Direction
 	pod, peer *End
-	// peerNamespace are the labels of the peer's namespace.
-	peerNamespace labels.Labels
+	// The labels of these, and of the peer's namespace.
+	podLabels, peerLabels, namespaceLabels *labelling
+	// neighbour says that the peer is a pod of the policies' namespace.
+	neighbour bool
+	peerAddr  netip.Addr
 	// server has the port.
 	server   *End
-	protocol string
+	protocol protocol
 	port     uint16
+	// portNames are what the server calls the port.
+	portNames []string
+	has       digest
 }
 
 // exempt says that the flow is allowed whatever the policies say.
@@ -40,25 +45,25 @@ func (q *asked) exempt() bool {
 	return false
 }
 
-func (r *rule) matchPeers(q *asked, policyNamespace string) match {
+func (r *rule) matchPeers(q *asked) match {
 	if len(r.peers) == 0 {
 		return matches
 	}
 	best := differs
 	for i := range r.peers {
-		best = max(best, r.peers[i].match(q, policyNamespace))
+		best = max(best, r.peers[i].match(q))
 	}
 	return best
 }
 
-func (p *peer) match(q *asked, policyNamespace string) match {
+func (p *peer) match(q *asked) match {
 	switch {
 	case q.peer.Kind == Service:
 		return unclear
 	case p.block != nil:
-		return said(p.block.contains(q.peer.Addr.Unmap()))
+		return said(p.block.contains(q.peerAddr))
 	case q.peer.Kind == Pod:
-		return said(p.selects(q, policyNamespace))
+		return said(p.selects(q))
 	case q.peer.Kind == Unknown:
 		return unclear
 	}
@@ -72,14 +77,14 @@ func said(yes bool) match {
 	return differs
 }
 
-func (p *peer) selects(q *asked, policyNamespace string) bool {
-	if p.namespaces == nil && q.peer.Namespace != policyNamespace {
+func (p *peer) selects(q *asked) bool {
+	if p.namespaces == nil && !q.neighbour {
 		return false
 	}
-	if p.namespaces != nil && !p.namespaces.Matches(q.peerNamespace) {
+	if p.namespaces != nil && !p.namespaces.matches(q.namespaceLabels) {
 		return false
 	}
-	return p.pods == nil || p.pods.Matches(q.peer.Labels)
+	return p.pods == nil || p.pods.matches(q.peerLabels)
 }
 
 func (b *block) contains(addr netip.Addr) bool {
@@ -107,7 +112,7 @@ func (r *rule) matchPorts(q *asked) match {
 
 func (p *port) match(q *asked) match {
 	switch {
-	case p.protocol != q.protocol:
+	case p.protocol != q.protocol || p.protocol == otherProtocol:
 		return differs
 	case p.name == "" && p.from == 0 && p.to == 0:
 		return matches
@@ -121,11 +126,8 @@ func (p *port) match(q *asked) match {
 
 // matchName looks a named port up in the pod that serves it.
 func (p *port) matchName(q *asked) match {
-	switch {
-	case q.server.Kind == Unknown:
+	if q.server.Kind == Unknown {
 		return unclear
-	case q.server.Kind != Pod || q.server.Ports == nil:
-		return differs
 	}
-	return said(q.server.Ports.HasPort(p.name, p.protocol, q.port))
+	return said(slices.Contains(q.portNames, p.name))
 }

@@ -17,15 +17,25 @@ type nearest struct {
 	unclear                    bool // a rule may allow it, for all that is known
 }
 
+// concerns says whether rules may allow a flow, or come nearer to it than what
+// is known.
+func (n *nearest) concerns(flow, rules digest) bool {
+	peers, ports := flow.peers&rules.peers != 0, flow.ports&rules.ports != 0
+	return peers && ports || n.byPeer == nil && (peers || ports && n.byPort == nil)
+}
+
 // allows says whether a policy allows the flow, and takes note of how nearly.
 func (n *nearest) allows(q *asked, r *Record) bool {
 	for i := range r.rules[q.direction] {
 		rule := &r.rules[q.direction][i]
+		if !n.concerns(q.has, rule.about) {
+			continue
+		}
 		ports := rule.matchPorts(q)
 		if ports == differs && n.byPeer != nil {
 			continue // its peers can tell nothing new
 		}
-		peers := rule.matchPeers(q, r.namespace)
+		peers := rule.matchPeers(q)
 		switch {
 		case peers == matches && ports == matches:
 			return true
@@ -71,13 +81,13 @@ func list[T any](items []T, text func(T) string) string {
 func (p port) String() string {
 	switch {
 	case p.name != "":
-		return p.name + "/" + p.protocol
+		return p.name + "/" + p.protocol.String()
 	case p.from == 0 && p.to == 0:
-		return "any/" + p.protocol
+		return "any/" + p.protocol.String()
 	case p.from != p.to:
-		return strconv.Itoa(int(p.from)) + "-" + strconv.Itoa(int(p.to)) + "/" + p.protocol
+		return strconv.Itoa(int(p.from)) + "-" + strconv.Itoa(int(p.to)) + "/" + p.protocol.String()
 	}
-	return strconv.Itoa(int(p.from)) + "/" + p.protocol
+	return strconv.Itoa(int(p.from)) + "/" + p.protocol.String()
 }
 
 // String returns "10.0.0.0/8 except 10.1.0.0/16", "pods app=frontend", "pods
@@ -87,13 +97,13 @@ func (p peer) String() string {
 		return p.block.String()
 	}
 	text := "all pods"
-	if p.pods != nil && !p.pods.Empty() {
+	if p.pods != nil && !p.pods.empty() {
 		text = "pods " + cut(p.pods.String())
 	}
 	switch {
 	case p.namespaces == nil:
 		return text
-	case p.namespaces.Empty():
+	case p.namespaces.empty():
 		return text + " in all namespaces"
 	}
 	return text + " in namespaces " + cut(p.namespaces.String())

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -18,8 +17,9 @@ import (
 type Record struct {
 	namespace, name string
 	version         string
+	generation      int64 // counts changes of what it says, 0 for not known
 	created         int64 // Unix seconds
-	pods            labels.Selector
+	pods            selector
 	// isolates says which directions the policy applies to; of the others its
 	// rules say nothing.
 	isolates [2]bool
@@ -28,6 +28,7 @@ type Record struct {
 
 // rule allows the peers, or all where there are none, the ports, or all.
 type rule struct {
+	about digest
 	peers []peer
 	ports []port
 }
@@ -36,7 +37,7 @@ type rule struct {
 // not given: without namespaces the pods are of the policy's own namespace.
 type peer struct {
 	block            *block
-	namespaces, pods labels.Selector
+	namespaces, pods *selector
 }
 
 type block struct {
@@ -47,20 +48,45 @@ type block struct {
 // port is a range of numbers, or a name; neither stands for all of the
 // protocol's.
 type port struct {
-	protocol string
 	name     string
 	from, to uint16
+	protocol protocol
 }
+
+// protocol is one that policies know.
+type protocol uint8
+
+const (
+	otherProtocol protocol = iota // and nothing matches it
+	tcp
+	udp
+	sctp
+)
+
+func protocolOf(p corev1.Protocol) protocol {
+	switch p {
+	case corev1.ProtocolTCP:
+		return tcp
+	case corev1.ProtocolUDP:
+		return udp
+	case corev1.ProtocolSCTP:
+		return sctp
+	}
+	return otherProtocol
+}
+
+// String returns the protocol as policies write it.
+func (p protocol) String() string { return [...]string{"unknown", "TCP", "UDP", "SCTP"}[p] }
 
 // NewRecord keeps what a policy says. A selector or block of addresses that is
 // invalid, which the API server does not let pass, matches nothing; the error
-// says which. The record is there all the same.
-func NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
-	var c compiler
+// says which. The record is there all the same. It is for this Set alone.
+func (s *Set) NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
+	c := compiler{hasher: s.hasher}
 	r := &Record{
 		namespace: strings.Clone(o.Namespace), name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion),
-		created: o.CreationTimestamp.Unix(),
-		pods:    c.selector(&o.Spec.PodSelector),
+		generation: o.Generation, created: o.CreationTimestamp.Unix(),
+		pods: c.selector(&o.Spec.PodSelector),
 	}
 	r.isolates[Ingress], r.isolates[Egress] = directions(&o.Spec)
 	for i := range o.Spec.Ingress {
@@ -95,34 +121,26 @@ func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 }
 
 // compiler makes records' parts and collects what is wrong with them.
-type compiler struct{ errs []error }
+type compiler struct {
+	hasher hasher
+	errs   []error
+}
 
-func (c *compiler) selector(s *metav1.LabelSelector) labels.Selector {
+func (c *compiler) selector(s *metav1.LabelSelector) selector {
+	made, err := c.hasher.selector(s)
+	if err != nil {
+		c.errs = append(c.errs, fmt.Errorf("selector: %w", err))
+	}
+	return made
+}
+
+// given is the selector if there is one.
+func (c *compiler) given(s *metav1.LabelSelector) *selector {
 	if s == nil {
 		return nil
 	}
-	compiled, err := metav1.LabelSelectorAsSelector(clone(s))
-	if err != nil {
-		c.errs = append(c.errs, fmt.Errorf("selector: %w", err))
-		return labels.Nothing()
-	}
-	return compiled
-}
-
-// clone copies a selector's strings, which a compiled one goes on using.
-func clone(s *metav1.LabelSelector) *metav1.LabelSelector {
-	c := &metav1.LabelSelector{MatchLabels: make(map[string]string, len(s.MatchLabels))}
-	for k, v := range s.MatchLabels {
-		c.MatchLabels[strings.Clone(k)] = strings.Clone(v)
-	}
-	for _, e := range s.MatchExpressions {
-		r := metav1.LabelSelectorRequirement{Key: strings.Clone(e.Key), Operator: e.Operator}
-		for _, v := range e.Values {
-			r.Values = append(r.Values, strings.Clone(v))
-		}
-		c.MatchExpressions = append(c.MatchExpressions, r)
-	}
-	return c
+	made := c.selector(s)
+	return &made
 }
 
 func (c *compiler) rule(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) rule {
@@ -136,14 +154,15 @@ func (c *compiler) rule(peers []networkingv1.NetworkPolicyPeer, ports []networki
 			r.peers = append(r.peers, peer{block: c.block(p.IPBlock)})
 			continue
 		}
-		r.peers = append(r.peers, peer{namespaces: c.selector(p.NamespaceSelector), pods: c.selector(p.PodSelector)})
+		r.peers = append(r.peers, peer{namespaces: c.given(p.NamespaceSelector), pods: c.given(p.PodSelector)})
 	}
 	if len(ports) > 0 {
 		r.ports = make([]port, 0, len(ports))
 	}
 	for i := range ports {
-		r.ports = append(r.ports, newPort(&ports[i]))
+		r.ports = append(r.ports, c.port(&ports[i]))
 	}
+	r.about = r.digest()
 	return r
 }
 
@@ -165,37 +184,39 @@ func (c *compiler) block(b *networkingv1.IPBlock) *block {
 	return parsed
 }
 
-func newPort(p *networkingv1.NetworkPolicyPort) port {
-	made := port{protocol: string(corev1.ProtocolTCP)}
+// port is one that no port matches if it is invalid.
+func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
+	made := port{protocol: tcp}
 	if p.Protocol != nil {
-		made.protocol = protocolName(*p.Protocol)
+		made.protocol = protocolOf(*p.Protocol)
 	}
+	first, last, numbered := int32(0), int32(0), false
 	switch {
 	case p.Port == nil:
 	case p.Port.Type == intstr.String:
 		made.name = strings.Clone(p.Port.StrVal)
 	default:
-		made.from = uint16(p.Port.IntVal)
-		made.to = made.from
+		first, last, numbered = p.Port.IntVal, p.Port.IntVal, true
 		if p.EndPort != nil {
-			made.to = uint16(*p.EndPort)
+			last = *p.EndPort
 		}
 	}
+	const highest = 1<<16 - 1
+	if made.protocol == otherProtocol || numbered && (first < 1 || last < first || last > highest) {
+		c.errs = append(c.errs, fmt.Errorf("port: neither a port nor a range of TCP, UDP or SCTP: %d-%d", first, last))
+		return port{}
+	}
+	made.from, made.to = uint16(first), uint16(last)
 	return made
 }
 
-// protocolName is one string for all policies that name a protocol.
-func protocolName(p corev1.Protocol) string {
-	for _, known := range []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP} {
-		if p == known {
-			return string(known)
-		}
+// same says whether another version says the same.
+func (r *Record) same(other *Record) bool {
+	if r.generation == 0 {
+		return r.version != "" && r.version == other.version
 	}
-	return strings.Clone(string(p))
+	return r.generation == other.generation && r.created == other.created
 }
-
-// Key returns "namespace/name".
-func (r *Record) Key() string { return r.namespace + "/" + r.name }
 
 // GetObjectMeta gives client-go what it asks of the objects in its store: the
 // key and the version.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,8 @@ import (
 
 // Set holds a cluster's NetworkPolicies and the labels of its Namespaces.
 type Set struct {
-	now func() time.Time
+	now    func() time.Time
+	hasher hasher
 
 	mu         sync.RWMutex // guards what follows
 	namespaces map[string]*namespace
@@ -23,13 +25,34 @@ type Set struct {
 type namespace struct {
 	labels   labels.Set // nil where the Namespace is not known
 	policies []held     // by name
-	removed  int64      // when a policy was deleted last, Unix seconds
+	gone     []gone     // the last few, oldest first
 }
 
-// held is a policy with when it changed last, as far as that is known.
-type held struct {
-	*Record
-	changed int64 // Unix seconds
+// gone is whom a policy selected that was deleted or changed.
+type gone struct {
+	pods     selector
+	isolates [2]bool
+	at       int64 // Unix seconds
+}
+
+// maxGone bounds how many are remembered of each namespace.
+const maxGone = 4
+
+func (ns *namespace) forget(r *Record, at int64) {
+	if len(ns.gone) == maxGone {
+		ns.gone = slices.Delete(ns.gone, 0, 1)
+	}
+	ns.gone = append(ns.gone, gone{r.pods, r.isolates, at})
+}
+
+// released is when a policy that selected the pod went last, 0 for never.
+func (ns *namespace) released(q *asked) int64 {
+	for i := range slices.Backward(ns.gone) {
+		if g := &ns.gone[i]; g.isolates[q.direction] && g.pods.matches(q.podLabels) {
+			return g.at
+		}
+	}
+	return 0
 }
 
 // NewSet returns an empty Set; now is its clock, nil for time.Now.
@@ -37,7 +60,7 @@ func NewSet(now func() time.Time) *Set {
 	if now == nil {
 		now = time.Now
 	}
-	return &Set{now: now, namespaces: map[string]*namespace{}}
+	return &Set{now: now, hasher: hasher{maphash.MakeSeed()}, namespaces: map[string]*namespace{}}
 }
 
 // Len returns how many policies there are.
@@ -55,15 +78,18 @@ func (s *Set) Put(r *Record) {
 	ns := s.namespace(r.namespace)
 	at, known := ns.find(r.name)
 	if !known {
-		ns.policies = slices.Insert(ns.policies, at, held{r, r.created})
+		ns.policies = slices.Insert(ns.policies, at, hold(r, r.created))
 		s.policies++
 		return
 	}
-	changed := s.now().Unix()
-	if ns.policies[at].version == r.version && r.version != "" {
-		changed = ns.policies[at].changed // the same once more
+	old := &ns.policies[at]
+	if old.same(r) {
+		ns.policies[at] = hold(r, old.changed)
+		return
 	}
-	ns.policies[at] = held{r, changed}
+	now := s.now().Unix()
+	ns.forget(old.Record, now)
+	ns.policies[at] = hold(r, now)
 }
 
 // Delete forgets a policy.
@@ -75,8 +101,8 @@ func (s *Set) Delete(namespace, name string) {
 		return
 	}
 	if at, known := ns.find(name); known {
+		ns.forget(ns.policies[at].Record, s.now().Unix())
 		ns.policies = slices.Delete(ns.policies, at, at+1)
-		ns.removed = s.now().Unix()
 		s.policies--
 	}
 }
@@ -114,7 +140,7 @@ func (s *Set) namespace(name string) *namespace {
 
 // labelsOf are the labels of a Namespace. One that is not known has the one
 // label that every Namespace has.
-func (s *Set) labelsOf(name string) labels.Labels {
+func (s *Set) labelsOf(name string) labels.Set {
 	if ns := s.namespaces[name]; ns != nil && ns.labels != nil {
 		return ns.labels
 	}

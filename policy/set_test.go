@@ -18,7 +18,7 @@ func put(t *testing.T, s *Set, text, version string, created time.Time) {
 	t.Helper()
 	o := parse(t, text)
 	o.ResourceVersion, o.CreationTimestamp = version, metav1.NewTime(created)
-	r, err := NewRecord(o)
+	r, err := s.NewRecord(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestSince(t *testing.T) {
 	created := noon().Add(-time.Hour)
 	expect("nothing", Unselected, time.Time{})
 	put(t, s, ingress(`{}`), "1", created)
-	expect("created", Allowed, created, "api-in")
+	expect("created, when nothing was denied", Allowed, time.Time{}, "api-in")
 	now = now.Add(time.Minute)
 	put(t, s, ingress(`{ports: [{port: 1}]}`), "2", created)
 	expect("narrowed", Denied, time.Time{}, "api-in")
@@ -52,15 +52,57 @@ func TestSince(t *testing.T) {
 	expect("widened", Allowed, widened, "api-in")
 	put(t, s, denyIngress, "4", created)
 	expect("another", Allowed, widened, "api-in", "deny-in")
+	put(t, s, `{metadata: {name: also-in}, spec: {podSelector: {}, ingress: [{}]}}`, "5", now)
+	expect("one more that allows it", Allowed, widened, "also-in", "api-in", "deny-in")
+	s.Delete("shop", "also-in")
 	s.Delete("shop", "api-in")
 	expect("deleted", Denied, time.Time{}, "deny-in")
 	now = now.Add(time.Minute)
 	s.Delete("shop", "deny-in")
 	s.Delete("shop", "deny-in")
 	s.Delete("elsewhere", "deny-in")
-	expect("all deleted", Unselected, now)
+	released := now
+	expect("all deleted", Unselected, released)
+	now = now.Add(time.Minute)
+	put(t, s, `{metadata: {name: other}, spec: {podSelector: {matchLabels: {app: other}}}}`, "6", now)
+	s.Delete("shop", "other")
+	expect("one deleted that was about other pods", Unselected, released)
 	if s.Len() != 0 {
 		t.Errorf("%d policies are left", s.Len())
+	}
+}
+
+// TestSinceGrant is about a policy that is new and lets in what others deny.
+func TestSinceGrant(t *testing.T) {
+	s := NewSet(noon)
+	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+	put(t, s, denyIngress, "1", noon().Add(-time.Hour))
+	granted := noon().Add(-12 * time.Second)
+	put(t, s, ingress(`{}`), "2", granted)
+	if got := s.Evaluate(&web).Ingress; got.AllowedBy != "api-in" || !got.Since.Equal(granted) {
+		t.Errorf("allowed by %s since %v, want api-in since %v", got.AllowedBy, got.Since, granted)
+	}
+}
+
+// TestMetadata takes an update that changes nothing of what a policy says for
+// no change.
+func TestMetadata(t *testing.T) {
+	s := NewSet(noon)
+	put(t, s, denyIngress, "1", noon().Add(-time.Hour))
+	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
+	granted := noon().Add(-30 * time.Minute)
+	o := parse(t, ingress(`{}`))
+	o.CreationTimestamp, o.Generation = metav1.NewTime(granted), 1
+	for _, version := range []string{"2", "3"} {
+		o.ResourceVersion = version
+		r, err := s.NewRecord(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Put(r)
+	}
+	if got := s.Evaluate(&web).Ingress; !got.Since.Equal(granted) {
+		t.Errorf("allowed since %v, want %v", got.Since, granted)
 	}
 }
 
@@ -90,28 +132,42 @@ func TestInvalid(t *testing.T) {
 	block := func(cidr string, except ...string) []networkingv1.NetworkPolicyPeer {
 		return []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: cidr, Except: except}}}
 	}
+	numbered := func(first, last int32) networkingv1.NetworkPolicyPort {
+		p := networkingv1.NetworkPolicyPort{Port: intOrString(first)}
+		if last != 0 {
+			p.EndPort = &last
+		}
+		return p
+	}
+	every, icmp := networkingv1.NetworkPolicyPort{}, corev1.Protocol("ICMP")
 	tests := []struct {
 		name string
 		pods *metav1.LabelSelector
 		from []networkingv1.NetworkPolicyPeer
+		port networkingv1.NetworkPolicyPort
 		want Verdict
 	}{
-		{"pod selector", bad("Near"), nil, Unselected},
-		{"In without values", bad("In"), nil, Unselected},
-		{"peer's pods", &metav1.LabelSelector{}, []networkingv1.NetworkPolicyPeer{{PodSelector: bad("Near")}}, Denied},
-		{"peer's namespaces", &metav1.LabelSelector{}, []networkingv1.NetworkPolicyPeer{{NamespaceSelector: bad("Near")}}, Denied},
-		{"block", &metav1.LabelSelector{}, block("10.0.0.0"), Denied},
-		{"exception", &metav1.LabelSelector{}, block("10.0.0.0/8", "x"), Denied},
+		{"pod selector", bad("Near"), nil, every, Unselected},
+		{"In without values", bad("In"), nil, every, Unselected},
+		{"peer's pods", &metav1.LabelSelector{}, []networkingv1.NetworkPolicyPeer{{PodSelector: bad("Near")}}, every, Denied},
+		{"peer's namespaces", &metav1.LabelSelector{}, []networkingv1.NetworkPolicyPeer{{NamespaceSelector: bad("Near")}}, every, Denied},
+		{"block", &metav1.LabelSelector{}, block("10.0.0.0"), every, Denied},
+		{"exception", &metav1.LabelSelector{}, block("10.0.0.0/8", "x"), every, Denied},
+		{"port 0", &metav1.LabelSelector{}, nil, numbered(0, 0), Denied},
+		{"port beyond all", &metav1.LabelSelector{}, nil, numbered(65536+8080, 0), Denied},
+		{"end beyond all", &metav1.LabelSelector{}, nil, numbered(1, 70000), Denied},
+		{"end before the beginning", &metav1.LabelSelector{}, nil, numbered(8080, 80), Denied},
+		{"protocol", &metav1.LabelSelector{}, nil, networkingv1.NetworkPolicyPort{Protocol: &icmp}, Denied},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "bad"}}
-			o.Spec.PodSelector, o.Spec.Ingress = *tt.pods, []networkingv1.NetworkPolicyIngressRule{{From: tt.from}}
-			r, err := NewRecord(o)
+			o.Spec.PodSelector, o.Spec.Ingress = *tt.pods, []networkingv1.NetworkPolicyIngressRule{{From: tt.from, Ports: []networkingv1.NetworkPolicyPort{tt.port}}}
+			s := newSet(t)
+			r, err := s.NewRecord(o)
 			if err == nil || !strings.Contains(err.Error(), "shop/bad") {
 				t.Errorf("error %v, want one that names the policy", err)
 			}
-			s := newSet(t)
 			s.Put(r)
 			flow := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
 			if got := s.Evaluate(&flow).Ingress.Verdict; got != tt.want {
@@ -138,7 +194,7 @@ func TestHuge(t *testing.T) {
 		if i > 0 {
 			c.Spec.Ingress = nil
 		}
-		r, err := NewRecord(&c)
+		r, err := s.NewRecord(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,15 +213,15 @@ func TestHuge(t *testing.T) {
 // TestConcurrent changes policies and namespaces while flows are judged, for the
 // race detector; a flow is always judged by one state of the policy or the other.
 func TestConcurrent(t *testing.T) {
-	open, err := NewRecord(parse(t, ingress(`{}`)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shut, err := NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := newSet(t)
+	open, err := s.NewRecord(parse(t, ingress(`{}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut, err := s.NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Put(open)
 	var changing sync.WaitGroup
 	changing.Go(func() {

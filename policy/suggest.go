@@ -92,6 +92,9 @@ func peerFor(e *End, namespace string, pods []End) ([]networkingv1.NetworkPolicy
 		}
 	case Outside, Node:
 		addr := e.Addr.Unmap().WithZone("")
+		if !addr.IsValid() {
+			return nil, fmt.Errorf("%s/%s has no address yet", e.Namespace, e.Name)
+		}
 		block, err := addr.Prefix(addr.BitLen())
 		if err != nil {
 			return nil, fmt.Errorf("the address %s: %w", e.Addr, err)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,7 +101,9 @@ func text(t *testing.T, o any) string {
 
 func TestSuggestCannot(t *testing.T) {
 	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
-	ping, service := web, web
+	ping, service, pending := web, web, web
+	pending.Source = node("n2", "192.168.0.2")
+	pending.Source.Addr = netip.Addr{}
 	ping.Protocol = "ICMP"
 	service.Destination = End{Kind: Service, Addr: outside("10.96.0.1").Addr}
 	tests := []struct {
@@ -110,6 +113,7 @@ func TestSuggestCannot(t *testing.T) {
 	}{
 		{"nothing denied", web, nil},
 		{"a protocol without ports", ping, []string{denyIngress}},
+		{"a node without an address", pending, []string{denyIngress}},
 		{"a Service", service, []string{denyEgress}},
 	}
 	for _, tt := range tests {

@@ -17,27 +17,28 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// source is one resource to list and watch.
-type source struct {
-	resource string // "pods"
-	object   runtime.Object
-	strip    cache.TransformFunc
-	fields   string // field selector, "" for all objects
-	handler  cache.ResourceEventHandler
-	// required says that nothing is resolved without it. What is not required
-	// may be forbidden to this process.
-	required bool
-	// listing and watching are called before each list of everything, and
-	// after each watch that goes on where the last one ended; nil for nothing.
-	listing, watching func()
+// Source is one resource of the API to list and watch. It is exported for the
+// package explain, which watches what this one does not.
+type Source struct {
+	Client   rest.Interface // of the resource's group
+	Resource string         // "pods"
+	Object   runtime.Object
+	Strip    cache.TransformFunc
+	Fields   string // field selector, "" for all objects
+	Handler  cache.ResourceEventHandler
+	// Without is what is missing where the API server forbids this process to
+	// read the resource, for people; "" says that nothing works without it.
+	Without string
+	// Failed is called for each list or watch that failed. Listing and Watching
+	// are called before each list of everything, and after each watch that goes
+	// on where the last one ended. All may be nil.
+	Failed, Listing, Watching func()
 }
 
-// feed is a source's informer.
-type feed struct {
-	source
-	client   rest.Interface
+// Feed is a Source's informer. Make one with NewFeed.
+type Feed struct {
+	Source
 	log      *slog.Logger
-	failed   func() // counts a failed list or watch
 	informer cache.SharedIndexInformer
 	handled  cache.ResourceEventHandlerRegistration
 
@@ -45,31 +46,36 @@ type feed struct {
 	once      sync.Once     // closes it
 }
 
-// newFeed makes the informer, which does nothing until it runs.
-func newFeed(s source, client rest.Interface, log *slog.Logger, failed func()) (*feed, error) {
-	f := &feed{source: s, client: client, log: log.With("resource", s.resource), failed: failed, forbidden: make(chan struct{})}
+// NewFeed makes the informer, which does nothing until it runs.
+func NewFeed(s Source, log *slog.Logger) (*Feed, error) {
+	for _, f := range []*func(){&s.Failed, &s.Listing, &s.Watching} {
+		if *f == nil {
+			*f = func() {}
+		}
+	}
+	f := &Feed{Source: s, log: log.With("resource", s.Resource), forbidden: make(chan struct{})}
 	lw := &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}
-	f.informer = cache.NewSharedIndexInformerWithOptions(lw, s.object, cache.SharedIndexInformerOptions{})
+	f.informer = cache.NewSharedIndexInformerWithOptions(lw, s.Object, cache.SharedIndexInformerOptions{})
 	err := errors.Join(
-		f.informer.SetTransform(s.strip),
+		f.informer.SetTransform(s.Strip),
 		f.informer.SetWatchErrorHandlerWithContext(f.report),
 	)
-	if err != nil {
-		return nil, fmt.Errorf("set up the %s informer: %w", s.resource, err)
+	if err == nil {
+		f.handled, err = f.informer.AddEventHandler(s.Handler)
 	}
-	f.handled, err = f.informer.AddEventHandler(s.handler)
 	if err != nil {
-		return nil, fmt.Errorf("set up the %s informer: %w", s.resource, err)
+		return nil, fmt.Errorf("set up the %s informer: %w", s.Resource, err)
 	}
 	return f, nil
 }
 
-func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	if f.listing != nil {
-		f.listing()
-	}
-	o.FieldSelector = f.fields
-	list, err := f.client.Get().Resource(f.resource).VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
+// Run lists and watches until ctx ends; what fails is tried again.
+func (f *Feed) Run(ctx context.Context) { f.informer.RunWithContext(ctx) }
+
+func (f *Feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	f.Listing()
+	o.FieldSelector = f.Fields
+	list, err := f.Client.Get().Resource(f.Resource).VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
 	return list, hidden(err)
 }
 
@@ -84,42 +90,45 @@ func hidden(err error) error {
 }
 
 // watch starts a watch, which is a list as well where it sends initial events.
-func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+func (f *Feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	lists := o.SendInitialEvents != nil && *o.SendInitialEvents
-	if lists && f.listing != nil {
-		f.listing()
+	if lists {
+		f.Listing()
 	}
-	o.FieldSelector = f.fields
+	o.FieldSelector = f.Fields
 	o.Watch = true
-	w, err := f.client.Get().Resource(f.resource).VersionedParams(&o, metav1.ParameterCodec).Watch(ctx)
-	if err == nil && !lists && f.watching != nil {
-		f.watching()
+	w, err := f.Client.Get().Resource(f.Resource).VersionedParams(&o, metav1.ParameterCodec).Watch(ctx)
+	if err == nil && !lists {
+		f.Watching()
 	}
 	return w, hidden(err)
 }
 
 // report takes client-go's word of a list or watch that failed; it tries again
 // by itself.
-func (f *feed) report(_ context.Context, _ *cache.Reflector, err error) {
+func (f *Feed) report(_ context.Context, _ *cache.Reflector, err error) {
 	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		f.log.Debug("watch ended", "error", err)
 		return
 	}
-	f.failed()
-	if !apierrors.IsForbidden(err) || f.required {
+	f.Failed()
+	if !apierrors.IsForbidden(err) || f.Without == "" {
 		f.log.Warn("cannot list or watch, will try again", "error", err)
 		return
 	}
 	f.once.Do(func() {
-		f.log.Warn("not allowed to list and watch; going on without their names."+
-			" Grant list and watch on this resource to the service account in its ClusterRole", "error", err)
+		f.log.Warn("not allowed to list and watch: grant both on this resource to the service account in its ClusterRole",
+			"without", f.Without, "error", err)
 		close(f.forbidden)
 	})
 }
 
-// synced says whether everything there was at the start has been taken in.
-func (f *feed) synced() bool {
-	if f.handled.HasSynced() {
+// Known says whether everything there was at the start has been taken in.
+func (f *Feed) Known() bool { return f.handled.HasSynced() }
+
+// Synced says whether it is known, or forbidden to this process.
+func (f *Feed) Synced() bool {
+	if f.Known() {
 		return true
 	}
 	select {
@@ -130,14 +139,14 @@ func (f *feed) synced() bool {
 	}
 }
 
-// wait waits until synced would be true.
-func (f *feed) wait(ctx context.Context) error {
+// WaitSynced waits until Synced is true. Its error wraps ctx's.
+func (f *Feed) WaitSynced(ctx context.Context) error {
 	select {
 	case <-f.handled.HasSyncedChecker().Done():
 		return nil
 	case <-f.forbidden:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the list of %s: %w", f.resource, ctx.Err())
+		return fmt.Errorf("wait for the list of %s: %w", f.Resource, ctx.Err())
 	}
 }

@@ -35,7 +35,7 @@ type Resolver struct {
 	names    *asker[string] // nil if not asked
 	waits    *waits
 	notPods  *notPods
-	feeds    []*feed
+	feeds    []*Feed
 	metrics  *metrics
 	synced   atomic.Bool // Synced was true once, and so is
 }
@@ -87,8 +87,11 @@ func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
 }
 
 func (r *Resolver) addFeeds(client rest.Interface) error {
-	for _, s := range r.sources() {
-		f, err := newFeed(s, client, r.cfg.Logger, r.metrics.watchErrors.WithLabelValues(s.resource).Inc)
+	sources := r.sources()
+	for i := range sources {
+		s := &sources[i]
+		s.Client, s.Failed = client, r.metrics.watchErrors.WithLabelValues(s.Resource).Inc
+		f, err := NewFeed(*s, r.cfg.Logger)
 		if err != nil {
 			return fmt.Errorf("resolve: %w", err)
 		}
@@ -100,23 +103,25 @@ func (r *Resolver) addFeeds(client rest.Interface) error {
 // sources are the watched resources. In node scope they are this node's pods
 // and this node alone: a large cluster's API server has to send everything
 // else to every node.
-func (r *Resolver) sources() []source {
-	pods := source{
-		resource: "pods", object: &corev1.Pod{}, strip: stripped(r.stripPod), handler: r.podHandler(),
-		required: true,
-		listing:  func() { r.owners.listing(r.now()) },
-		watching: func() { r.owners.watching(r.now()) },
+func (r *Resolver) sources() []Source {
+	const names = "their names"
+	pods := Source{
+		Resource: "pods", Object: &corev1.Pod{}, Strip: stripped(r.stripPod), Handler: r.podHandler(),
+		Listing:  func() { r.owners.listing(r.now()) },
+		Watching: func() { r.owners.watching(r.now()) },
 	}
-	nodes := source{resource: "nodes", object: &corev1.Node{}, strip: stripped(nodePlace), handler: placeHandler(r.nodes)}
+	nodes := Source{Resource: "nodes", Object: &corev1.Node{}, Strip: stripped(nodePlace), Handler: placeHandler(r.nodes), Without: names}
 	if r.cfg.Scope == NodeScope {
-		pods.fields = "spec.nodeName=" + r.cfg.NodeName
-		nodes.fields = "metadata.name=" + r.cfg.NodeName
+		pods.Fields = "spec.nodeName=" + r.cfg.NodeName
+		nodes.Fields = "metadata.name=" + r.cfg.NodeName
 	}
 	if r.cfg.NoServices {
-		return []source{pods, nodes}
+		return []Source{pods, nodes}
 	}
-	services := source{resource: "services", object: &corev1.Service{}, strip: stripped(servicePlace), handler: placeHandler(r.services)}
-	return []source{pods, nodes, services}
+	services := Source{
+		Resource: "services", Object: &corev1.Service{}, Strip: stripped(servicePlace), Handler: placeHandler(r.services), Without: names,
+	}
+	return []Source{pods, nodes, services}
 }
 
 // watchesAll says whether every pod that can have addr is watched: in node scope
@@ -179,7 +184,7 @@ func placeHandler(s *places) cache.ResourceEventHandler {
 func (r *Resolver) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, f := range r.feeds {
-		group.Go(func() { f.informer.RunWithContext(ctx) })
+		group.Go(func() { f.Run(ctx) })
 	}
 	group.Go(func() { r.tidy(ctx) })
 	group.Go(func() { r.waits.run(ctx) })
@@ -209,7 +214,7 @@ func (r *Resolver) Synced() bool {
 		return true
 	}
 	for _, f := range r.feeds {
-		if !f.synced() {
+		if !f.Synced() {
 			return false
 		}
 	}
@@ -220,7 +225,7 @@ func (r *Resolver) Synced() bool {
 // WaitSynced waits until Synced is true. Its error wraps ctx's.
 func (r *Resolver) WaitSynced(ctx context.Context) error {
 	for _, f := range r.feeds {
-		if err := f.wait(ctx); err != nil {
+		if err := f.WaitSynced(ctx); err != nil {
 			return fmt.Errorf("resolve: %w", err)
 		}
 	}

@@ -31,18 +31,19 @@ func (s LabelSet) Set() labels.Set {
 // "dns=53/UDP,http=8080/TCP".
 type PortSet string
 
-// HasPort says whether a container calls that port by the name.
-func (s PortSet) HasPort(name, protocol string, port uint16) bool {
+// NamesOf returns what containers call that port, nil for nothing.
+func (s PortSet) NamesOf(protocol string, port uint16) []string {
 	if s == "" {
-		return false
+		return nil
 	}
-	want := portText(name, protocol, port)
+	var names []string
+	want := portText("", protocol, port)
 	for has := range strings.SplitSeq(string(s), ",") {
-		if has == want {
-			return true
+		if name, ok := strings.CutSuffix(has, want); ok {
+			names = append(names, name)
 		}
 	}
-	return false
+	return names
 }
 
 func portText(name, protocol string, port uint16) string {

@@ -3,6 +3,7 @@ package resolve
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,21 +35,21 @@ func TestTraits(t *testing.T) {
 		t.Errorf("ports %q, want %q", e.Ports, want)
 	}
 	for _, tt := range []struct {
-		name, protocol string
-		port           uint16
-		want           bool
+		protocol string
+		port     uint16
+		want     []string
 	}{
-		{"http", "TCP", 8080, true}, {"dns", "UDP", 53, true}, {"dns", "TCP", 53, false}, {"http", "TCP", 8081, false},
-		{"mesh", "TCP", 15001, true}, {"setup", "TCP", 1, false}, {"", "TCP", 9090, false},
+		{"TCP", 8080, []string{"http"}}, {"UDP", 53, []string{"dns"}}, {"TCP", 53, nil}, {"TCP", 80, []string{"plain"}},
+		{"TCP", 15001, []string{"mesh"}}, {"TCP", 1, nil}, {"TCP", 9090, nil},
 	} {
-		if got := e.Ports.HasPort(tt.name, tt.protocol, tt.port); got != tt.want {
-			t.Errorf("HasPort(%q, %s, %d) = %t", tt.name, tt.protocol, tt.port, got)
+		if got := e.Ports.NamesOf(tt.protocol, tt.port); !slices.Equal(got, tt.want) {
+			t.Errorf("%d/%s is called %q, want %q", tt.port, tt.protocol, got, tt.want)
 		}
 	}
 	if bare := newResolver(t, Config{}, o).Lookup(addr("10.0.1.7"), noon().Add(time.Minute)); bare.Labels != "" || bare.Ports != "" {
 		t.Errorf("labels %q and ports %q are kept unasked", bare.Labels, bare.Ports)
 	}
-	if LabelSet("").Set() != nil || PortSet("").HasPort("http", "TCP", 80) {
+	if LabelSet("").Set() != nil || PortSet("").NamesOf("TCP", 80) != nil {
 		t.Error("no labels or ports are some")
 	}
 }

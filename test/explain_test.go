@@ -146,7 +146,7 @@ func (s *scene) accountWithout(t *testing.T, resource string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "without-" + resource
+	name := "without-" + resource + "-" + s.namespace
 	less := role.DeepCopy()
 	less.ObjectMeta = metav1.ObjectMeta{Name: name}
 	for i := range less.Rules {

@@ -167,8 +167,11 @@ func (q *question) print(w io.Writer, f *policy.Flow, a *policy.Answer, pods []p
 }
 
 func endName(e *policy.End) string {
-	if e.Name == "" {
+	switch {
+	case e.Name == "":
 		return e.Addr.String()
+	case !e.Addr.IsValid():
+		return e.Namespace + "/" + e.Name + " (no address yet)"
 	}
 	return e.Namespace + "/" + e.Name + " (" + e.Addr.String() + ")"
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,11 +55,25 @@ func TestPodEnd(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(policy.End{}, "Ports")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if !got.Ports.HasPort("http", "TCP", 8080) {
+	if !slices.Equal(got.Ports.NamesOf("TCP", 8080), []string{"http"}) {
 		t.Error("its port is not known by its name")
 	}
 	p.Spec.HostNetwork, p.Status.PodIP = true, "192.168.0.1"
 	if got := podEnd(p); got.Kind != policy.Node || got.Addr.String() != "192.168.0.1" {
 		t.Errorf("on the host's network it is %+v", got)
+	}
+}
+
+// TestEndName names ends, also a pod that has no address yet.
+func TestEndName(t *testing.T) {
+	address := netip.MustParseAddr("10.0.1.7")
+	for want, e := range map[string]policy.End{
+		"10.0.1.7":                  {Addr: address},
+		"shop/api (10.0.1.7)":       {Kind: policy.Pod, Namespace: "shop", Name: "api", Addr: address},
+		"shop/api (no address yet)": {Kind: policy.Pod, Namespace: "shop", Name: "api"},
+	} {
+		if got := endName(&e); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/decode"
@@ -34,11 +33,18 @@ type Merger struct {
 	known  map[traffic]record // of the last maxTraffic/2 or more
 	older  map[traffic]record
 	noted  map[traffic]noted // policies' flows of the window at hand
+	parsed map[string]*parsed
+	last   *parsed // of parsed: most flows in a row come from one rule
 	counts Counts
+}
 
-	provisional map[string]bool // by prefix
-	last        string          // prefix asked about; most in a row are the same
-	lastIs      bool
+// maxPrefixes bounds the prefixes that are remembered; there are fewer.
+const maxPrefixes = 4096
+
+// parsed is what a prefix says, never changed.
+type parsed struct {
+	prefix string
+	said   [1]Said
 }
 
 // Counts are packets of policies' flows: those that the pod's rule logged as
@@ -73,7 +79,7 @@ func NewMerger(p *Parser) *Merger {
 	if p.dialect != Auto && p.dialect != K3s {
 		return nil
 	}
-	return &Merger{parser: p, known: map[traffic]record{}, noted: map[traffic]noted{}, provisional: map[string]bool{}}
+	return &Merger{parser: p, known: map[traffic]record{}, older: map[traffic]record{}, noted: map[traffic]noted{}, parsed: map[string]*parsed{}}
 }
 
 // Window is a batch of flows. Each flow is valid until the next.
@@ -106,24 +112,9 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	}
 }
 
-// maxPrefixes bounds the prefixes that are remembered; there are fewer.
-const maxPrefixes = 4096
-
 // isProvisional says whether a prefix is of a policy's record.
 func (m *Merger) isProvisional(prefix string) bool {
-	if prefix == m.last {
-		return m.lastIs
-	}
-	is, ok := m.provisional[prefix]
-	if !ok {
-		if len(m.provisional) >= maxPrefixes {
-			clear(m.provisional)
-		}
-		is = m.parser.Parse(prefix).provisional
-		m.provisional[strings.Clone(prefix)] = is
-	}
-	m.last, m.lastIs = prefix, is
-	return is
+	return prefix != "" && m.parse(prefix)[0].provisional
 }
 
 // Counts returns what became of policies' flows since it was called last.
@@ -144,18 +135,42 @@ func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 			continue
 		}
 		key := trafficOf(f)
-		m.remember(key, m.parser.Parse(f.Prefix), f.LastSeen)
+		m.remember(key, m.parse(f.Prefix), f.LastSeen)
 		m.noted[key] = noted{packets: m.noted[key].packets + f.Packets}
 	}
 }
 
-func (m *Merger) remember(key traffic, said Said, last time.Time) {
+// parse returns the one thing that a prefix says.
+func (m *Merger) parse(prefix string) []Said {
+	if m.last == nil || m.last.prefix != prefix {
+		m.last = m.lookUp(prefix)
+	}
+	return m.last.said[:]
+}
+
+func (m *Merger) lookUp(prefix string) *parsed {
+	p, ok := m.parsed[prefix]
+	if !ok {
+		if len(m.parsed) >= maxPrefixes {
+			clear(m.parsed)
+		}
+		p = &parsed{prefix, [1]Said{m.parser.Parse(prefix)}}
+		m.parsed[prefix] = p
+	}
+	return p
+}
+
+func (m *Merger) remember(key traffic, said []Said, last time.Time) {
 	r := m.recall(key, last)
-	if !slices.Contains(r.policies, said) && len(r.policies) < maxPolicies {
-		r.policies = append(slices.Clone(r.policies), said)
+	switch {
+	case len(r.policies) == 0:
+		r.policies = said
+	case !slices.Contains(r.policies, said[0]) && len(r.policies) < maxPolicies:
+		r.policies = append(slices.Clone(r.policies), said[0])
 	}
 	if len(m.known) >= maxTraffic/2 {
-		m.known, m.older = map[traffic]record{}, m.known
+		m.known, m.older = m.older, m.known
+		clear(m.known)
 	}
 	m.known[key] = record{r.policies, last}
 }

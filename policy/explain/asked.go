@@ -22,13 +22,16 @@ func (e *Explainer) asked(f *flow.Flow, source, destination *resolve.Endpoint) (
 	}, true
 }
 
-// answers says that the packets answer others, or do not tell what they are.
+// answers says that the packets answer others, or do not tell what they are. In
+// the midst of a TCP connection the server is taken for the end with the lower
+// port.
 func answers(f *flow.Flow) bool {
 	const echo4, echo6 = 8, 128
 	switch f.Protocol {
 	case decode.TCP:
-		const answer = decode.SYN | decode.ACK
-		return !f.HasPorts || f.TCPFlags&answer == answer || f.TCPFlags&decode.RST != 0
+		opens := f.TCPFlags&decode.SYN != 0 && f.TCPFlags&decode.ACK == 0
+		asks := f.TCPFlags&decode.SYN == 0 && f.SourcePort > f.DestinationPort
+		return !f.HasPorts || f.TCPFlags&decode.RST != 0 || !opens && !asks
 	case decode.UDP, decode.SCTP:
 		return !f.HasPorts
 	case decode.ICMP:

@@ -6,35 +6,39 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// BenchmarkExplain explains a denied flow in a cluster with 1,000 policies of 50
-// namespaces, from its endpoints to the text.
+// BenchmarkExplain explains a flow in a cluster with 1,000 policies, from its
+// endpoints to the text. Those of its namespace, a fiftieth of them or all,
+// select the pod, and none allows the flow.
 func BenchmarkExplain(b *testing.B) {
-	e := newExplainer(b)
-	for i := range 1000 {
-		p := isolated(fmt.Sprintf("policy-%d", i), port(9090), from(fmt.Sprintf("client-%d", i)))
-		if n := i % 50; n > 0 {
-			p.Namespace = fmt.Sprintf("ns-%d", n)
-		}
-		r, err := policy.NewRecord(p)
-		if err != nil {
-			b.Fatal(err)
-		}
-		e.policies.Put(r)
-	}
-	front, api := pod("frontend", "app=frontend,pod-template-hash=5b9,tier=front"), pod("api", "app=api,pod-template-hash=7c4,tier=back")
-	f := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN, Prefix: "deny: "}
-	b.ReportAllocs()
-	for b.Loop() {
-		asked, ok := e.asked(&f, &front, &api)
-		if !ok {
-			b.Fatal("not judged")
-		}
-		a := e.policies.Evaluate(&asked)
-		if r := e.combine(&a, e.ruleReason(f.Prefix, nil), f.Prefix); r.Label != labelDeniedIngress {
-			b.Fatal(r)
-		}
+	for _, namespaces := range []int{50, 1} {
+		b.Run(fmt.Sprintf("namespaces=%d", namespaces), func(b *testing.B) {
+			e := newExplainer(b)
+			for i := range 1000 {
+				p := isolated(fmt.Sprintf("policy-%d", i), port(9090), from(fmt.Sprintf("client-%d", i)))
+				if n := i % namespaces; n > 0 {
+					p.Namespace = fmt.Sprintf("ns-%d", n)
+				}
+				r, err := e.policies.NewRecord(p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				e.policies.Put(r)
+			}
+			front, api := pod("frontend", "app=frontend,pod-template-hash=5b9,tier=front"), pod("api", "app=api,pod-template-hash=7c4,tier=back")
+			f := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN, Prefix: "deny: "}
+			b.ReportAllocs()
+			for b.Loop() {
+				asked, ok := e.asked(&f, &front, &api)
+				if !ok {
+					b.Fatal("not judged")
+				}
+				a := e.policies.Evaluate(&asked)
+				if r := e.combine(&a, e.ruleReason(f.Prefix, nil), f.Prefix); r.Label != labelDeniedIngress {
+					b.Fatal(r)
+				}
+			}
+		})
 	}
 }

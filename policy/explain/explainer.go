@@ -38,7 +38,7 @@ type Config struct {
 type Explainer struct {
 	cfg      Config
 	policies *policy.Set
-	feeds    []*feed
+	feeds    []*resolve.Feed
 	packets  map[string]prometheus.Counter // by Reason.Label
 }
 
@@ -62,8 +62,9 @@ func New(cfg Config, core, networking rest.Interface) (*Explainer, error) {
 	if core == nil || networking == nil {
 		return e, nil
 	}
-	for _, s := range []source{e.policySource(networking), e.namespaceSource(core)} {
-		f, err := newFeed(s, cfg.Logger)
+	sources := []resolve.Source{e.policySource(networking), e.namespaceSource(core)}
+	for i := range sources {
+		f, err := resolve.NewFeed(sources[i], cfg.Logger)
 		if err != nil {
 			return nil, fmt.Errorf("explain: %w", err)
 		}
@@ -101,7 +102,7 @@ func (e *Explainer) register() error {
 func (e *Explainer) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, f := range e.feeds {
-		group.Go(func() { f.informer.RunWithContext(ctx) })
+		group.Go(func() { f.Run(ctx) })
 	}
 	group.Wait()
 	return nil
@@ -111,7 +112,7 @@ func (e *Explainer) Run(ctx context.Context) error {
 // are known, or are forbidden to this process.
 func (e *Explainer) Synced() bool {
 	for _, f := range e.feeds {
-		if !f.handled.HasSynced() && !f.isForbidden() {
+		if !f.Synced() {
 			return false
 		}
 	}
@@ -121,7 +122,7 @@ func (e *Explainer) Synced() bool {
 // WaitSynced waits until Synced is true. Its error wraps ctx's.
 func (e *Explainer) WaitSynced(ctx context.Context) error {
 	for _, f := range e.feeds {
-		if err := f.wait(ctx); err != nil {
+		if err := f.WaitSynced(ctx); err != nil {
 			return fmt.Errorf("explain: %w", err)
 		}
 	}
@@ -131,7 +132,7 @@ func (e *Explainer) WaitSynced(ctx context.Context) error {
 // knows says whether the policies are known.
 func (e *Explainer) knows() bool {
 	for _, f := range e.feeds {
-		if !f.handled.HasSynced() {
+		if !f.Known() {
 			return false
 		}
 	}

@@ -32,8 +32,9 @@ const (
 	labelUnknown       = "unknown"
 )
 
-// maxShown bounds the policies that a text names.
-const maxShown = 4
+// maxShown and maxNames bound the policies that a text names, and the bytes that
+// these take beyond the first: what follows must not be cut off an event.
+const maxShown, maxNames = 4, 300
 
 // combine puts together what the policies say and what the rule does.
 func (e *Explainer) combine(a *policy.Answer, rule Reason, prefix string) Reason {
@@ -92,7 +93,7 @@ func lately(s *policy.Side, ago time.Duration) string {
 	if s.Verdict == policy.Allowed {
 		return since + " by NetworkPolicy " + s.Namespace + "/" + s.AllowedBy
 	}
-	return since + ", when a NetworkPolicy was deleted in " + s.Namespace
+	return since + ", when a NetworkPolicy that selected the pod was deleted or changed in " + s.Namespace
 }
 
 // Denial is the reason if policies deny a flow, nil if they do not.
@@ -124,9 +125,18 @@ func names(s *policy.Side) []string {
 // allows it; nearest: api-ingress allows port 9090/TCP from it)". What egress
 // denies is the sender's.
 func sideText(s *policy.Side) string {
-	all := names(s)
-	text := "NetworkPolicy " + strings.Join(all[:min(len(all), maxShown)], ", ")
-	if more := s.Count - maxShown; more > 0 {
+	text, shown := "NetworkPolicy ", 0
+	for _, name := range names(s) {
+		if shown == maxShown || shown > 0 && len(text)+len(name) > maxNames {
+			break
+		}
+		if shown > 0 {
+			text += ", "
+		}
+		text += name
+		shown++
+	}
+	if more := s.Count - shown; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	rule := "no rule allows it"

@@ -13,7 +13,6 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -71,6 +70,11 @@ func TestReason(t *testing.T) {
 	syn := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}
 	answer := syn
 	answer.TCPFlags |= decode.ACK
+	data := syn
+	data.TCPFlags, data.SourcePort = decode.ACK|decode.PSH, 40000
+	back := data
+	back.SourcePort, back.DestinationPort = data.DestinationPort, data.SourcePort
+	long := strings.Repeat("long-", 45)
 	with := func(prefix string) flow.Flow {
 		f := syn
 		f.Prefix = prefix
@@ -103,8 +107,16 @@ func TestReason(t *testing.T) {
 			`no NetworkPolicy denies this; rule "deny: " on node n1 does`, nil, "allowed"}},
 		{"allowed", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))}, Reason{
 			"no NetworkPolicy denies this; a rule on node n1 does", nil, "allowed"}},
-		{"allowed lately", syn, nil, []*networkingv1.NetworkPolicy{recent}, Reason{
+		{"allowed lately", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny"), recent}, Reason{
 			"allowed since 12 s ago by NetworkPolicy shop/api-ingress", nil, "allowed_lately"}},
+		{"allowed by the first policy of all", syn, nil, []*networkingv1.NetworkPolicy{recent}, Reason{
+			"no NetworkPolicy denies this; a rule on node n1 does", nil, "allowed"}},
+		{"long names", syn, nil, []*networkingv1.NetworkPolicy{isolated(long + "a"), isolated(long+"b", port(9090)), isolated(long + "c")}, Reason{
+			"denied by NetworkPolicy shop/" + long + "a and 2 more (no rule allows it; nearest: " + long + "b allows port 9090/TCP from it)",
+			[]string{"shop/" + long + "a", "shop/" + long + "b", "shop/" + long + "c"}, "denied_ingress"}},
+		{"data on its way to the server", data, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{
+			"denied by NetworkPolicy shop/default-deny (no rule allows it)", []string{"shop/default-deny"}, "denied_ingress"}},
+		{"data on its way back", back, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{Label: "unknown"}},
 		{"no policy", with("deny: "), nil, nil, Reason{
 			`no NetworkPolicy selects either pod; rule "deny: " on node n1 denies this`, nil, "unselected"}},
 		{"the API knows better than k3s's rules", syn, []dialect.Said{{Kind: "NetworkPolicy", Policy: "shop/default-deny"}},
@@ -118,7 +130,7 @@ func TestReason(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExplainer(t)
 			for _, p := range tt.policies {
-				r, err := policy.NewRecord(p)
+				r, err := e.policies.NewRecord(p)
 				if err != nil {
 					t.Fatal(err)
 				}

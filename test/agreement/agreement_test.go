@@ -98,7 +98,7 @@ func newSet(t *testing.T, c *cluster) *policy.Set {
 
 func put(t *testing.T, s *policy.Set, p *networkingv1.NetworkPolicy) {
 	t.Helper()
-	r, err := policy.NewRecord(p)
+	r, err := s.NewRecord(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,13 +108,13 @@ func put(t *testing.T, s *policy.Set, p *networkingv1.NetworkPolicy) {
 // containerPorts are a pod's.
 type containerPorts []corev1.ContainerPort
 
-func (p containerPorts) HasPort(name, protocol string, port uint16) bool {
+func (p containerPorts) NamesOf(protocol string, port uint16) (names []string) {
 	for i := range p {
-		if p[i].Name == name && string(p[i].Protocol) == protocol && p[i].ContainerPort == int32(port) {
-			return true
+		if string(p[i].Protocol) == protocol && p[i].ContainerPort == int32(port) {
+			names = append(names, p[i].Name)
 		}
 	}
-	return false
+	return names
 }
 
 func (c *cluster) end(p *corev1.Pod) end {

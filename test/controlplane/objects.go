@@ -17,6 +17,8 @@ type Pod struct {
 	Node            string       // the node it runs on
 	Addresses       []netip.Addr // status.podIPs, the first one status.podIP
 	HostNetwork     bool         // Addresses are then the node's
+	HostAddress     netip.Addr   // status.hostIP, none if it is not valid
+	Ports           []corev1.ContainerPort
 	Labels          map[string]string
 	Annotations     map[string]string
 	Owners          []metav1.OwnerReference
@@ -59,7 +61,7 @@ func (c *ControlPlane) CreatePod(ctx context.Context, p Pod) (*corev1.Pod, error
 		ObjectMeta: metav1.ObjectMeta{Name: p.Name, Labels: p.Labels, Annotations: p.Annotations, OwnerReferences: p.Owners},
 		Spec: corev1.PodSpec{
 			NodeName: p.Node, HostNetwork: p.HostNetwork,
-			Containers: []corev1.Container{{Name: "app", Image: "example.com/app:1.0"}},
+			Containers: []corev1.Container{{Name: "app", Image: "example.com/app:1.0", Ports: p.Ports}},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -70,6 +72,10 @@ func (c *ControlPlane) CreatePod(ctx context.Context, p Pod) (*corev1.Pod, error
 		started = time.Now().Add(-time.Minute)
 	}
 	pod.Status = running(p.Addresses, metav1.NewTime(started))
+	if p.HostAddress.IsValid() {
+		pod.Status.HostIP = p.HostAddress.String()
+		pod.Status.HostIPs = []corev1.HostIP{{IP: pod.Status.HostIP}}
+	}
 	pod, err = pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("set status of pod %s/%s: %w", p.Namespace, p.Name, err)

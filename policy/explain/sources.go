@@ -1,0 +1,89 @@
+package explain
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// without is what is missing where the API server forbids a source.
+const without = "NetworkPolicies in explanations; --explain=false asks for none"
+
+// policySource keeps records of policies in the informer's store, which the
+// set shares.
+func (e *Explainer) policySource(client rest.Interface) resolve.Source {
+	put := func(obj any) {
+		if r, ok := obj.(*policy.Record); ok {
+			e.policies.Put(r)
+		}
+	}
+	return resolve.Source{
+		Client: client, Resource: "networkpolicies", Without: without, Object: &networkingv1.NetworkPolicy{},
+		Strip: func(obj any) (any, error) {
+			o, ok := obj.(*networkingv1.NetworkPolicy)
+			if !ok {
+				return obj, nil // a record already
+			}
+			r, err := e.policies.NewRecord(o)
+			if err != nil {
+				e.cfg.Logger.Warn("a part of a NetworkPolicy is invalid and matches nothing", "error", err)
+			}
+			return r, nil
+		},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    put,
+			UpdateFunc: func(_, obj any) { put(obj) },
+			DeleteFunc: func(obj any) {
+				if namespace, name, ok := keyOf(obj); ok {
+					e.policies.Delete(namespace, name)
+				}
+			},
+		},
+	}
+}
+
+// namespaceSource keeps the names and labels of namespaces.
+func (e *Explainer) namespaceSource(client rest.Interface) resolve.Source {
+	put := func(obj any) {
+		if o, ok := obj.(*metav1.PartialObjectMetadata); ok {
+			e.policies.PutNamespace(o.Name, o.Labels)
+		}
+	}
+	return resolve.Source{
+		Client: client, Resource: "namespaces", Without: without, Object: &corev1.Namespace{},
+		Strip: func(obj any) (any, error) {
+			o, ok := obj.(*corev1.Namespace)
+			if !ok {
+				return obj, nil
+			}
+			return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+				Name: strings.Clone(o.Name), ResourceVersion: o.ResourceVersion, Labels: o.Labels,
+			}}, nil
+		},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    put,
+			UpdateFunc: func(_, obj any) { put(obj) },
+			DeleteFunc: func(obj any) {
+				if _, name, ok := keyOf(obj); ok {
+					e.policies.DeleteNamespace(name)
+				}
+			},
+		},
+	}
+}
+
+func keyOf(obj any) (namespace, name string, ok bool) {
+	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj)
+	if err != nil {
+		return "", "", false
+	}
+	namespace, name, err = cache.SplitMetaNamespaceKey(key)
+	return namespace, name, err == nil
+}

@@ -1,0 +1,131 @@
+package enforcer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kube-nflog/kube-nflog/policy"
+)
+
+// scripted are policies by what they show, in namespace shop.
+var scripted = []struct{ name, policies string }{
+	{"none", ``},
+	{"default deny on the way in", `{podSelector: {}, policyTypes: [Ingress]}`},
+	{"default deny on the way out", `{podSelector: {}, policyTypes: [Egress]}`},
+	{"default deny both ways", `{podSelector: {}, policyTypes: [Ingress, Egress]}`},
+	{"allow all in", `{podSelector: {}, ingress: [{}]}
+		{podSelector: {}, policyTypes: [Ingress]}`},
+	{"a port", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: 8080}]}]}`},
+	{"a port of UDP", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: 53, protocol: UDP}]}]}`},
+	{"a port of SCTP", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: 8080, protocol: SCTP}]}]}`},
+	{"a protocol", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{protocol: UDP}]}]}`},
+	{"a range of ports", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: 8000, endPort: 8080}]}]}`},
+	{"a named port", `{podSelector: {matchLabels: {app: api}}, ingress: [{ports: [{port: http}, {port: dns, protocol: UDP}]}]}`},
+	{"a named port on the way out", `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}], ports: [{port: http}]}]}`},
+	{"pods", `{podSelector: {matchLabels: {tier: back}}, ingress: [{from: [{podSelector: {matchLabels: {app: front}}}]}]}`},
+	{"pods by expressions", `{podSelector: {matchExpressions: [{key: app, operator: In, values: [api, db]}]}, ingress: [{from: [{podSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [back]}]}}]}]}`},
+	{"pods without a label", `{podSelector: {matchExpressions: [{key: tier, operator: DoesNotExist}]}, policyTypes: [Ingress]}`},
+	{"all namespaces", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{namespaceSelector: {}}]}]}`},
+	{"a namespace", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: m}}}]}]}`},
+	{"pods of a namespace", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: metrics}}, podSelector: {matchLabels: {app: prom}}}]}]}`},
+	{"pods or a namespace", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: m}}}, {podSelector: {matchLabels: {app: db}}}]}]}`},
+	{"outside alone", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}`},
+	{"everywhere but pods", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.20.0.0/16]}}]}]}`},
+	{"to outside", `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.0/28]}}], ports: [{port: 8080}]}]}`},
+	{"to outside, all of it", `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}]}`},
+	{"in and out", `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: api}}}], ports: [{port: 8080}]}]}
+		{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {matchLabels: {app: front}}}], ports: [{port: 8080}, {port: 53, protocol: UDP}]}]}`},
+	{"two policies add up", `{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {matchLabels: {app: front}}}]}]}
+		{podSelector: {matchLabels: {tier: back}}, ingress: [{ports: [{port: 53, protocol: UDP}]}]}`},
+}
+
+// scriptedPairs are who sends two packets in each of them, to whom; kube-router
+// logs ten of a pod at once.
+var scriptedPairs = [][2]string{
+	{"front", "api"}, {"db", "api"}, {"grafana", "api"}, {"prom", "api"}, {"outside", "api"}, {"front", "outside"}, {"db", "front"}, {"front", "grafana"},
+}
+
+// TestKubeRouter runs a real kube-router and the agent on a node. No rule of the
+// node is the test's own.
+func TestKubeRouter(t *testing.T) {
+	c := newCluster(t)
+	t.Run("scripted", c.scripted)
+	t.Run("random", c.random)
+	t.Run("to the node", c.toNode)
+	c.eventNames(t)
+}
+
+// scripted applies policies whose meaning is known, sends packets, and
+// compares.
+func (c *cluster) scripted(t *testing.T) {
+	sent, dropped := 0, 0
+	for _, tt := range scripted {
+		t.Run(tt.name, func(t *testing.T) {
+			c.apply(t, specs(t, tt.policies)...)
+			s := c.set(t)
+			var probes []*probe
+			for i, pair := range scriptedPairs {
+				from, to := c.end(t, pair[0]), c.end(t, pair[1])
+				probes = append(probes, c.ask(s, from, to, corev1.ProtocolTCP, 8080))
+				other := []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolSCTP}[i%2]
+				probes = append(probes, c.ask(s, from, to, other, map[corev1.Protocol]uint16{corev1.ProtocolUDP: 53, corev1.ProtocolSCTP: 8080}[other]))
+			}
+			sent += len(probes)
+			dropped += c.compare(t, probes)
+		})
+	}
+	t.Logf("%d packets, %d of them denied", sent, dropped)
+	if dropped < sent/5 || dropped > sent*4/5 {
+		t.Error("too few or too many were denied to tell much")
+	}
+}
+
+// toNode sends from a pod to its own node. The API's documentation has it that
+// no policy keeps them apart; kube-router lets the node come to its pods, as all
+// the last packets of send show, but not the pods to their node.
+func (c *cluster) toNode(t *testing.T) {
+	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress]}`)...)
+	node := &end{End: policy.End{Kind: policy.Node, Name: nodeName, NodeName: nodeName, Addr: nodeAddress}}
+	p := c.ask(c.set(t), c.end(t, "front"), node, corev1.ProtocolTCP, 10250)
+	if !p.denied() {
+		t.Fatal(p)
+	}
+	c.send(t, []*probe{p})
+	c.explained(t, p)
+}
+
+// eventNames looks at what kubectl describe shows of it all: an application
+// owner reads which policy it was.
+func (c *cluster) eventNames(t *testing.T) {
+	t.Helper()
+	must(t, c.agent.Stop(c.ctx))
+	described, err := c.plane.Kubectl(c.ctx, "describe", "pod", "-n", "shop", "api")
+	must(t, err)
+	for _, want := range []string{
+		"Packet dropped when receiving traffic from ", "denied by NetworkPolicy shop/p-", "(no rule allows it",
+	} {
+		if !strings.Contains(described, want) {
+			t.Errorf("kubectl describe pod does not say %q:\n%s", want, described)
+		}
+	}
+}
+
+// specs are the policies of a text, one in each line.
+func specs(t *testing.T, text string) []*networkingv1.NetworkPolicy {
+	t.Helper()
+	var all []*networkingv1.NetworkPolicy
+	for line := range strings.Lines(text) {
+		p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("p-%d", len(all))}}
+		if err := yaml.UnmarshalStrict([]byte(strings.TrimSpace(line)), &p.Spec); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		all = append(all, p)
+	}
+	return all
+}
