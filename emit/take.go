@@ -67,7 +67,7 @@ func (l *ledger) inFlight(now time.Time) int {
 	if l.unbound(now) {
 		return l.cfg.Writers
 	}
-	return l.budget.inFlight(l.cfg.Writers)
+	return l.budget.inFlight(l.cfg.Writers, now)
 }
 
 // budgetWait returns how long the node must wait for its next call.

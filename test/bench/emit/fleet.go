@@ -7,65 +7,120 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 const (
 	fleetPods    = 3 // of each agent
 	fleetFlows   = 6 // of each agent
 	fleetWindows = 30
-	fleetSettle  = 2 * time.Minute
+	fleetIdle    = 10 * time.Second // of the other client alone
+	fleetSettle  = 5 * time.Minute
 )
 
 // fleet runs many emitters against one API server, all under the agent's one
-// account, while another client goes on with its own work.
-func fleet(ctx context.Context, o options) error {
+// account, while another client goes on with its own work: first as the API
+// server treats them by itself, then with deploy/fairness.
+func fleet(ctx context.Context, _ options) error {
+	if err := again(ctx, "fleet-plain"); err != nil {
+		return err
+	}
+	return again(ctx, "fleet-fair")
+}
+
+func fleetOnce(ctx context.Context, o options, fair bool) error {
 	c, err := startCluster(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer c.close()
+	title := "the API server's own priority and fairness"
+	if fair {
+		title = "deploy/fairness applied"
+		if _, err := c.Kubectl(ctx, "apply", "-k", o.deploy+"/fairness"); err != nil {
+			return err
+		}
+	}
 	seen, err := watchArrivals(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer seen.stop()
-	other, err := c.otherClient(ctx)
-	if err != nil {
-		return err
-	}
-	idle := probe(ctx, other, 5*time.Second)
-
 	var count calls
 	agents, err := newFleet(c, &count, o.fleet)
 	if err != nil {
 		return err
 	}
 	defer stopFleet(agents)
-	busy := make(chan []time.Duration, 1)
-	probing, stopProbe := context.WithCancel(ctx)
-	go func() { busy <- probe(probing, other, time.Hour) }()
-	count.all.Store(0)
-	began := time.Now()
-	loadFleet(ctx, agents)
-	all := waitFleet(ctx, seen, o.fleet*fleetFlows)
-	took := time.Since(began)
-	stopProbe()
-	latency := <-busy
-	perAgent := seen.firstPerAgent(began)
-	whole := seen.since(began, anyID)
-	table(fmt.Sprintf("fleet: %d emitters, each with %d flows over %d pods, all new in one moment and going on for %d s", o.fleet, fleetFlows, fleetPods, fleetWindows),
-		[]string{"events visible", fmt.Sprintf("%d of %d", all, o.fleet*fleetFlows)},
-		[]string{"calls", fmt.Sprintf("%d, %.0f/s", count.all.Load(), float64(count.all.Load())/took.Seconds())},
-		[]string{"throttled (429)", fmt.Sprintf("%d, %.1f %%", count.throttled.Load(), 100*float64(count.throttled.Load())/float64(count.all.Load()))},
-		[]string{"an agent's first event, p50 / p99 / slowest", quantile(perAgent, 0.5) + " / " + quantile(perAgent, 0.99) + " / " + quantile(perAgent, 1)},
-		[]string{"a flow's first event, p50 / p99 / slowest", quantile(whole, 0.5) + " / " + quantile(whole, 0.99) + " / " + quantile(whole, 1)},
-		[]string{"another client's request, idle p50 / p99", quantile(idle, 0.5) + " / " + quantile(idle, 0.99)},
-		[]string{"another client's request, meanwhile p50 / p99", quantile(latency, 0.5) + " / " + quantile(latency, 0.99)})
+	other, err := startProber(ctx, c)
+	if err != nil {
+		return err
+	}
+	idleFrom := time.Now()
+	if err := sleep(ctx, fleetIdle); err != nil {
+		return err
+	}
+	if err := stepAside(); err != nil {
+		return err
+	}
+	m, err := measureFleet(ctx, agents, seen, &count)
+	if err != nil {
+		return err
+	}
+	requests, err := other.end()
+	if err != nil {
+		return err
+	}
+	idle := between(requests, idleFrom, m.began)
+	first := between(requests, m.began, m.began.Add(m.firstEvents))
+	whole := between(requests, m.began, m.ended)
+	size := len(agents)
+	table(fmt.Sprintf("fleet: %d emitters, each with %d flows over %d pods, all new in one moment and going on for %d s; %s", size, fleetFlows, fleetPods, fleetWindows, title),
+		[]string{"events visible", fmt.Sprintf("%d of %d", m.visible, size*fleetFlows)},
+		[]string{"calls", fmt.Sprintf("%d, %.0f/s", m.calls, float64(m.calls)/m.ended.Sub(m.began).Seconds())},
+		[]string{"throttled (429)", fmt.Sprintf("%d, %.1f %%", m.throttled, 100*float64(m.throttled)/float64(m.calls))},
+		[]string{"an agent's first event, p50 / p99 / slowest", quantiles(m.perAgent)},
+		[]string{"a flow's first event, p50 / p99 / slowest", quantiles(m.perFlow)},
+		[]string{"another client's request, idle p50 / p99 / slowest", quantiles(idle)},
+		[]string{"until all first events are visible", quantiles(first)},
+		[]string{"the whole time", quantiles(whole)},
+		[]string{"CPUs busy until then", m.cpu})
 	return nil
+}
+
+// measured is what a fleet did.
+type measured struct {
+	began, ended      time.Time
+	firstEvents       time.Duration // until all were visible
+	visible           int
+	calls, throttled  int64
+	perAgent, perFlow []time.Duration
+	cpu               string // until all first events were visible
+}
+
+func measureFleet(ctx context.Context, agents []*emitterSink, seen *arrivals, count *calls) (measured, error) {
+	before, err := takeCPU()
+	if err != nil {
+		return measured{}, err
+	}
+	count.all.Store(0)
+	m := measured{began: time.Now()}
+	loaded := make(chan struct{})
+	go func() {
+		defer close(loaded)
+		loadFleet(ctx, agents)
+	}()
+	m.visible = waitFleet(ctx, seen, len(agents)*fleetFlows)
+	m.firstEvents = time.Since(m.began)
+	after, err := takeCPU()
+	if err != nil {
+		return measured{}, err
+	}
+	m.cpu = after.since(before, m.firstEvents)
+	<-loaded
+	m.ended = time.Now()
+	m.calls, m.throttled = count.all.Load(), count.throttled.Load()
+	m.perAgent, m.perFlow = seen.firstPerAgent(m.began), seen.since(m.began, anyID)
+	return m, nil
 }
 
 func newFleet(c *cluster, count *calls, size int) ([]*emitterSink, error) {
@@ -160,49 +215,4 @@ func (a *arrivals) firstPerAgent(began time.Time) []time.Duration {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// otherClient is an ordinary user: no administrator, whom no limit binds.
-func (c *cluster) otherClient(ctx context.Context) (*kubernetes.Clientset, error) {
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "probe"}}
-	if _, err := c.Client().CoreV1().ConfigMaps(namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {
-		return nil, err
-	}
-	for _, args := range [][]string{
-		{"create", "role", "-n", namespace, "other", "--verb=get,update", "--resource=configmaps"},
-		{"create", "rolebinding", "-n", namespace, "other", "--role=other", "--user=other"},
-	} {
-		if _, err := c.Kubectl(ctx, args...); err != nil {
-			return nil, err
-		}
-	}
-	cfg := c.RESTConfig()
-	cfg.Impersonate.UserName = "other"
-	cfg.Impersonate.Groups = []string{"system:authenticated"}
-	return kubernetes.NewForConfig(cfg)
-}
-
-// probe updates an object again and again, with a pause between, and returns
-// the requests' durations, sorted.
-func probe(ctx context.Context, client *kubernetes.Clientset, during time.Duration) []time.Duration {
-	var all []time.Duration
-	end := time.After(during)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			slices.Sort(all)
-			return all
-		case <-end:
-			slices.Sort(all)
-			return all
-		case <-tick.C:
-		}
-		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Data: map[string]string{"n": fmt.Sprint(n)}}
-		began := time.Now()
-		if _, err := client.CoreV1().ConfigMaps(namespace).Update(ctx, cm, metav1.UpdateOptions{}); err == nil {
-			all = append(all, time.Since(began))
-		}
-	}
 }

@@ -42,6 +42,15 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", time.Minute, "how long compare's load and outage's outage last")
 	flag.StringVar(&o.sinks, "sinks", "kube-nflog,tools/record,tools/events", "what compare and outage measure")
 	flag.Parse()
+	if flag.Arg(0) == "probe" { // what fleet starts as the other client
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		if err := probe(ctx, flag.Arg(1)); err != nil {
+			fmt.Fprintln(os.Stderr, "bench emit:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	scenarios := flag.Args()
 	if len(scenarios) == 0 {
 		scenarios = []string{"compare", "outage", "scan", "latency", "fleet"}
@@ -66,6 +75,8 @@ func runAll(scenarios []string, o options) error {
 func run(ctx context.Context, scenario string, o options) error {
 	measure, ok := map[string]func(context.Context, options) error{
 		"compare": compare, "outage": outage, "scan": scan, "latency": latency, "fleet": fleet,
+		"fleet-plain": func(ctx context.Context, o options) error { return fleetOnce(ctx, o, false) },
+		"fleet-fair":  func(ctx context.Context, o options) error { return fleetOnce(ctx, o, true) },
 	}[scenario]
 	if !ok {
 		return fmt.Errorf("no such scenario")
@@ -108,6 +119,16 @@ func startCluster(ctx context.Context, o options) (*cluster, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// sleep waits for d, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func (c *cluster) close() {
