@@ -89,6 +89,9 @@ func (b *budget) inFlight(limit int, now time.Time) int {
 // probes says that a call that starts now is a probe.
 func (b *budget) probes(now time.Time) bool { return now.Sub(b.heard) > probeAfter }
 
+// hurry lets the next probe start at once.
+func (b *budget) hurry() { b.probeAt = time.Unix(0, 0) }
+
 // tired says that the server failed of late.
 func (b *budget) tired(now time.Time) bool { return now.Sub(b.cut) < tiredFor }
 

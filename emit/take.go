@@ -142,6 +142,7 @@ func (l *ledger) drained(now time.Time) bool {
 func (l *ledger) drain() {
 	l.draining = true
 	clear(l.holds)
+	l.budget.hurry()
 	for l.timers.len() > 0 {
 		r := l.timers.h[0]
 		l.timers.remove(r)
