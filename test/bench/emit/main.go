@@ -4,7 +4,8 @@
 //	compare  one million drops in 1,000 flows over 50 pods in 60 s
 //	outage   500 flows over 50 pods, the API server away for 60 s
 //	scan     50,000 sources against one pod with 20 quiet neighbours
-//	latency  a new flow every 50 ms
+//	latency  a new flow every 50 ms, from the emitter on
+//	packet   the first packets of new flows, from the kernel on
 //	fleet    many emitters, each with its own connection, one API server
 //
 // Usage, from the test module's directory:
@@ -53,7 +54,7 @@ func main() {
 	}
 	scenarios := flag.Args()
 	if len(scenarios) == 0 {
-		scenarios = []string{"compare", "outage", "scan", "latency", "fleet"}
+		scenarios = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
 	}
 	if err := runAll(scenarios, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench emit:", err)
@@ -75,8 +76,10 @@ func runAll(scenarios []string, o options) error {
 func run(ctx context.Context, scenario string, o options) error {
 	measure, ok := map[string]func(context.Context, options) error{
 		"compare": compare, "outage": outage, "scan": scan, "latency": latency, "fleet": fleet,
-		"fleet-plain": func(ctx context.Context, o options) error { return fleetOnce(ctx, o, false) },
-		"fleet-fair":  func(ctx context.Context, o options) error { return fleetOnce(ctx, o, true) },
+		"packet":        func(ctx context.Context, _ options) error { return again(ctx, "packet-inside") },
+		"packet-inside": firstPacket,
+		"fleet-plain":   func(ctx context.Context, o options) error { return fleetOnce(ctx, o, false) },
+		"fleet-fair":    func(ctx context.Context, o options) error { return fleetOnce(ctx, o, true) },
 	}[scenario]
 	if !ok {
 		return fmt.Errorf("no such scenario")
@@ -100,25 +103,32 @@ func startCluster(ctx context.Context, o options) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cp, err := controlplane.Start(ctx, controlplane.Config{Binaries: bin, Dir: dir})
+	return startClusterAt(ctx, o, controlplane.Config{Binaries: bin, Dir: dir})
+}
+
+func startClusterAt(ctx context.Context, o options, cfg controlplane.Config) (*cluster, error) {
+	cp, err := controlplane.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{ControlPlane: cp, dir: dir}
-	account, err := cp.InstallAgent(ctx, o.deploy)
-	if err != nil {
-		c.close()
-		return nil, err
-	}
-	if c.agent, err = cp.ServiceAccountKubeconfig(ctx, account); err != nil {
-		c.close()
-		return nil, err
-	}
-	if err := cp.CreateNamespace(ctx, namespace); err != nil {
+	c := &cluster{ControlPlane: cp, dir: cfg.Dir}
+	if err := c.prepare(ctx, o); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// prepare gives the agent its account and makes the namespace of the load.
+func (c *cluster) prepare(ctx context.Context, o options) error {
+	account, err := c.InstallAgent(ctx, o.deploy)
+	if err != nil {
+		return err
+	}
+	if c.agent, err = c.ServiceAccountKubeconfig(ctx, account); err != nil {
+		return err
+	}
+	return c.CreateNamespace(ctx, namespace)
 }
 
 // sleep waits for d, or returns ctx's error.
