@@ -26,18 +26,19 @@ import (
 
 // Resolver resolves addresses. Make one with New.
 type Resolver struct {
-	cfg      Config
-	owners   *owners
-	nodes    *places
-	services *places
-	pools    *pools
-	peers    *asker[peer]   // nil if not asked
-	names    *asker[string] // nil if not asked
-	waits    *waits
-	notPods  *notPods
-	feeds    []*feed
-	metrics  *metrics
-	synced   atomic.Bool // Synced was true once, and so is
+	cfg        Config
+	owners     *owners
+	nodes      *places
+	services   *places
+	namespaces namespaces
+	pools      *pools
+	peers      *asker[peer]   // nil if not asked
+	names      *asker[string] // nil if not asked
+	waits      *waits
+	notPods    *notPods
+	feeds      []*feed
+	metrics    *metrics
+	synced     atomic.Bool // Synced was true once, and so is
 }
 
 // New makes a Resolver that reads the cluster through client, a client of the
@@ -112,11 +113,14 @@ func (r *Resolver) sources() []source {
 		pods.fields = "spec.nodeName=" + r.cfg.NodeName
 		nodes.fields = "metadata.name=" + r.cfg.NodeName
 	}
-	if r.cfg.NoServices {
-		return []source{pods, nodes}
+	all := []source{pods, nodes}
+	if !r.cfg.NoServices {
+		all = append(all, source{resource: "services", object: &corev1.Service{}, strip: stripped(servicePlace), handler: placeHandler(r.services)})
 	}
-	services := source{resource: "services", object: &corev1.Service{}, strip: stripped(servicePlace), handler: placeHandler(r.services)}
-	return []source{pods, nodes, services}
+	if r.cfg.NamespaceEvents {
+		all = append(all, source{resource: "namespaces", object: &corev1.Namespace{}, strip: stripped(newNamespace), handler: r.namespaces.handler()})
+	}
+	return all
 }
 
 // watchesAll says whether every pod that can have addr is watched: in node scope
@@ -201,8 +205,8 @@ func (r *Resolver) tidy(ctx context.Context) {
 	}
 }
 
-// Synced says whether all pods, nodes and services that there were at the
-// start are known. What the API server forbids, pods excepted, counts as
+// Synced says whether all pods, nodes, services and namespaces that there were
+// at the start are known. What the API server forbids, pods excepted, counts as
 // known. Before, every answer is Unknown.
 func (r *Resolver) Synced() bool {
 	if r.synced.Load() {
