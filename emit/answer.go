@@ -34,6 +34,7 @@ type answer struct {
 	pause   time.Duration // Retry-After, 0 for none
 	count   int32         // opAdopt: the object's count
 	writer  string        // opAdopt: the record that wrote it
+	first   time.Time     // opAdopt: the object's first time stamp
 	err     error         // nil iff written
 }
 
