@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,11 +15,7 @@ import (
 // it does to the process does not outlive it.
 func again(ctx context.Context, scenario string) error {
 	var args []string
-	for _, a := range os.Args[1:] {
-		if len(a) > 0 && a[0] == '-' {
-			args = append(args, a)
-		}
-	}
+	flag.Visit(func(f *flag.Flag) { args = append(args, "-"+f.Name+"="+f.Value.String()) })
 	cmd := exec.CommandContext(ctx, os.Args[0], append(args, scenario)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

@@ -74,13 +74,15 @@ func runAll(scenarios []string, o options) error {
 }
 
 func run(ctx context.Context, scenario string, o options) error {
-	measure, ok := map[string]func(context.Context, options) error{
+	scenarios := map[string]func(context.Context, options) error{
 		"compare": compare, "outage": outage, "scan": scan, "latency": latency, "fleet": fleet,
 		"packet":        func(ctx context.Context, _ options) error { return again(ctx, "packet-inside") },
 		"packet-inside": firstPacket,
-		"fleet-plain":   func(ctx context.Context, o options) error { return fleetOnce(ctx, o, false) },
-		"fleet-fair":    func(ctx context.Context, o options) error { return fleetOnce(ctx, o, true) },
-	}[scenario]
+	}
+	for _, s := range fleetSettings() {
+		scenarios[s.name] = fleetIn(s)
+	}
+	measure, ok := scenarios[scenario]
 	if !ok {
 		return fmt.Errorf("no such scenario")
 	}
