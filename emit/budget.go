@@ -8,9 +8,12 @@ import (
 )
 
 const (
-	// minRate is what a budget never falls below, in calls per second: with
-	// the server away it is how often the emitter asks whether it is back.
-	minRate = 0.5
+	// minRate is what a budget never falls below, in calls per second, with the
+	// server away: how often the emitter asks whether it is back. tiredRate is
+	// the same for one that is there and has too much to do: it may have
+	// thousands of agents.
+	minRate   = 0.5
+	tiredRate = 0.1
 	// growSeconds is how long a budget takes from nothing to its full rate;
 	// slowSeconds from where the server had enough, so that it does not soon
 	// have to say so again.
@@ -36,7 +39,7 @@ const (
 	probeAfter  = 10 * time.Second
 	probeSpread = 250 * time.Millisecond
 	// lateRate is what late answers alone leave of a budget, in calls per second.
-	lateRate = 1.0
+	lateRate = 0.5
 	// lateShare is the share of the time that calls may spend waiting for late
 	// answers. The longer an answer takes, the more others want one.
 	lateShare = 0.25
@@ -165,19 +168,21 @@ func (b *budget) yield(started, now time.Time, took time.Duration) {
 	b.pause(now.Add(time.Duration(wait * float64(time.Second))))
 }
 
-// failed notes that the server did not take a call. Either it answered that it
-// is overloaded, with pause as its Retry-After, 0 for none; or it was not
-// reached, which says nothing of what it can bear.
-func (b *budget) failed(started, now time.Time, reached bool, pause time.Duration) {
+// failed notes that the server did not take a call. Either it has too much to
+// do, as it answered, with pause as its Retry-After, 0 for none, or did not in
+// time; or it was not reached, which says nothing of what it can bear.
+func (b *budget) failed(started, now time.Time, overloaded bool, pause time.Duration) {
 	pause = min(pause, maxPause)
 	pause += time.Duration(b.random() * b.spread * float64(pause))
 	b.pause(now.Add(pause))
-	b.halve(started, now, min(minRate, b.full))
-	if reached {
-		b.answered(now)
-		b.spread = min(2*b.spread, maxSpread)
-		b.enough = max(b.rate, b.full*enoughShare)
+	if !overloaded {
+		b.halve(started, now, min(minRate, b.full))
+		return
 	}
+	b.answered(now)
+	b.spread = min(2*b.spread, maxSpread)
+	b.halve(started, now, min(tiredRate, b.full))
+	b.enough = max(b.rate, b.full*enoughShare)
 }
 
 // pause keeps calls from starting until then.

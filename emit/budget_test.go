@@ -143,6 +143,20 @@ func TestBudgetLearnsWhatIsUsual(t *testing.T) {
 	}
 }
 
+// TestBudgetOfATiredServer holds that an agent leaves a server that answers, or
+// does not in time, more peace than one that is away.
+func TestBudgetOfATiredServer(t *testing.T) {
+	for overloaded, want := range map[bool]float64{true: tiredRate, false: minRate} {
+		b := fullBudget(40, 80)
+		for now := start; now.Before(start.Add(time.Minute)); now = now.Add(time.Second) {
+			b.failed(now, now, overloaded, 0)
+		}
+		if b.rate != want {
+			t.Errorf("overloaded %t: after a minute of failures the rate is %v, want %v", overloaded, b.rate, want)
+		}
+	}
+}
+
 func TestBudgetSpreadsRefusals(t *testing.T) {
 	b := fullBudget(40, 80)
 	b.random = func() float64 { return 1 }

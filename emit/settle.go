@@ -27,7 +27,7 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 	case invalid:
 		l.refuse(r, reasonInvalid, now)
 	case tired:
-		l.budget.failed(j.started, now, a.reached(), a.pause)
+		l.budget.failed(j.started, now, a.reached() || a.result == resultTimeout, a.pause)
 		l.retry(r, a, now)
 	case cancelled:
 		l.makeReady(r)
