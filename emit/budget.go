@@ -163,7 +163,7 @@ func (b *budget) yield(started, now time.Time, took time.Duration) {
 		return
 	}
 	b.late, b.cut, b.grown = now, now, now
-	b.set(now, max(min(lateRate, b.rate), min(b.rate/2, lateShare/took.Seconds())))
+	b.set(now, min(b.rate, max(lateRate, lateShare/took.Seconds())))
 	wait := (0.5 + b.random()) / b.rate
 	b.pause(now.Add(time.Duration(wait * float64(time.Second))))
 }

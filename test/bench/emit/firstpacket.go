@@ -108,8 +108,9 @@ func dropAll() error {
 	return conn.Flush()
 }
 
-// startIn starts the control plane in the lab, with the scene's objects.
-func (s *packetScene) start(ctx context.Context, o options) (*cluster, error) {
+// startPacketCluster starts the control plane in the lab, with the scene's
+// objects. The cluster is to be stopped even with an error, unless it is nil.
+func startPacketCluster(ctx context.Context, o options) (*cluster, error) {
 	bin, err := controlplane.Locate(o.binaries)
 	if err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func sendFirstPackets(ctx context.Context, o options, bin string) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := s.start(ctx, o)
+	c, err := startPacketCluster(ctx, o)
 	if c != nil {
 		defer func() { err = errors.Join(err, c.Stop()) }()
 	}

@@ -44,19 +44,19 @@ func main() {
 	flag.StringVar(&o.sinks, "sinks", "kube-nflog,tools/record,tools/events", "what compare and outage measure")
 	flag.Parse()
 	if flag.Arg(0) == "probe" { // what fleet starts as the other client
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		defer stop()
-		if err := probe(ctx, flag.Arg(1)); err != nil {
-			fmt.Fprintln(os.Stderr, "bench emit:", err)
-			os.Exit(1)
-		}
+		end(probe(flag.Arg(1)))
 		return
 	}
 	scenarios := flag.Args()
 	if len(scenarios) == 0 {
 		scenarios = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
 	}
-	if err := runAll(scenarios, o); err != nil {
+	end(runAll(scenarios, o))
+}
+
+// end ends the process if there was an error.
+func end(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench emit:", err)
 		os.Exit(1)
 	}

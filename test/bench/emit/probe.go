@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strconv"
 	"sync"
@@ -103,12 +104,14 @@ func between(all []request, from, to time.Time) []time.Duration {
 // probe is the other client: it updates objects, one request each probeEvery
 // whether or not the ones before are answered, and prints when each began and
 // how long it took, in nanoseconds, until it is interrupted.
-func probe(ctx context.Context, kubeconfig string) error {
+func probe(kubeconfig string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
 	}
-	cfg.QPS = -1
+	cfg.QPS, cfg.Timeout = -1, 30*time.Second
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return err
