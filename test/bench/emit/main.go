@@ -43,23 +43,20 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", time.Minute, "how long compare's load and outage's outage last")
 	flag.StringVar(&o.sinks, "sinks", "kube-nflog,tools/record,tools/events", "what compare and outage measure")
 	flag.Parse()
-	if flag.Arg(0) == "probe" { // what fleet starts as the other client
-		end(probe(flag.Arg(1)))
-		return
-	}
-	scenarios := flag.Args()
-	if len(scenarios) == 0 {
-		scenarios = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
-	}
-	end(runAll(scenarios, o))
-}
-
-// end ends the process if there was an error.
-func end(err error) {
-	if err != nil {
+	if err := start(o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench emit:", err)
 		os.Exit(1)
 	}
+}
+
+func start(o options, args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "probe": // what a fleet starts as the other client
+		return probe(args[1])
+	case len(args) == 0:
+		args = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
+	}
+	return runAll(args, o)
 }
 
 func runAll(scenarios []string, o options) error {
