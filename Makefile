@@ -7,6 +7,7 @@ IMAGE   ?= kube-nflog:dev
 # One platform, or several separated by commas where the builder can.
 PLATFORM ?= $(HOST)
 FUZZTIME ?= 30s
+FLEET    ?= 1000
 HOST     := linux/$(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 
 GOLANGCI = bin/golangci-lint
@@ -95,8 +96,8 @@ bench: check-go ## compare the packet path's cost with its peers', some 10 minut
 bench-resolve: check-go ## measure resolving in a cluster of 150,000 pods
 	$(INTEST) $(GO) run ./bench/resolve
 
-bench-emit: check-go ## compare the events with client-go's recorders'
-	$(INTEST) $(GO) run ./bench/emit
+bench-emit: check-go ## compare the events with client-go's recorders', and run a fleet of FLEET (default 1000) agents; 20 minutes
+	$(INTEST) $(GO) build -o ../bin/bench-emit ./bench/emit && ../bin/bench-emit -fleet=$(FLEET)
 
 bench-policy: check-go ## measure the packet path while NetworkPolicies change, some 2 minutes
 	$(INTEST) $(GO) run ./bench/policy

@@ -73,6 +73,7 @@ func TestExpiryStartsAnew(t *testing.T) {
 	running(t, Config{}, s, func(t *testing.T, e *Emitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		e.Add(now(tcp(peer, self, 80, 100)), peer, self)
+		time.Sleep(probeSpread)
 		synctest.Wait()
 		s.mu.Lock()
 		clear(s.events)

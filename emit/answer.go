@@ -10,8 +10,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// resultThrottled is the result of a call that was answered by 429.
-const resultThrottled = "throttled"
+// Results of calls, for the metric, that are asked for: answered by 429, and
+// not answered by the deadline.
+const (
+	resultThrottled = "throttled"
+	resultTimeout   = "timeout"
+)
 
 // verdict is what an answer means for a record and the budget.
 type verdict uint8
@@ -34,6 +38,7 @@ type answer struct {
 	pause   time.Duration // Retry-After, 0 for none
 	count   int32         // opAdopt: the object's count
 	writer  string        // opAdopt: the record that wrote it
+	first   time.Time     // opAdopt: the object's first time stamp
 	err     error         // nil iff written
 }
 
@@ -75,7 +80,7 @@ func tiredResult(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return "timeout"
+			return resultTimeout
 		}
 		return "unreachable"
 	}
@@ -85,7 +90,7 @@ func tiredResult(err error) string {
 	case code == http.StatusUnauthorized:
 		return "unauthorized"
 	case code == http.StatusGatewayTimeout:
-		return "timeout"
+		return resultTimeout
 	case code >= http.StatusInternalServerError:
 		return "server_error"
 	}

@@ -32,7 +32,7 @@ func (c *api) call(ctx context.Context, j *job) answer {
 	}
 	a := answerTo(ctx, j.op, err)
 	if err == nil && j.op == opAdopt {
-		a.count, a.writer = got.Count, got.Annotations[writerAnnotation]
+		a.count, a.writer, a.first = got.Count, got.Annotations[writerAnnotation], got.FirstTimestamp.Time
 	}
 	return a
 }

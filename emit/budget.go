@@ -8,31 +8,49 @@ import (
 )
 
 const (
-	// minRate is what a budget never falls below, in calls per second: with
-	// the server away it is how often the emitter asks whether it is back.
-	minRate = 0.5
+	// minRate is what a budget never falls below, in calls per second, with the
+	// server away: how often the emitter asks whether it is back. tiredRate is
+	// the same for one that is there and has too much to do: it may have
+	// thousands of agents.
+	minRate   = 0.5
+	tiredRate = 0.1
 	// growSeconds is how long a budget takes from nothing to its full rate;
 	// slowSeconds from where the server had enough, so that it does not soon
 	// have to say so again.
 	growSeconds = 2.0
 	slowSeconds = 20.0
-	// slowCall is how long a call may take before the server counts as tired;
-	// on slow answers alone a budget falls to slowShare of its full rate.
-	slowCall  = time.Second
-	slowShare = 0.1
+	// enoughShare is the share of its full rate below which a budget grows
+	// fast even so.
+	enoughShare = 0.1
 	// startShare is the share of its full rate that a budget begins at: all
 	// agents of a cluster may start in one moment.
 	startShare = 0.1
-	// maxPause bounds a Retry-After, and pauseSpread is by how much of it calls
-	// come later at random, so that all who got the same do not come back as one.
+	// maxPause bounds a Retry-After. Calls come later than it says at random, by
+	// up to so much of it, so that all who got the same do not come back as one:
+	// by pauseSpread, doubling with each refusal in a row up to maxSpread.
 	maxPause    = 2 * time.Minute
 	pauseSpread = 0.5
+	maxSpread   = 8
 	// tiredFor is how long after a failure the server counts as tired.
 	tiredFor = 5 * time.Second
+	// probeAfter is how long without an answer makes the next call a probe: all
+	// agents may have something to tell in one moment, so it goes alone, and
+	// comes later by up to probeSpread at random.
+	probeAfter  = 10 * time.Second
+	probeSpread = 250 * time.Millisecond
+	// lateRate is what late answers alone leave of a budget, in calls per second.
+	lateRate = 0.5
+	// lateShare is the share of the time that calls may spend waiting for late
+	// answers. The longer an answer takes, the more others want one.
+	lateShare = 0.25
+	// crowdedFor is how long after a late answer a budget at most doubles with
+	// each one in time.
+	crowdedFor = 30 * time.Second
 )
 
 // budget is the node's allowance of calls. It adapts as TCP does: it halves
-// when the server throttles, fails or times out, and grows by a fixed amount
+// when the server throttles, fails or times out, and when its answers come
+// later than usual, before it must throttle; and it grows by a fixed amount
 // with time while calls succeed, slowly from half of where the server
 // throttled. So many nodes share a tired server. The caller serialises the
 // methods and gives the time.
@@ -45,10 +63,16 @@ type budget struct {
 	paused  time.Time
 	cut     time.Time // when it was halved last
 	grown   time.Time // when it grew last
+	heard   time.Time // when the last answer came
+	late    time.Time // when the last late one came
+	spread  float64   // of the next pause
+	probeAt time.Time // when the next probe may start, zero: not chosen yet
+	usual   usual
+	random  func() float64 // in [0, 1)
 }
 
 func newBudget(full float64, burst int) *budget {
-	b := &budget{full: full, burst: burst, rate: full * startShare, enough: full}
+	b := &budget{full: full, burst: burst, rate: full * startShare, enough: full, spread: pauseSpread, usual: usual(quickCall / 2), random: rand.Float64}
 	b.limiter = rate.NewLimiter(rate.Limit(b.rate), b.burstNow())
 	return b
 }
@@ -58,19 +82,28 @@ func (b *budget) burstNow() int { return max(1, int(float64(b.burst)*b.rate/b.fu
 
 // inFlight returns how many calls may be under way at once, of at most limit.
 // It is what keeps many agents from flooding a server that slows down.
-func (b *budget) inFlight(limit int) int {
+func (b *budget) inFlight(limit int, now time.Time) int {
+	if b.probes(now) {
+		return 1
+	}
 	return max(1, int(float64(limit)*b.rate/b.full))
 }
+
+// probes says that a call that starts now is a probe.
+func (b *budget) probes(now time.Time) bool { return now.Sub(b.heard) > probeAfter }
+
+// hurry lets the next probe start at once.
+func (b *budget) hurry() { b.probeAt = time.Unix(0, 0) }
 
 // tired says that the server failed of late.
 func (b *budget) tired(now time.Time) bool { return now.Sub(b.cut) < tiredFor }
 
 // wait returns how long the next call must wait, 0 when it may start now.
 func (b *budget) wait(now time.Time) time.Duration {
-	if b.paused.After(now) {
-		return b.paused.Sub(now)
+	if b.probes(now) && b.probeAt.IsZero() {
+		b.probeAt = now.Add(time.Duration(b.random() * float64(probeSpread)))
 	}
-	return untilToken(b.limiter, now)
+	return max(0, b.paused.Sub(now), b.probeAt.Sub(now), untilToken(b.limiter, now))
 }
 
 // untilToken returns how long a limiter takes to have a whole token.
@@ -86,41 +119,76 @@ func untilToken(l *rate.Limiter, now time.Time) time.Duration {
 // spend takes one call.
 func (b *budget) spend(now time.Time) { b.limiter.AllowN(now, 1) }
 
-// succeeded notes an answer that says the server is well, or slow.
+// answered notes that the server, not the network, has answered.
+func (b *budget) answered(now time.Time) {
+	b.heard = now
+	b.probeAt = time.Time{}
+}
+
+// succeeded notes an answer that says the server is well, or that it comes late.
 func (b *budget) succeeded(started, now time.Time) {
-	if now.Sub(started) > slowCall {
-		if b.rate > b.full*slowShare {
-			b.halve(started, now, b.full*slowShare)
-		}
+	b.answered(now)
+	b.spread = pauseSpread
+	took := now.Sub(started)
+	if !b.usual.quick(took) {
+		b.yield(started, now, took)
 		return
 	}
-	if b.rate >= b.full {
-		return
+	if b.rate < b.full {
+		b.grow(now)
 	}
+}
+
+// grow takes the time since it grew last for more rate.
+func (b *budget) grow(now time.Time) {
 	elapsed := min(now.Sub(b.grown).Seconds(), 1)
 	b.grown = now
 	seconds := growSeconds
 	if b.rate >= b.enough {
 		seconds = slowSeconds
 	}
-	b.set(now, min(b.full, b.rate+elapsed*b.full/seconds))
+	more := elapsed * b.full / seconds
+	if now.Sub(b.late) < crowdedFor {
+		more = min(more, b.rate)
+	}
+	b.set(now, min(b.full, b.rate+more))
 	if b.rate == b.full {
 		b.enough = b.full
 	}
 }
 
-// failed notes that the server did not take a call. Either it answered that it
-// is overloaded, with pause as its Retry-After, 0 for none; or it was not
-// reached, which says nothing of what it can bear.
-func (b *budget) failed(started, now time.Time, reached bool, pause time.Duration) {
-	pause = min(pause, maxPause)
-	pause += time.Duration(rand.Float64() * pauseSpread * float64(pause))
-	if until := now.Add(pause); until.After(b.paused) {
-		b.paused = until
+// yield makes room for others, whose calls this one waited behind.
+func (b *budget) yield(started, now time.Time, took time.Duration) {
+	if started.Before(b.cut) {
+		return
 	}
-	b.halve(started, now, min(minRate, b.full))
-	if reached {
-		b.enough = max(b.rate, b.full*slowShare)
+	b.late, b.cut, b.grown = now, now, now
+	b.set(now, min(b.rate, max(lateRate, lateShare/took.Seconds())))
+	wait := (0.5 + b.random()) / b.rate
+	b.pause(now.Add(time.Duration(wait * float64(time.Second))))
+}
+
+// failed notes that the server did not take a call. Either it has too much to
+// do, as it answered, with pause as its Retry-After, 0 for none, or did not in
+// time; or it was not reached, which says nothing of what it can bear.
+func (b *budget) failed(started, now time.Time, overloaded bool, pause time.Duration) {
+	pause = min(pause, maxPause)
+	pause += time.Duration(b.random() * b.spread * float64(pause))
+	b.pause(now.Add(pause))
+	if !overloaded {
+		b.halve(started, now, min(minRate, b.full))
+		return
+	}
+	b.answered(now)
+	b.spread = min(2*b.spread, maxSpread)
+	b.halve(started, now, min(tiredRate, b.full))
+	b.enough = max(b.rate, b.full*enoughShare)
+}
+
+// pause keeps calls from starting until then.
+func (b *budget) pause(until time.Time) {
+	if until.After(b.paused) {
+		b.paused = until
 	}
 }
 

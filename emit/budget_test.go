@@ -8,6 +8,7 @@ import (
 // fullBudget returns a budget that has grown to its full rate.
 func fullBudget(full float64, burst int) *budget {
 	b := newBudget(full, burst)
+	b.random = func() float64 { return 0 }
 	for now := start.Add(-time.Hour); b.rate < full; now = now.Add(time.Second) {
 		b.succeeded(now, now)
 	}
@@ -16,12 +17,35 @@ func fullBudget(full float64, burst int) *budget {
 
 func TestBudgetStartsSlowly(t *testing.T) {
 	b := newBudget(40, 80)
-	if b.rate != 4 || b.inFlight(4) != 1 {
-		t.Errorf("it starts at %v/s with %d in flight, want 4 and 1", b.rate, b.inFlight(4))
+	if b.rate != 4 || b.inFlight(4, start) != 1 {
+		t.Errorf("it starts at %v/s with %d in flight, want 4 and 1", b.rate, b.inFlight(4, start))
 	}
 	b = fullBudget(40, 80)
-	if b.rate != 40 || b.inFlight(4) != 4 {
-		t.Errorf("it ends at %v/s with %d in flight, want 40 and 4", b.rate, b.inFlight(4))
+	if now := start.Add(-time.Hour).Add(probeAfter); b.rate != 40 || b.inFlight(4, now) != 4 {
+		t.Errorf("it ends at %v/s with %d in flight, want 40 and 4", b.rate, b.inFlight(4, now))
+	}
+}
+
+// TestBudgetProbesAfterSilence holds that a budget, however large, sends one
+// call ahead when it has not heard of the server for long, at a random moment.
+func TestBudgetProbesAfterSilence(t *testing.T) {
+	b := fullBudget(40, 80)
+	b.random = func() float64 { return 0.5 }
+	if got := b.inFlight(4, start); got != 1 {
+		t.Errorf("after an hour %d calls may be in flight, want 1", got)
+	}
+	if got := b.wait(start); got != probeSpread/2 {
+		t.Errorf("the probe waits %v, want %v", got, probeSpread/2)
+	}
+	now := start.Add(probeSpread / 2)
+	if got := b.wait(now); got != 0 {
+		t.Errorf("at its moment the probe waits %v", got)
+	}
+	b.spend(now)
+	b.succeeded(now, now.Add(quickCall))
+	now = now.Add(quickCall)
+	if got := b.inFlight(4, now); got != 4 || b.wait(now) != 0 {
+		t.Errorf("after a quick answer %d calls may be in flight, in %v; want 4 at once", got, b.wait(now))
 	}
 }
 
@@ -67,16 +91,83 @@ func TestBudgetHalvesAndGrows(t *testing.T) {
 	}
 }
 
-func TestBudgetYieldsToASlowServer(t *testing.T) {
+// TestBudgetYieldsToACrowd holds that late answers make a budget give way
+// before the server throttles, the later the more, and at most double with each
+// quick one afterwards.
+func TestBudgetYieldsToACrowd(t *testing.T) {
+	for _, tt := range []struct {
+		took time.Duration
+		want float64 // calls per second
+	}{
+		{quickCall, 40},
+		{quickCall + time.Millisecond, lateShare / 0.051},
+		{200 * time.Millisecond, 1.25},
+		{3 * time.Second, lateRate},
+	} {
+		b := fullBudget(40, 80)
+		now := start.Add(tt.took)
+		b.succeeded(start, now)
+		if b.rate != tt.want {
+			t.Errorf("after an answer that took %v the rate is %v, want %v", tt.took, b.rate, tt.want)
+		}
+		if tt.want == 40 {
+			continue
+		}
+		if got, want := b.wait(now).Seconds(), 0.5/tt.want; got < want-0.001 || got > want+0.001 {
+			t.Errorf("after an answer that took %v the next call waits %v s, want %v", tt.took, got, want)
+		}
+		b.succeeded(now, now.Add(time.Second/1000))
+		b.succeeded(now, now.Add(time.Second))
+		if b.rate > 2*tt.want {
+			t.Errorf("after a quick answer the rate is %v, want at most twice %v", b.rate, tt.want)
+		}
+	}
+}
+
+// TestBudgetLearnsWhatIsUsual holds that a server which always takes its time,
+// being far, gets the full rate in the end.
+func TestBudgetLearnsWhatIsUsual(t *testing.T) {
 	b := fullBudget(40, 80)
 	now := start
-	for range 20 {
-		started := now
-		now = now.Add(3 * time.Second)
+	calls := 0
+	for ; b.rate < 40 || calls == 0; calls++ {
+		started := now.Add(b.wait(now))
+		now = started.Add(400 * time.Millisecond)
 		b.succeeded(started, now)
+		if calls > 100 {
+			t.Fatalf("after 100 calls of 400 ms the rate is %v", b.rate)
+		}
 	}
-	if want := 40 * slowShare; b.rate != want {
-		t.Errorf("with answers after 3 s the rate is %v, want %v", b.rate, want)
+	if took := now.Sub(start); took > time.Minute {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestBudgetOfATiredServer holds that an agent leaves a server that answers, or
+// does not in time, more peace than one that is away.
+func TestBudgetOfATiredServer(t *testing.T) {
+	for overloaded, want := range map[bool]float64{true: tiredRate, false: minRate} {
+		b := fullBudget(40, 80)
+		for now := start; now.Before(start.Add(time.Minute)); now = now.Add(time.Second) {
+			b.failed(now, now, overloaded, 0)
+		}
+		if b.rate != want {
+			t.Errorf("overloaded %t: after a minute of failures the rate is %v, want %v", overloaded, b.rate, want)
+		}
+	}
+}
+
+func TestBudgetSpreadsRefusals(t *testing.T) {
+	b := fullBudget(40, 80)
+	b.random = func() float64 { return 1 }
+	now := start
+	for _, want := range []float64{1.5, 2, 3, 5, 9, 9} {
+		now = now.Add(time.Minute)
+		b.paused = time.Time{}
+		b.failed(now, now, true, time.Second)
+		if got := b.paused.Sub(now).Seconds(); got != want {
+			t.Errorf("with Retry-After 1 the pause is up to %v s, want %v", got, want)
+		}
 	}
 }
 

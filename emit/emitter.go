@@ -25,6 +25,7 @@ type Emitter struct {
 
 	changed chan struct{} // holds one token when there may be something to do
 	account *account
+	pulses  pulses // the dispatcher's, then the writers'
 
 	mu     sync.Mutex // guards what follows
 	ledger *ledger
@@ -57,6 +58,7 @@ func newEmitter(cfg Config, c caller) (*Emitter, error) {
 		log:     causes{logger: cfg.Logger, logged: map[string]struct{}{}},
 		changed: make(chan struct{}, 1),
 		account: newAccount(),
+		pulses:  make(pulses, 1+cfg.Writers),
 	}
 	e.ledger = newLedger(&e.cfg, message, rand.Text(), e.account)
 	if cfg.TailerMetric {
@@ -123,10 +125,16 @@ func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, why strin
 	if e.api == nil {
 		return
 	}
+	ends := e.endsOf(&src, &dst)
+	if ends.none() {
+		e.account.suppress(ends.source, f.Packets)
+		e.account.suppress(ends.destination, f.Packets)
+		return
+	}
 	now := e.cfg.Now()
 	tidy(&f, now)
 	e.mu.Lock()
-	e.addEnds(&f, &src, &dst, why, now)
+	e.addEnds(&f, &src, &dst, ends, why, now)
 	stirred := e.ledger.stirred
 	e.mu.Unlock()
 	if stirred {
@@ -158,13 +166,29 @@ func tidy(f *flow.Flow, now time.Time) {
 	}
 }
 
-func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, why string, now time.Time) {
-	if e.cfg.NodeEvents && nodeFlow(src, dst) {
+// ends says of both ends of a flow why they get no event, "" for one that does.
+type ends struct {
+	source, destination string
+	node                bool // the flow is the node's
+}
+
+// none says that nobody gets an event.
+func (n *ends) none() bool { return n.source != "" && n.destination != "" && !n.node }
+
+func (e *Emitter) endsOf(src, dst *resolve.Endpoint) ends {
+	return ends{
+		source: e.filter.reason(src), destination: e.filter.reason(dst),
+		node: e.cfg.NodeEvents && nodeFlow(src, dst),
+	}
+}
+
+func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, ends ends, why string, now time.Time) {
+	if ends.node {
 		e.addNode(f, src, dst, why, now)
 		return
 	}
-	e.addPod(sending, f, src, dst, why, now)
-	e.addPod(receiving, f, dst, src, why, now)
+	e.addPod(sending, f, src, dst, ends.source, why, now)
+	e.addPod(receiving, f, dst, src, ends.destination, why, now)
 }
 
 // nodeFlow says that a flow has no pod on either side, for sure.
@@ -172,9 +196,9 @@ func nodeFlow(src, dst *resolve.Endpoint) bool {
 	return src.Kind != resolve.Pod && dst.Kind != resolve.Pod && !src.Ambiguous && !dst.Ambiguous
 }
 
-// addPod counts a flow for the end that is itself, if that is a pod.
-func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, why string, now time.Time) {
-	reason := e.filter.reason(self)
+// addPod counts a flow for the end that is itself, a pod unless there is a
+// reason why it gets no event.
+func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, reason, why string, now time.Time) {
 	if reason == "" {
 		key := podSubject(self)
 		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), why, now)

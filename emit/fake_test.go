@@ -73,7 +73,7 @@ func (s *fakeServer) apply(ctx context.Context, j *job) answer {
 	ev.Annotations = annotations
 	s.events[id] = ev
 	a := answerTo(ctx, j.op, nil)
-	a.count, a.writer = ev.Count, ev.Annotations[writerAnnotation]
+	a.count, a.writer, a.first = ev.Count, ev.Annotations[writerAnnotation], ev.FirstTimestamp.Time
 	return a
 }
 

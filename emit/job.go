@@ -40,6 +40,7 @@ type job struct {
 	patch     []byte        // else
 	packets   uint64
 	message   string
+	first     time.Time
 	started   time.Time
 }
 
@@ -51,6 +52,7 @@ func (l *ledger) newJob(r *record, now time.Time) *job {
 		name:      r.name,
 		packets:   r.packets,
 		message:   l.messageOf(r),
+		first:     r.first,
 		started:   now,
 	}
 	switch r.object {
@@ -70,10 +72,13 @@ func (l *ledger) newJob(r *record, now time.Time) *job {
 // eventPatch is a merge patch of an event: absolute values, so that applying
 // it twice does no harm.
 type eventPatch struct {
-	Metadata      *patchMetadata `json:"metadata,omitempty"`
-	Count         int32          `json:"count,omitempty"`
-	LastTimestamp string         `json:"lastTimestamp"`
-	Message       string         `json:"message,omitempty"`
+	Metadata *patchMetadata `json:"metadata,omitempty"`
+	Count    int32          `json:"count,omitempty"`
+	// FirstTimestamp is set where it is earlier than the object's, as when the
+	// clock was set back.
+	FirstTimestamp string `json:"firstTimestamp,omitempty"`
+	LastTimestamp  string `json:"lastTimestamp"`
+	Message        string `json:"message,omitempty"`
 }
 
 type patchMetadata struct {
@@ -84,6 +89,9 @@ func patchOf(r *record, message string) eventPatch {
 	p := eventPatch{Count: r.count(), LastTimestamp: timestamp(r.last)}
 	if message != r.message {
 		p.Message = message
+	}
+	if r.first.Before(r.began) {
+		p.FirstTimestamp = timestamp(r.first)
 	}
 	if !r.owned {
 		p.Metadata = &patchMetadata{Annotations: map[string]string{writerAnnotation: r.writer}}

@@ -174,6 +174,9 @@ func (l *ledger) schedule(r *record, now time.Time) {
 		return
 	}
 	due := dueAt(r.lastWrite, r.lastAdd, r.interval)
+	if r.interval == firstInterval {
+		due = due.Add(lateness(r.name))
+	}
 	if l.draining || !due.After(now) {
 		l.makeReady(r)
 		return

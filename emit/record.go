@@ -59,6 +59,7 @@ type record struct {
 	// first and last are packet times. unacked is the first of the packets
 	// that the API server does not have; since, of those not in flight either.
 	first, last, unacked, since time.Time
+	began                       time.Time // the object's first time stamp, zero: not known
 
 	object    objectState
 	message   string // as last written
@@ -122,21 +123,26 @@ func (r *record) restart() {
 	r.acked, r.base = 0, 0
 	r.first = r.unacked
 	r.object = objectAbsent
+	r.began = time.Time{}
 	r.message = ""
 	r.owned = false
 }
 
 // adopt goes on with the count of an object that an earlier run left.
-func (r *record) adopt(count int32) {
+func (r *record) adopt(count int32, first time.Time) {
+	r.began = first
 	r.base = uint64(max(count, 0))
 	r.object = objectPresent
 }
 
-// written notes that the API server has the packets and the message of a job.
-func (r *record) written(packets uint64, message string, now time.Time) {
-	r.acked = packets
+// written notes that the API server has what a job stands for.
+func (r *record) written(j *job, now time.Time) {
+	r.acked = j.packets
+	if r.object == objectAbsent || j.first.Before(r.began) {
+		r.began = j.first
+	}
 	r.unacked = r.since
-	r.message = message
+	r.message = j.message
 	r.object = objectPresent
 	r.owned = true
 	r.followUp = false

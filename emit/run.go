@@ -50,11 +50,13 @@ func (e *Emitter) write(ctx context.Context, done func(time.Time) bool) {
 	jobs := make(chan *job)
 	idle := make(chan struct{}, e.cfg.Writers)
 	var writers sync.WaitGroup
-	for range e.cfg.Writers {
+	for i := range e.cfg.Writers {
 		idle <- struct{}{}
 		writers.Go(func() {
 			for j := range jobs {
+				e.pulses.begin(1+i, e.cfg.Now())
 				e.do(callCtx, j)
+				e.pulses.end(1 + i)
 				idle <- struct{}{}
 			}
 		})
@@ -86,10 +88,12 @@ func (e *Emitter) dispatch(ctx context.Context, idle <-chan struct{}, jobs chan<
 func (e *Emitter) await(ctx context.Context, done func(time.Time) bool) *job {
 	for ctx.Err() == nil {
 		now := e.cfg.Now()
+		e.pulses.begin(0, now)
 		e.mu.Lock()
 		j, wait := e.ledger.take(now)
 		end := j == nil && done(now)
 		e.mu.Unlock()
+		e.pulses.end(0)
 		if j != nil || end {
 			return j
 		}

@@ -42,6 +42,7 @@ func TestFlowOfAMinuteCostsThreeWrites(t *testing.T) {
 	running(t, Config{}, s, func(t *testing.T, e *Emitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		e.Add(now(tcp(peer, self, 80, 10)), peer, self)
+		time.Sleep(probeSpread)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"post"}, s.made()); diff != "" {
 			t.Errorf("calls for a new flow (-want +got):\n%s", diff)

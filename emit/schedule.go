@@ -1,6 +1,9 @@
 package emit
 
-import "time"
+import (
+	"hash/fnv"
+	"time"
+)
 
 // The schedule of one record: its first write is due at once, the next ones
 // after 10 s, 1 min and then every 5 min, while packets go on. With the last
@@ -13,6 +16,11 @@ const (
 	rollupFactor = 2
 	// The others of a pod that has a roll-up make room for it.
 	crowdedInterval = time.Minute
+
+	// spread is by how much at most a record's second write comes later than
+	// the schedule says, and so the ones after it: flows of many nodes may begin
+	// in one moment, as when a policy changes.
+	spread = 10 * time.Second
 
 	// endedAfter is the least silence after which a flow has ended.
 	endedAfter = 10 * time.Second
@@ -55,6 +63,14 @@ func dueAt(lastWrite, lastAdd time.Time, interval time.Duration) time.Time {
 		return ended
 	}
 	return due
+}
+
+// lateness returns by how much a record's second write comes later, from its
+// object's name, so that it tells nodes apart.
+func lateness(name string) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // a hash takes everything
+	return spread * time.Duration(h.Sum32()%1024) / 1024
 }
 
 // retryAfter returns how long a record waits after its n-th failure in a row,

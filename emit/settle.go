@@ -27,7 +27,7 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 	case invalid:
 		l.refuse(r, reasonInvalid, now)
 	case tired:
-		l.budget.failed(j.started, now, a.reached(), a.pause)
+		l.budget.failed(j.started, now, a.reached() || a.result == resultTimeout, a.pause)
 		l.retry(r, a, now)
 	case cancelled:
 		l.makeReady(r)
@@ -48,7 +48,7 @@ func (l *ledger) settleWritten(j *job, a answer, now time.Time) {
 		return
 	}
 	l.account.written(j.packets - r.acked)
-	r.written(j.packets, j.message, now)
+	r.written(j, now)
 	l.schedule(r, now)
 }
 
@@ -58,7 +58,7 @@ func (l *ledger) settleAdopted(r *record, a answer) {
 	if a.writer == r.writer {
 		a.count = int32(min(r.base, maxCount))
 	}
-	r.adopt(a.count)
+	r.adopt(a.count, a.first)
 	l.goOn(r)
 }
 

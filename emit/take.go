@@ -67,7 +67,7 @@ func (l *ledger) inFlight(now time.Time) int {
 	if l.unbound(now) {
 		return l.cfg.Writers
 	}
-	return l.budget.inFlight(l.cfg.Writers)
+	return l.budget.inFlight(l.cfg.Writers, now)
 }
 
 // budgetWait returns how long the node must wait for its next call.
@@ -142,6 +142,7 @@ func (l *ledger) drained(now time.Time) bool {
 func (l *ledger) drain() {
 	l.draining = true
 	clear(l.holds)
+	l.budget.hurry()
 	for l.timers.len() > 0 {
 		r := l.timers.h[0]
 		l.timers.remove(r)

@@ -52,6 +52,10 @@ type Config struct {
 	// Endpoint.Labels and Endpoint.Ports.
 	PodLabels bool
 
+	// NamespaceEvents watches namespaces for their annotation about events, see
+	// Endpoint.EventsDisabled; else only that of pods counts.
+	NamespaceEvents bool
+
 	// NoServices leaves Services unknown: no Service is listed or watched.
 	NoServices bool
 

@@ -49,8 +49,8 @@ type Endpoint struct {
 	// Labels and Ports are a pod's, where Config.PodLabels asks for them.
 	Labels LabelSet
 	Ports  PortSet
-	// EventsDisabled says that the pod's kube-nflog/events annotation is
-	// "false": it wants no events.
+	// EventsDisabled says that the pod wants no events: by its annotation
+	// kube-nflog/events, "false", or, where it has none, by its namespace's.
 	EventsDisabled bool
 	// Ambiguous says that two owners were possible, so that Kind is Unknown.
 	Ambiguous bool

@@ -135,6 +135,15 @@ func (r *Resolver) podEndpoint(addr netip.Addr, p *pod) Endpoint {
 		NodeName:       p.node.Value(),
 		Labels:         p.given().labels,
 		Ports:          p.given().ports,
-		EventsDisabled: p.eventsDisabled,
+		EventsDisabled: !r.wantsEvents(p),
 	}
+}
+
+// wantsEvents says whether a pod is to get events: as it says itself, else as
+// its namespace does.
+func (r *Resolver) wantsEvents(p *pod) bool {
+	if p.events != unsaid {
+		return p.events == wanted
+	}
+	return r.namespaces.wants(p.namespace())
 }

@@ -32,9 +32,9 @@ type pod struct {
 	keyLen                                      uint16
 	namespaceLen, uidLen, eventUIDLen, labelLen uint8
 
-	ready          bool // from is when its network became ready
-	terminating    bool // it is being deleted, and has its addresses until then
-	eventsDisabled bool
+	ready       bool // from is when its network became ready
+	terminating bool // it is being deleted, and has its addresses until then
+	events      wish
 
 	version uint64        // the resource version
 	addr    netip.Addr    // invalid before it has one, and on the host's network

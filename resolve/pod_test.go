@@ -168,11 +168,11 @@ func TestPodText(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
 	}
-	if !p.eventsDisabled {
+	if p.events != unwanted {
 		t.Error("events are not disabled")
 	}
-	if plain := newPod(madePod("b"), "app"); plain.eventUID() != "uid-b" || plain.eventsDisabled {
-		t.Errorf("plain pod: event UID %q, events disabled %v", plain.eventUID(), plain.eventsDisabled)
+	if plain := newPod(madePod("b"), "app"); plain.eventUID() != "uid-b" || plain.events != unsaid {
+		t.Errorf("plain pod: event UID %q, events %v", plain.eventUID(), plain.events)
 	}
 }
 

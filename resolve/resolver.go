@@ -26,18 +26,19 @@ import (
 
 // Resolver resolves addresses. Make one with New.
 type Resolver struct {
-	cfg      Config
-	owners   *owners
-	nodes    *places
-	services *places
-	pools    *pools
-	peers    *asker[peer]   // nil if not asked
-	names    *asker[string] // nil if not asked
-	waits    *waits
-	notPods  *notPods
-	feeds    []*Feed
-	metrics  *metrics
-	synced   atomic.Bool // Synced was true once, and so is
+	cfg        Config
+	owners     *owners
+	nodes      *places
+	services   *places
+	namespaces namespaces
+	pools      *pools
+	peers      *asker[peer]   // nil if not asked
+	names      *asker[string] // nil if not asked
+	waits      *waits
+	notPods    *notPods
+	feeds      []*Feed
+	metrics    *metrics
+	synced     atomic.Bool // Synced was true once, and so is
 }
 
 // New makes a Resolver that reads the cluster through client, a client of the
@@ -115,13 +116,19 @@ func (r *Resolver) sources() []Source {
 		pods.Fields = "spec.nodeName=" + r.cfg.NodeName
 		nodes.Fields = "metadata.name=" + r.cfg.NodeName
 	}
-	if r.cfg.NoServices {
-		return []Source{pods, nodes}
+	all := []Source{pods, nodes}
+	if !r.cfg.NoServices {
+		all = append(all, Source{
+			Resource: "services", Object: &corev1.Service{}, Strip: stripped(servicePlace), Handler: placeHandler(r.services), Without: names,
+		})
 	}
-	services := Source{
-		Resource: "services", Object: &corev1.Service{}, Strip: stripped(servicePlace), Handler: placeHandler(r.services), Without: names,
+	if r.cfg.NamespaceEvents {
+		all = append(all, Source{
+			Resource: "namespaces", Object: &corev1.Namespace{}, Strip: stripped(newNamespace), Handler: r.namespaces.handler(),
+			Without: "what they say of events",
+		})
 	}
-	return []Source{pods, nodes, services}
+	return all
 }
 
 // watchesAll says whether every pod that can have addr is watched: in node scope
@@ -206,8 +213,8 @@ func (r *Resolver) tidy(ctx context.Context) {
 	}
 }
 
-// Synced says whether all pods, nodes and services that there were at the
-// start are known. What the API server forbids, pods excepted, counts as
+// Synced says whether all pods, nodes, services and namespaces that there were
+// at the start are known. What the API server forbids, pods excepted, counts as
 // known. Before, every answer is Unknown.
 func (r *Resolver) Synced() bool {
 	if r.synced.Load() {

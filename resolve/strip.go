@@ -38,12 +38,12 @@ func stripped[O, R any](strip func(O) R) func(any) (any, error) {
 // reachable through it.
 func newPod(o *corev1.Pod, label string) *pod {
 	p := &pod{
-		workload:       unique.Make(workloadOf(o)),
-		node:           unique.Make(o.Spec.NodeName),
-		finished:       finishedAt(o),
-		version:        parseVersion(o.ResourceVersion),
-		terminating:    o.DeletionTimestamp != nil,
-		eventsDisabled: o.Annotations[annotationEvents] == "false",
+		workload:    unique.Make(workloadOf(o)),
+		node:        unique.Make(o.Spec.NodeName),
+		finished:    finishedAt(o),
+		version:     parseVersion(o.ResourceVersion),
+		terminating: o.DeletionTimestamp != nil,
+		events:      wishOf(o.Annotations),
 	}
 	p.from, p.ready = startedAt(o)
 	p.setAddrs(podAddresses(o))

@@ -24,7 +24,8 @@ func (p *pulse) stuck(now time.Time, after time.Duration) bool {
 // stuckAfter is how long a stage may take over one step before it is stuck.
 const stuckAfter = time.Minute
 
-// healthy fails when a goroutine on the packets' way is stuck.
+// healthy fails when a goroutine on the packets' way, or one that writes
+// events, is stuck.
 func (a *agent) healthy() error {
 	now := a.now()
 	for i, r := range a.receivers {
@@ -34,6 +35,9 @@ func (a *agent) healthy() error {
 		if a.deliverers[i].pulse.stuck(now, stuckAfter) {
 			return fmt.Errorf("the flows of group %d are not consumed (is standard output read?)", r.group)
 		}
+	}
+	if a.emitter.BusyFor(now) > stuckAfter {
+		return errors.New("writing events is stuck")
 	}
 	return nil
 }

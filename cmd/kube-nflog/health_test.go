@@ -1,11 +1,21 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
 // TestHealthy beats and rests the goroutines of two groups and asks later.
@@ -34,6 +44,7 @@ func TestHealthy(t *testing.T) {
 				now:        func() time.Time { return now },
 				receivers:  []*receiver{{group: 100}, {group: 7}},
 				deliverers: []*deliverer{{}, {}},
+				emitter:    &emit.Emitter{},
 			}
 			tt.do(a.receivers[1], a.deliverers[1])
 			now = start.Add(tt.after)
@@ -47,5 +58,48 @@ func TestHealthy(t *testing.T) {
 				t.Errorf("%d %q, want %d %q", answered.Code, answered.Body, status, want)
 			}
 		})
+	}
+}
+
+// TestEmitterStuck holds a call of the emitter, as nothing should be able to,
+// and asks when its deadline is long over.
+func TestEmitterStuck(t *testing.T) {
+	called, release := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(called)
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	client, err := kubeClient(&rest.Config{Host: server.URL}, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	emitter, err := emit.New(emit.Config{NodeName: "n1"}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- emitter.Run(ctx) }()
+	a := &agent{emitter: emitter, now: time.Now}
+	source, destination := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("10.0.1.7")
+	emitter.Add(flow.Flow{Protocol: decode.TCP, Source: source, Destination: destination, Packets: 1},
+		resolve.Endpoint{IP: source, Kind: resolve.External},
+		resolve.Endpoint{IP: destination, Kind: resolve.Pod, Namespace: "shop", Name: "api", UID: "1", NodeName: "n1"})
+	<-called
+	if err := a.healthy(); err != nil {
+		t.Errorf("while a call is under way: %v", err)
+	}
+	a.now = func() time.Time { return time.Now().Add(stuckAfter + time.Second) }
+	if err := a.healthy(); err == nil || err.Error() != "writing events is stuck" {
+		t.Errorf("while a call does not end: %v", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := a.healthy(); err != nil {
+		t.Errorf("when it has ended: %v", err)
 	}
 }

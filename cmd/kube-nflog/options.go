@@ -136,6 +136,7 @@ func (o *options) resolveConfig() resolve.Config {
 		PeerLookup:      o.peerLookup,
 		NoServices:      !o.services,
 		PodLabels:       o.explain,
+		NamespaceEvents: o.events,
 		Identifier:      resolve.IdentifierKind(slices.Index(podIdentifiers(), o.podIdentifier)),
 		IdentifierLabel: o.podIdentLabel,
 	}

@@ -3,69 +3,158 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 const (
 	fleetPods    = 3 // of each agent
 	fleetFlows   = 6 // of each agent
 	fleetWindows = 30
-	fleetSettle  = 2 * time.Minute
+	fleetPhases  = 20
+	fleetIdle    = 10 * time.Second // of the other client alone
+	fleetSettle  = 5 * time.Minute
 )
 
 // fleet runs many emitters against one API server, all under the agent's one
-// account, while another client goes on with its own work.
-func fleet(ctx context.Context, o options) error {
+// account, while another client goes on with its own work, in each setting.
+func fleet(ctx context.Context, _ options) error {
+	for _, s := range fleetSettings() {
+		if err := again(ctx, s.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fleetSetting is when a fleet's flows begin and how the API server is set up.
+type fleetSetting struct {
+	name   string
+	fair   bool          // with deploy/fairness
+	within time.Duration // the agents' flows begin, 0: all in one moment
+}
+
+func fleetSettings() []fleetSetting {
+	return []fleetSetting{
+		{name: "fleet-plain"},
+		{name: "fleet-fair", fair: true},
+		// A policy reaches nodes one by one, and clients try again after a while.
+		{name: "fleet-within", within: 20 * time.Second},
+		{name: "fleet-within-fair", within: 20 * time.Second, fair: true},
+	}
+}
+
+func (s *fleetSetting) title() string {
+	title := "all new in one moment"
+	if s.within > 0 {
+		title = fmt.Sprintf("new within %v", s.within)
+	}
+	if s.fair {
+		return title + ", deploy/fairness applied"
+	}
+	return title + ", the API server's own priority and fairness"
+}
+
+func fleetIn(s fleetSetting) func(context.Context, options) error {
+	return func(ctx context.Context, o options) error { return fleetOnce(ctx, o, s) }
+}
+
+func fleetOnce(ctx context.Context, o options, s fleetSetting) error {
 	c, err := startCluster(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer c.close()
+	if s.fair {
+		if _, err := c.Kubectl(ctx, "apply", "-k", o.deploy+"/fairness"); err != nil {
+			return err
+		}
+	}
 	seen, err := watchArrivals(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer seen.stop()
-	other, err := c.otherClient(ctx)
-	if err != nil {
-		return err
-	}
-	idle := probe(ctx, other, 5*time.Second)
-
 	var count calls
 	agents, err := newFleet(c, &count, o.fleet)
 	if err != nil {
 		return err
 	}
 	defer stopFleet(agents)
-	busy := make(chan []time.Duration, 1)
-	probing, stopProbe := context.WithCancel(ctx)
-	go func() { busy <- probe(probing, other, time.Hour) }()
-	count.all.Store(0)
-	began := time.Now()
-	loadFleet(ctx, agents)
-	all := waitFleet(ctx, seen, o.fleet*fleetFlows)
-	took := time.Since(began)
-	stopProbe()
-	latency := <-busy
-	perAgent := seen.firstPerAgent(began)
-	whole := seen.since(began, anyID)
-	table(fmt.Sprintf("fleet: %d emitters, each with %d flows over %d pods, all new in one moment and going on for %d s", o.fleet, fleetFlows, fleetPods, fleetWindows),
-		[]string{"events visible", fmt.Sprintf("%d of %d", all, o.fleet*fleetFlows)},
-		[]string{"calls", fmt.Sprintf("%d, %.0f/s", count.all.Load(), float64(count.all.Load())/took.Seconds())},
-		[]string{"throttled (429)", fmt.Sprintf("%d, %.1f %%", count.throttled.Load(), 100*float64(count.throttled.Load())/float64(count.all.Load()))},
-		[]string{"an agent's first event, p50 / p99 / slowest", quantile(perAgent, 0.5) + " / " + quantile(perAgent, 0.99) + " / " + quantile(perAgent, 1)},
-		[]string{"a flow's first event, p50 / p99 / slowest", quantile(whole, 0.5) + " / " + quantile(whole, 0.99) + " / " + quantile(whole, 1)},
-		[]string{"another client's request, idle p50 / p99", quantile(idle, 0.5) + " / " + quantile(idle, 0.99)},
-		[]string{"another client's request, meanwhile p50 / p99", quantile(latency, 0.5) + " / " + quantile(latency, 0.99)})
+	other, err := startProber(ctx, c)
+	if err != nil {
+		return err
+	}
+	idleFrom := time.Now()
+	if err := sleep(ctx, fleetIdle); err != nil {
+		return err
+	}
+	if err := stepAside(); err != nil {
+		return err
+	}
+	m, err := measureFleet(ctx, agents, s.within, seen, &count)
+	if err != nil {
+		return err
+	}
+	requests, err := other.end()
+	if err != nil {
+		return err
+	}
+	idle := between(requests, idleFrom, m.began)
+	first := between(requests, m.began, m.began.Add(m.firstEvents))
+	whole := between(requests, m.began, m.ended)
+	size := len(agents)
+	table(fmt.Sprintf("fleet: %d emitters, each with %d flows over %d pods that go on for %d s; %s", size, fleetFlows, fleetPods, fleetWindows, s.title()),
+		[]string{"events visible", fmt.Sprintf("%d of %d", m.visible, size*fleetFlows)},
+		[]string{"calls", fmt.Sprintf("%d, %.0f/s", m.calls, float64(m.calls)/m.ended.Sub(m.began).Seconds())},
+		[]string{"throttled (429)", fmt.Sprintf("%d, %.1f %%", m.throttled, 100*float64(m.throttled)/float64(m.calls))},
+		[]string{"an agent's first event, p50 / p99 / slowest", quantiles(m.perAgent)},
+		[]string{"a flow's first event, p50 / p99 / slowest", quantiles(m.perFlow)},
+		[]string{"another client's request, idle p50 / p99 / slowest", quantiles(idle)},
+		[]string{"until all first events are visible", quantiles(first)},
+		[]string{"the whole time", quantiles(whole)},
+		[]string{"CPUs busy until then", m.cpu})
 	return nil
+}
+
+// measured is what a fleet did.
+type measured struct {
+	began, ended      time.Time
+	started           []time.Time   // each agent's first flows
+	firstEvents       time.Duration // until all were visible
+	visible           int
+	calls, throttled  int64
+	perAgent, perFlow []time.Duration
+	cpu               string // until all first events were visible
+}
+
+func measureFleet(ctx context.Context, agents []*emitterSink, within time.Duration, seen *arrivals, count *calls) (measured, error) {
+	before, err := takeCPU()
+	if err != nil {
+		return measured{}, err
+	}
+	count.all.Store(0)
+	m := measured{began: time.Now(), started: make([]time.Time, len(agents))}
+	loaded := make(chan struct{})
+	go func() {
+		defer close(loaded)
+		loadFleet(ctx, agents, within, m.started)
+	}()
+	m.visible = waitFleet(ctx, seen, len(agents)*fleetFlows)
+	m.firstEvents = time.Since(m.began)
+	after, err := takeCPU()
+	if err != nil {
+		return measured{}, err
+	}
+	m.cpu = after.since(before, m.firstEvents)
+	<-loaded
+	m.ended = time.Now()
+	m.calls, m.throttled = count.all.Load(), count.throttled.Load()
+	m.perAgent, m.perFlow = seen.afterStart(m.started)
+	return m, nil
 }
 
 func newFleet(c *cluster, count *calls, size int) ([]*emitterSink, error) {
@@ -92,28 +181,47 @@ func stopFleet(agents []*emitterSink) {
 	}
 }
 
-// loadFleet gives every agent its flows, window by window.
-func loadFleet(ctx context.Context, agents []*emitterSink) {
-	tick := time.NewTicker(window)
+// loadFleet gives every agent its flows, window by window. It fills in when
+// each agent's began.
+func loadFleet(ctx context.Context, agents []*emitterSink, within time.Duration, started []time.Time) {
+	phases := 1 // of the window, in which agents take turns
+	if within > 0 {
+		phases = fleetPhases
+	}
+	tick := time.NewTicker(window / time.Duration(phases))
 	defer tick.Stop()
-	for range fleetWindows {
+	last := int(within / window)
+	for turn := range (last + fleetWindows) * phases {
 		if ctx.Err() != nil {
 			return
 		}
-		var all sync.WaitGroup
-		for shard := range 2 {
-			all.Go(func() {
-				for i := shard; i < len(agents); i += 2 {
-					for n := range fleetFlows {
-						f := fleetFlow(i, n)
-						agents[i].add(&f, 1)
-					}
-				}
-			})
-		}
-		all.Wait()
+		loadTurn(agents, turn/phases, turn%phases, phases, last, started)
 		<-tick.C
 	}
+}
+
+// loadTurn gives the agents of one phase of a window their flows, if theirs
+// have begun, each agent's in one of the windows up to the last.
+func loadTurn(agents []*emitterSink, w, phase, phases, last int, started []time.Time) {
+	var all sync.WaitGroup
+	for shard := range 2 {
+		all.Go(func() {
+			for i := shard; i < len(agents); i += 2 {
+				begins := i / phases % max(1, last)
+				if i%phases != phase || w < begins || w >= begins+fleetWindows {
+					continue
+				}
+				if w == begins {
+					started[i] = time.Now()
+				}
+				for n := range fleetFlows {
+					f := fleetFlow(i, n)
+					agents[i].add(&f, 1)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func fleetFlow(agent, n int) oneFlow {
@@ -143,66 +251,24 @@ func waitFleet(ctx context.Context, seen *arrivals, want int) int {
 	}
 }
 
-// firstPerAgent returns when each agent's first event came, sorted.
-func (a *arrivals) firstPerAgent(began time.Time) []time.Duration {
+// afterStart returns how long after an agent's flows began its first event was
+// visible, and each of them, sorted.
+func (a *arrivals) afterStart(started []time.Time) (perAgent, perFlow []time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	first := map[string]time.Duration{}
+	first := map[int]time.Duration{}
 	for id, at := range a.seen {
-		agent := id[:len("pod-00000")]
-		if d := at.Sub(began); first[agent] == 0 || d < first[agent] {
+		var agent int
+		if _, err := fmt.Sscanf(id, "pod-%05d-", &agent); err != nil {
+			continue
+		}
+		d := at.Sub(started[agent])
+		perFlow = append(perFlow, d)
+		if known, ok := first[agent]; !ok || d < known {
 			first[agent] = d
 		}
 	}
-	var all []time.Duration
-	for _, d := range first {
-		all = append(all, d)
-	}
-	slices.Sort(all)
-	return all
-}
-
-// otherClient is an ordinary user: no administrator, whom no limit binds.
-func (c *cluster) otherClient(ctx context.Context) (*kubernetes.Clientset, error) {
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "probe"}}
-	if _, err := c.Client().CoreV1().ConfigMaps(namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {
-		return nil, err
-	}
-	for _, args := range [][]string{
-		{"create", "role", "-n", namespace, "other", "--verb=get,update", "--resource=configmaps"},
-		{"create", "rolebinding", "-n", namespace, "other", "--role=other", "--user=other"},
-	} {
-		if _, err := c.Kubectl(ctx, args...); err != nil {
-			return nil, err
-		}
-	}
-	cfg := c.RESTConfig()
-	cfg.Impersonate.UserName = "other"
-	cfg.Impersonate.Groups = []string{"system:authenticated"}
-	return kubernetes.NewForConfig(cfg)
-}
-
-// probe updates an object again and again, with a pause between, and returns
-// the requests' durations, sorted.
-func probe(ctx context.Context, client *kubernetes.Clientset, during time.Duration) []time.Duration {
-	var all []time.Duration
-	end := time.After(during)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			slices.Sort(all)
-			return all
-		case <-end:
-			slices.Sort(all)
-			return all
-		case <-tick.C:
-		}
-		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Data: map[string]string{"n": fmt.Sprint(n)}}
-		began := time.Now()
-		if _, err := client.CoreV1().ConfigMaps(namespace).Update(ctx, cm, metav1.UpdateOptions{}); err == nil {
-			all = append(all, time.Since(began))
-		}
-	}
+	perAgent = slices.Sorted(maps.Values(first))
+	slices.Sort(perFlow)
+	return perAgent, perFlow
 }

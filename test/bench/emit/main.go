@@ -4,7 +4,8 @@
 //	compare  one million drops in 1,000 flows over 50 pods in 60 s
 //	outage   500 flows over 50 pods, the API server away for 60 s
 //	scan     50,000 sources against one pod with 20 quiet neighbours
-//	latency  a new flow every 50 ms
+//	latency  a new flow every 50 ms, from the emitter on
+//	packet   the first packets of new flows, from the kernel on
 //	fleet    many emitters, each with its own connection, one API server
 //
 // Usage, from the test module's directory:
@@ -42,14 +43,20 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", time.Minute, "how long compare's load and outage's outage last")
 	flag.StringVar(&o.sinks, "sinks", "kube-nflog,tools/record,tools/events", "what compare and outage measure")
 	flag.Parse()
-	scenarios := flag.Args()
-	if len(scenarios) == 0 {
-		scenarios = []string{"compare", "outage", "scan", "latency", "fleet"}
-	}
-	if err := runAll(scenarios, o); err != nil {
+	if err := start(o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench emit:", err)
 		os.Exit(1)
 	}
+}
+
+func start(o options, args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "probe": // what a fleet starts as the other client
+		return probe(args[1])
+	case len(args) == 0:
+		args = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
+	}
+	return runAll(args, o)
 }
 
 func runAll(scenarios []string, o options) error {
@@ -64,9 +71,15 @@ func runAll(scenarios []string, o options) error {
 }
 
 func run(ctx context.Context, scenario string, o options) error {
-	measure, ok := map[string]func(context.Context, options) error{
+	scenarios := map[string]func(context.Context, options) error{
 		"compare": compare, "outage": outage, "scan": scan, "latency": latency, "fleet": fleet,
-	}[scenario]
+		"packet":        func(ctx context.Context, _ options) error { return again(ctx, "packet-inside") },
+		"packet-inside": firstPacket,
+	}
+	for _, s := range fleetSettings() {
+		scenarios[s.name] = fleetIn(s)
+	}
+	measure, ok := scenarios[scenario]
 	if !ok {
 		return fmt.Errorf("no such scenario")
 	}
@@ -89,25 +102,42 @@ func startCluster(ctx context.Context, o options) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cp, err := controlplane.Start(ctx, controlplane.Config{Binaries: bin, Dir: dir})
+	return startClusterAt(ctx, o, controlplane.Config{Binaries: bin, Dir: dir})
+}
+
+func startClusterAt(ctx context.Context, o options, cfg controlplane.Config) (*cluster, error) {
+	cp, err := controlplane.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{ControlPlane: cp, dir: dir}
-	account, err := cp.InstallAgent(ctx, o.deploy)
-	if err != nil {
-		c.close()
-		return nil, err
-	}
-	if c.agent, err = cp.ServiceAccountKubeconfig(ctx, account); err != nil {
-		c.close()
-		return nil, err
-	}
-	if err := cp.CreateNamespace(ctx, namespace); err != nil {
+	c := &cluster{ControlPlane: cp, dir: cfg.Dir}
+	if err := c.prepare(ctx, o); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// prepare gives the agent its account and makes the namespace of the load.
+func (c *cluster) prepare(ctx context.Context, o options) error {
+	account, err := c.InstallAgent(ctx, o.deploy)
+	if err != nil {
+		return err
+	}
+	if c.agent, err = c.ServiceAccountKubeconfig(ctx, account); err != nil {
+		return err
+	}
+	return c.CreateNamespace(ctx, namespace)
+}
+
+// sleep waits for d, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func (c *cluster) close() {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 )
 
 // visible is what the API server shows for a set of flows.
@@ -65,7 +67,13 @@ type arrivals struct {
 }
 
 func watchArrivals(ctx context.Context, c *cluster) (*arrivals, error) {
-	w, err := c.Client().CoreV1().Events(namespace).Watch(ctx, metav1.ListOptions{})
+	cfg := c.RESTConfig()
+	cfg.ContentType = runtime.ContentTypeProtobuf // costs the API server least
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	w, err := client.CoreV1().Events(namespace).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +118,11 @@ func quantile(sorted []time.Duration, q float64) string {
 	return round(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))])
 }
 
+// quantiles returns the median, the 99th percentile and the greatest.
+func quantiles(sorted []time.Duration) string {
+	return quantile(sorted, 0.5) + " / " + quantile(sorted, 0.99) + " / " + quantile(sorted, 1)
+}
+
 func round(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
 
 // footprint is what this process holds.
@@ -119,10 +132,10 @@ type footprint struct {
 }
 
 func takeFootprint() footprint {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return footprint{goroutines: runtime.NumGoroutine(), heap: m.HeapAlloc}
+	goruntime.GC()
+	var m goruntime.MemStats
+	goruntime.ReadMemStats(&m)
+	return footprint{goroutines: goruntime.NumGoroutine(), heap: m.HeapAlloc}
 }
 
 func (f footprint) max(o footprint) footprint {

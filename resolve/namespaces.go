@@ -1,0 +1,101 @@
+package resolve
+
+import (
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// wish is what an owner says about events by the annotation.
+type wish uint8
+
+const (
+	unsaid wish = iota
+	wanted
+	unwanted
+)
+
+func wishOf(annotations map[string]string) wish {
+	switch annotations[annotationEvents] {
+	case "true":
+		return wanted
+	case "false":
+		return unwanted
+	}
+	return unsaid
+}
+
+// namespace is what is kept of a Namespace.
+type namespace struct {
+	name, version string
+	events        wish
+}
+
+// GetObjectMeta gives client-go the key and the version; see pod.GetObjectMeta.
+func (n *namespace) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Name: n.name, ResourceVersion: n.version}
+}
+
+func newNamespace(o *corev1.Namespace) *namespace {
+	return &namespace{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion), events: wishOf(o.Annotations)}
+}
+
+// namespaces knows the namespaces that want no events. It is fed by one
+// informer and asked by any number of goroutines, at each pod that is looked up.
+type namespaces struct {
+	writing sync.Mutex // serialises changes
+	silent  atomic.Pointer[map[string]struct{}]
+}
+
+func (s *namespaces) wants(name string) bool {
+	silent := s.silent.Load()
+	if silent == nil {
+		return true
+	}
+	_, no := (*silent)[name]
+	return !no
+}
+
+// set notes what a namespace wants. Changes are rare, so each makes a new map,
+// which those who ask need not lock.
+func (s *namespaces) set(name string, silent bool) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.wants(name) != silent {
+		return
+	}
+	next := map[string]struct{}{}
+	if last := s.silent.Load(); last != nil {
+		next = maps.Clone(*last)
+	}
+	delete(next, name)
+	if silent {
+		next[name] = struct{}{}
+	}
+	s.silent.Store(&next)
+}
+
+func (s *namespaces) handler() cache.ResourceEventHandler {
+	put := func(obj any) {
+		if n, ok := obj.(*namespace); ok {
+			s.set(n.name, n.events == unwanted)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    put,
+		UpdateFunc: func(_, obj any) { put(obj) },
+		DeleteFunc: func(obj any) {
+			if last, unseen := obj.(cache.DeletedFinalStateUnknown); unseen {
+				obj = last.Obj
+			}
+			if n, ok := obj.(*namespace); ok {
+				s.set(n.name, false)
+			}
+		},
+	}
+}
