@@ -51,6 +51,7 @@ func runCommand() *cobra.Command {
 			if os.Getenv(tailerInterval) != "" {
 				log.Warn("ignored: events are repeated on a schedule of their own, from 10 s to 5 min", "variable", tailerInterval)
 			}
+			spare(log)
 			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)
 			if err != nil {
 				return err
