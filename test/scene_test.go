@@ -132,7 +132,7 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 	}
 	// What the rules of these tests deny, no NetworkPolicy is about; see
 	// TestExplain for those.
-	if !slices.Contains(cfg.Args, "--explain") {
+	if !cfg.Bare && !slices.Contains(cfg.Args, "--explain") {
 		cfg.Args = append(slices.Clone(cfg.Args), "--explain=false")
 	}
 	if cfg.Groups == nil {
