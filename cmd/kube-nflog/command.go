@@ -1,10 +1,11 @@
+//go:build linux
+
 package main
 
 import (
 	"errors"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -65,14 +66,4 @@ func runCommand() *cobra.Command {
 	o.define(cmd.Flags())
 	cmd.Flags().SortFlags = false
 	return cmd
-}
-
-// oneLineEach gives each of several joined errors a line of its own below the
-// first, which the program's name stands before.
-func oneLineEach(err error) error {
-	lines := strings.Split(err.Error(), "\n")
-	if len(lines) == 1 {
-		return err
-	}
-	return errors.New("bad options:\n  " + strings.Join(lines, "\n  "))
 }
