@@ -18,7 +18,7 @@ import (
 // pod.
 func (s *scene) serviceAccount(t *testing.T) []string {
 	t.Helper()
-	cfg, err := clientcmd.BuildConfigFromFlags("", s.kubeconfig)
+	cfg, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}

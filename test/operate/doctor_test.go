@@ -68,8 +68,8 @@ func wantFindings(t *testing.T, found []finding, wanted ...want) {
 func TestDoctorWell(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
-	s.startAgent(t, agent.Config{Kubeconfig: s.kubeconfig})
-	found, status := s.doctor(t, nil, "--kubeconfig", s.kubeconfig)
+	s.startAgent(t, agent.Config{Kubeconfig: s.Kubeconfig})
+	found, status := s.doctor(t, nil, "--kubeconfig", s.Kubeconfig)
 	if status != 0 {
 		t.Errorf("exit status %d", status)
 	}

@@ -24,7 +24,7 @@ func (s *scene) account(t *testing.T, name string, roles ...[2]string) string {
 	t.Helper()
 	kubectl := func(args ...string) {
 		t.Helper()
-		if _, err := s.controlPlane.Kubectl(s.ctx, args...); err != nil {
+		if _, err := s.ControlPlane.Kubectl(s.ctx, args...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,7 +34,7 @@ func (s *scene) account(t *testing.T, name string, roles ...[2]string) string {
 		kubectl("create", "clusterrole", role, "--verb="+r[0], "--resource="+r[1])
 		kubectl("create", "clusterrolebinding", role, "--clusterrole="+role, "--serviceaccount=kube-nflog:"+name)
 	}
-	path, err := s.controlPlane.ServiceAccountKubeconfig(s.ctx, types.NamespacedName{Namespace: "kube-nflog", Name: name})
+	path, err := s.ControlPlane.ServiceAccountKubeconfig(s.ctx, types.NamespacedName{Namespace: "kube-nflog", Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestDoctorRights(t *testing.T) {
 // with a token that is none.
 func TestDoctorAPIAway(t *testing.T) {
 	s := newScene(t)
-	found, status := s.doctor(t, nil, "--kubeconfig", s.kubeconfig, "--kube-api-server", "https://198.18.0.1:1")
+	found, status := s.doctor(t, nil, "--kubeconfig", s.Kubeconfig, "--kube-api-server", "https://198.18.0.1:1")
 	if status != 1 {
 		t.Errorf("exit status %d", status)
 	}
@@ -90,7 +90,7 @@ func TestDoctorAPIAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { must(t, silent.Close()) }()
-	found, _ = s.doctor(t, nil, "--kubeconfig", s.kubeconfig, "--kube-api-server", "https://"+silent.Addr().String())
+	found, _ = s.doctor(t, nil, "--kubeconfig", s.Kubeconfig, "--kube-api-server", "https://"+silent.Addr().String())
 	wantFindings(t, found, want{"api", "problem", "does not answer: .*deadline exceeded", ""})
 
 	found, _ = s.doctor(t, nil, "--kube-api-server", s.proxy(t, 0, "no token"))
@@ -117,7 +117,7 @@ func TestDoctorSkew(t *testing.T) {
 // given, and shifts the time in its answers.
 func (s *scene) proxy(t *testing.T, shift time.Duration, token string) string {
 	t.Helper()
-	cfg, err := clientcmd.BuildConfigFromFlags("", s.kubeconfig)
+	cfg, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestDoctorAgentRights(t *testing.T) {
 	)
 
 	away := agent.Config{
-		Binary: agentBinary, Node: s.node.Namespace, NodeName: "node-1", Kubeconfig: s.kubeconfig, Groups: []uint16{7}, Listen: "127.0.0.1:7777",
+		Binary: agentBinary, Node: s.node.Namespace, NodeName: "node-1", Kubeconfig: s.Kubeconfig, Groups: []uint16{7}, Listen: "127.0.0.1:7777",
 		Args: []string{"--kube-api-server", "https://198.18.0.1:1"},
 	}
 	b, err := agent.Start(away)

@@ -21,15 +21,15 @@ import (
 func TestFootprint(t *testing.T) {
 	const pods, most = 100, 25 << 10
 	s := newScene(t)
-	must(t, s.controlPlane.CreateNode(s.ctx, "node-1", netip.MustParseAddr("10.20.0.1")))
-	must(t, s.controlPlane.CreateNamespace(s.ctx, "crowd"))
+	must(t, s.ControlPlane.CreateNode(s.ctx, "node-1", netip.MustParseAddr("10.20.0.1")))
+	must(t, s.ControlPlane.CreateNamespace(s.ctx, "crowd"))
 	t.Cleanup(func() {
 		now := int64(0)
-		must(t, s.controlPlane.Client().CoreV1().Pods("crowd").DeleteCollection(
+		must(t, s.ControlPlane.Client().CoreV1().Pods("crowd").DeleteCollection(
 			context.Background(), metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}))
 	})
 	for i := range pods {
-		_, err := s.controlPlane.CreatePod(s.ctx, controlplane.Pod{
+		_, err := s.ControlPlane.CreatePod(s.ctx, controlplane.Pod{
 			Namespace: "crowd", Name: fmt.Sprintf("app-%d", i), Node: "node-1",
 			Addresses:   []netip.Addr{netip.AddrFrom4([4]byte{10, 21, 0, byte(i)})},
 			Labels:      map[string]string{"app.kubernetes.io/name": "app", "pod-template-hash": "5d4f8c7b9"},
@@ -37,7 +37,7 @@ func TestFootprint(t *testing.T) {
 		})
 		must(t, err)
 	}
-	a := s.startAgent(t, agent.Config{Kubeconfig: s.kubeconfig, Args: []string{"--output", "none"}, Env: []string{"GOMEMLIMIT=192000000"}})
+	a := s.startAgent(t, agent.Config{Kubeconfig: s.Kubeconfig, Args: []string{"--output", "none"}, Env: []string{"GOMEMLIMIT=192000000"}})
 	for range 100 { // a probe and a scrape each
 		must(t, a.WaitReady(s.ctx))
 		_, err := a.Metrics(s.ctx)

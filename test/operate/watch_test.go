@@ -341,7 +341,7 @@ func TestWatchNames(t *testing.T) {
 	s.drop(t)
 	s.createPod(t, "shop", "frontend", client4)
 	s.createPod(t, "shop", "api", server4)
-	w := s.watchPiped(t, "--kubeconfig", s.kubeconfig)
+	w := s.watchPiped(t, "--kubeconfig", s.Kubeconfig)
 	s.awaitBound(t)
 	s.send(t, client4, server4, 8080, 1)
 	s.await(t, "a row", func() bool { return strings.Contains(w.printed(), "8080/TCP") }, w.printed)
