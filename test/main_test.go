@@ -4,18 +4,11 @@
 package test
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // Where the binaries are built, and the manifests; tests run in this module's
@@ -24,26 +17,23 @@ const (
 	repository  = ".."
 	deployment  = "../deploy"
 	agentBinary = "../bin/kube-nflog-test"
-	controlBin  = "../bin/controlplane"
 )
 
-// system is what the tests of this package share: one lab, and one control
+// sharedSystem is what the tests of this package share: one lab, and one control
 // plane with the agent's ServiceAccount.
-type system struct {
-	lab          *netlab.Lab
-	binaries     controlplane.Binaries
-	controlPlane *controlplane.ControlPlane
-	kubeconfig   string // the agent's, by its ServiceAccount's token
-	scenes       atomic.Int32
-	missing      error // what this machine does not allow; the rest is zero then
+type sharedSystem struct {
+	*system.System // nil if something is missing
+
+	scenes  atomic.Int32
+	missing error // what this machine does not allow
 }
 
 // shared is set by TestMain before any test runs. Use get.
-var shared system
+var shared sharedSystem
 
 // get returns the shared system, or skips the test where the machine cannot
 // have it. In CI that is a failure: a test that never runs proves nothing.
-func get(t *testing.T) *system {
+func get(t *testing.T) *sharedSystem {
 	t.Helper()
 	if shared.missing != nil {
 		skip(t, shared.missing.Error())
@@ -61,63 +51,7 @@ func skip(t *testing.T, why string) {
 }
 
 func TestMain(m *testing.M) {
-	code, err := netlab.Run(build, func() int { return runIn(m) })
-	if errors.As(err, new(*netlab.UnsupportedError)) {
-		shared.missing, err = err, nil
-		code = m.Run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// build compiles what the tests run, while the module proxy can be reached.
-func build() error {
-	ctx := context.Background()
-	if err := agent.Build(ctx, repository, agentBinary); err != nil {
-		return err
-	}
-	_, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: ".", Dir: controlBin})
-	return err
-}
-
-// runIn runs the tests in the lab.
-func runIn(m *testing.M) int {
-	if err := shared.start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := shared.controlPlane.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-func (s *system) start() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if s.lab, err = netlab.NewLab(); err != nil {
-		return err
-	}
-	if s.binaries, err = controlplane.Locate(controlBin); err != nil {
-		return err
-	}
-	s.controlPlane, err = controlplane.Start(ctx, controlplane.Config{
-		Binaries: s.binaries, Dir: filepath.Join(netlab.Scratch, "shared"), Address: netlab.ControlAddress(),
-	})
-	if err != nil {
-		return err
-	}
-	account, err := s.controlPlane.InstallAgent(ctx, deployment)
-	if err == nil {
-		s.kubeconfig, err = s.controlPlane.ServiceAccountKubeconfig(ctx, account)
-	}
-	if err != nil {
-		return errors.Join(err, s.controlPlane.Stop())
-	}
-	return nil
+	os.Exit(system.Run(m, system.Config{Root: repository, Agent: agentBinary, Name: "shared"}, func(s *system.System, missing error) {
+		shared.System, shared.missing = s, missing
+	}))
 }

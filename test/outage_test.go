@@ -50,7 +50,7 @@ func newSceneAlone(t *testing.T) (s *scene, kubeconfig string) {
 	need(t, "nft")
 	sys := get(t)
 	plane, err := controlplane.Start(t.Context(), controlplane.Config{
-		Binaries: sys.binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress(),
+		Binaries: sys.Binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func TestRights(t *testing.T) {
 	} {
 		args := append([]string{"auth", "can-i"}, strings.Fields(question)...)
 		// kubectl's exit status is 1 for "no"; its answer is what counts.
-		out, err := s.controlPlane.KubectlAs(t.Context(), s.kubeconfig, args...)
+		out, err := s.ControlPlane.KubectlAs(t.Context(), s.Kubeconfig, args...)
 		if got := strings.TrimSpace(out); got != want {
 			t.Errorf("kubectl auth can-i %s: %q, want %s (%v)", question, got, want, err)
 		}
@@ -39,7 +39,7 @@ func TestRights(t *testing.T) {
 // here, in a namespace that deploy/ knows nothing of.
 func TestRightsInFull(t *testing.T) {
 	s := get(t)
-	cfg, err := clientcmd.BuildConfigFromFlags("", s.kubeconfig)
+	cfg, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}

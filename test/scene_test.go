@@ -42,7 +42,7 @@ func (e end) in(family int) netip.Addr {
 // scene is a node of one test's own, with a Kubernetes namespace and addresses
 // that no other test uses: two pods, client and server, and an outside host.
 type scene struct {
-	*system
+	*sharedSystem
 	ctx       context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
 	plane     *controlplane.ControlPlane
 	nodeName  string
@@ -58,17 +58,17 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := get(t)
-	return newSceneIn(t, s, s.controlPlane)
+	return newSceneIn(t, s, s.ControlPlane)
 }
 
 // newSceneIn makes a scene in another control plane.
-func newSceneIn(t *testing.T, sys *system, cp *controlplane.ControlPlane) *scene {
+func newSceneIn(t *testing.T, sys *sharedSystem, cp *controlplane.ControlPlane) *scene {
 	t.Helper()
 	number := sys.scenes.Add(1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	s := &scene{
-		system: sys, ctx: ctx, plane: cp,
+		sharedSystem: sys, ctx: ctx, plane: cp,
 		nodeName: fmt.Sprintf("node-%d", number), namespace: fmt.Sprintf("shop-%d", number),
 	}
 	v4 := func(host int) netip.Addr {
@@ -76,7 +76,7 @@ func newSceneIn(t *testing.T, sys *system, cp *controlplane.ControlPlane) *scene
 	}
 	v6 := func(host int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("fd00:10:%x::%x", number, host)) }
 	var err error
-	if s.router, err = sys.lab.NewNode(s.nodeName, v4(1), v6(1)); err != nil {
+	if s.router, err = sys.Lab.NewNode(s.nodeName, v4(1), v6(1)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { must(t, s.router.Close()) })
@@ -128,11 +128,11 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 	t.Helper()
 	cfg.Binary, cfg.Node, cfg.NodeName = agentBinary, s.router.Namespace, s.nodeName
 	if cfg.Kubeconfig == "" {
-		cfg.Kubeconfig = s.kubeconfig
+		cfg.Kubeconfig = s.Kubeconfig
 	}
 	// What the rules of these tests deny, no NetworkPolicy is about; see
 	// TestExplain for those.
-	if !slices.Contains(cfg.Args, "--explain") {
+	if !cfg.Bare && !slices.Contains(cfg.Args, "--explain") {
 		cfg.Args = append(slices.Clone(cfg.Args), "--explain=false")
 	}
 	if cfg.Groups == nil {

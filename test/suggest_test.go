@@ -19,7 +19,7 @@ import (
 // prints and its exit status.
 func (s *scene) explain(t *testing.T, args ...string) (stdout string, status int) {
 	t.Helper()
-	cmd := exec.CommandContext(s.ctx, agentBinary, append([]string{"explain", "--kubeconfig", s.kubeconfig}, args...)...)
+	cmd := exec.CommandContext(s.ctx, agentBinary, append([]string{"explain", "--kubeconfig", s.Kubeconfig}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

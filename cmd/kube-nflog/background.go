@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -32,6 +34,7 @@ func (a *agent) startBeside(ctx context.Context) *background {
 	b, ctx := newBackground(ctx, a.log)
 	b.start("following pods", func() error { return a.resolver.Run(ctx) })
 	b.start("following policies", func() error { return a.explainer.Run(ctx) })
+	b.start("settling", func() error { a.settle(ctx); return nil })
 	if a.links != nil {
 		b.start("following interfaces", a.links.Run)
 		context.AfterFunc(ctx, func() { _ = a.links.Close() })

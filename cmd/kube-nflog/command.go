@@ -1,10 +1,11 @@
+//go:build linux
+
 package main
 
 import (
 	"errors"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +30,10 @@ capitals with _ for -; a flag on the command line comes first. NODE_NAME and
 NFLOG_GROUP are read too, and those variables of kube-iptables-tailer that
 still mean something.`
 
-// tailerInterval is a variable of kube-iptables-tailer that has no use here.
+// tailerInterval is a variable of kube-iptables-tailer that has no use here: it
+// left packets out, between the same addresses within so many minutes, to spare
+// the API server. As a floor of the emitter's schedule it would only make counts
+// older.
 const tailerInterval = "REPEATED_EVENTS_INTERVAL_MINUTES"
 
 func runCommand() *cobra.Command {
@@ -49,8 +53,9 @@ func runCommand() *cobra.Command {
 			}
 			log := newLogger(os.Stderr, o.logLevel, o.logFormat)
 			if os.Getenv(tailerInterval) != "" {
-				log.Warn("ignored: events are repeated on a schedule of their own, from 10 s to 5 min", "variable", tailerInterval)
+				log.Warn("ignored: nothing is left out, and event counts are written ever more rarely; --event-qps bounds writes", "variable", tailerInterval)
 			}
+			spare(log)
 			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)
 			if err != nil {
 				return err
@@ -61,14 +66,4 @@ func runCommand() *cobra.Command {
 	o.define(cmd.Flags())
 	cmd.Flags().SortFlags = false
 	return cmd
-}
-
-// oneLineEach gives each of several joined errors a line of its own below the
-// first, which the program's name stands before.
-func oneLineEach(err error) error {
-	lines := strings.Split(err.Error(), "\n")
-	if len(lines) == 1 {
-		return err
-	}
-	return errors.New("bad options:\n  " + strings.Join(lines, "\n  "))
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -27,7 +29,7 @@ var errUnwell = errors.New("there are problems, see above")
 
 func doctorCommand() *cobra.Command {
 	var o options
-	var group uint
+	var groups []uint
 	var output, address string
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -35,7 +37,7 @@ func doctorCommand() *cobra.Command {
 		Long:  doctorHelp,
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := validateDoctor(group, output); err != nil {
+			if err := validateDoctor(groups, output); err != nil {
 				return usageError{oneLineEach(err)}
 			}
 			cluster, err := clusterOf(&o)
@@ -43,7 +45,11 @@ func doctorCommand() *cobra.Command {
 				return err
 			}
 			w := watchOptions{address: address}
-			findings := doctor.Examine(cmd.Context(), doctor.Config{Group: uint16(group), Cluster: cluster, Agents: w.addresses()})
+			look := doctor.Config{Groups: uint16s(groups), Cluster: cluster, Agents: w.addresses()}
+			if agents := doctor.AgentGroups(cmd.Context(), look.Agents); len(agents) > 0 && !cmd.Flags().Changed("group") {
+				look.Groups = agents
+			}
+			findings := doctor.Examine(cmd.Context(), look)
 			if err := printFindings(cmd.OutOrStdout(), findings, output); err != nil {
 				return err
 			}
@@ -53,7 +59,7 @@ func doctorCommand() *cobra.Command {
 	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError)) // the defaults
 	o.events = false                                         // a cluster is not needed
 	f := cmd.Flags()
-	f.UintVar(&group, "group", 100, "NFLOG group that the agent reads")
+	f.UintSliceVar(&groups, "group", []uint{100}, "NFLOG groups that the agent reads; asked of the agent where one runs")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default in a cluster: the pod's service account)")
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
 	f.StringVar(&address, "agent-address", "", "the agent's --listen address (default: tries 127.0.0.1:19090 and 127.0.0.1:9090)")
@@ -62,10 +68,20 @@ func doctorCommand() *cobra.Command {
 	return cmd
 }
 
-func validateDoctor(group uint, output string) error {
+func uint16s(valid []uint) []uint16 {
+	all := make([]uint16, len(valid))
+	for i, v := range valid {
+		all[i] = uint16(v)
+	}
+	return all
+}
+
+func validateDoctor(groups []uint, output string) error {
 	var errs []error
-	if group > 65535 {
-		errs = append(errs, fmt.Errorf("--group: %d is not an NFLOG group (0 to 65535)", group))
+	for _, g := range groups {
+		if g > 65535 {
+			errs = append(errs, fmt.Errorf("--group: %d is not an NFLOG group (0 to 65535)", g))
+		}
 	}
 	if output != "text" && output != outputJSON {
 		errs = append(errs, fmt.Errorf("--output: %q is neither text nor json", output))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -73,7 +74,8 @@ tells why traffic disappears.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), watchCommand(), rulesCommand(), doctorCommand(), explainCommand(), versionCommand())
+	root.AddCommand(nodeCommands()...)
+	root.AddCommand(rulesCommand(), explainCommand(), versionCommand())
 	return root
 }
 
@@ -94,4 +96,14 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("%s takes no arguments, got %q", cmd.CommandPath(), args)}
 	}
 	return nil
+}
+
+// oneLineEach gives each of several joined errors a line of its own below the
+// first, which the program's name stands before.
+func oneLineEach(err error) error {
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) == 1 {
+		return err
+	}
+	return errors.New("bad options:\n  " + strings.Join(lines, "\n  "))
 }

@@ -36,6 +36,9 @@ type Config struct {
 	// Wrapper is a command line that runs the agent's, such as setpriv with
 	// its options; nil for none.
 	Wrapper []string
+	// Bare runs "run" and Args alone: the rest is up to Env. There are no Lines
+	// then, and Listen says where the agent listens by itself.
+	Bare bool
 	// Stdout, if not nil, is the agent's standard output: there are no Lines
 	// then.
 	Stdout *os.File
@@ -62,14 +65,7 @@ func Start(cfg Config) (*Agent, error) {
 	if cfg.Listen == "" {
 		cfg.Listen = defaultListen
 	}
-	command := append(slices.Clone(cfg.Wrapper), cfg.Binary, "run", "--output", "json", "--listen", cfg.Listen, "--node-name", cfg.NodeName)
-	if cfg.Kubeconfig != "" {
-		command = append(command, "--kubeconfig", cfg.Kubeconfig)
-	}
-	for _, g := range cfg.Groups {
-		command = append(command, "--group", fmt.Sprint(g))
-	}
-	command = append(command, cfg.Args...)
+	command := slices.Concat(cfg.Wrapper, []string{cfg.Binary, "run"}, cfg.flags(), cfg.Args)
 	a := &Agent{
 		node: cfg.Node, listen: cfg.Listen,
 		// It lives until Stop or Kill.
@@ -89,6 +85,21 @@ func Start(cfg Config) (*Agent, error) {
 	}
 	go a.collect(stdout)
 	return a, nil
+}
+
+// flags are those that say what the fields do.
+func (c *Config) flags() []string {
+	if c.Bare {
+		return nil
+	}
+	flags := []string{"--output", "json", "--listen", c.Listen, "--node-name", c.NodeName}
+	if c.Kubeconfig != "" {
+		flags = append(flags, "--kubeconfig", c.Kubeconfig)
+	}
+	for _, g := range c.Groups {
+		flags = append(flags, "--group", fmt.Sprint(g))
+	}
+	return flags
 }
 
 // stdout sets the process's standard output and returns what to read of it.

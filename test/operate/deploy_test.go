@@ -12,7 +12,7 @@ import (
 // The API server here has no Prometheus Operator to take it.
 func TestMonitoringKustomization(t *testing.T) {
 	s := newScene(t)
-	out, err := s.controlPlane.Kubectl(s.ctx, "kustomize", filepath.Join(deployment, "monitoring"))
+	out, err := s.ControlPlane.Kubectl(s.ctx, "kustomize", filepath.Join(deployment, "monitoring"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,8 +68,8 @@ func wantFindings(t *testing.T, found []finding, wanted ...want) {
 func TestDoctorWell(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
-	s.startAgent(t, agent.Config{Kubeconfig: s.kubeconfig})
-	found, status := s.doctor(t, nil, "--kubeconfig", s.kubeconfig)
+	s.startAgent(t, agent.Config{Kubeconfig: s.Kubeconfig})
+	found, status := s.doctor(t, nil, "--kubeconfig", s.Kubeconfig)
 	if status != 0 {
 		t.Errorf("exit status %d", status)
 	}
@@ -82,7 +82,7 @@ func TestDoctorWell(t *testing.T) {
 		want{"bridge", "ok", "no bridge", "^$"},
 		want{"api", "ok", "API server at https://198.18.0.1:.* answers", "^$"},
 		want{"skew", "ok", "agrees", "^$"},
-		want{"rights", "ok", "all 8 permissions", "^$"},
+		want{"rights", "ok", "all 12 permissions", "^$"},
 		want{"agent", "ok", `answers at 127.0.0.1:9090; it has received \d+ packets`, "^$"},
 	)
 	for _, f := range found {
@@ -212,6 +212,7 @@ func TestDoctorHost(t *testing.T) {
 	wantFindings(t, found,
 		want{"capability", "problem", "CAP_NET_ADMIN is missing", "NET_ADMIN"},
 		want{"buffer", "note", "a receive buffer of \\d+ KiB is all", "rmem_max"},
+		want{"rules", "note", "rules of nftables were not read: .*operation not permitted", "run as root"},
 	)
 
 	s.run(t, "ip", "link", "add", "br0", "type", "bridge")
@@ -228,6 +229,8 @@ func TestDoctorHost(t *testing.T) {
 	}
 
 	s.run(t, "iptables-legacy", "-A", "FORWARD", "-j", "DROP")
+	found, _ = s.doctor(t, without)
+	wantFindings(t, found, want{"rules", "note", "rules of iptables-legacy are not known: ", "may be run"})
 	found, _ = s.doctor(t, []string{"env", "PATH=/nowhere"})
 	wantFindings(t, found, want{"rules", "note", "table filter of iptables-legacy: its tool is not here", "install iptables-legacy"})
 }

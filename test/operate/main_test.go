@@ -5,12 +5,10 @@ package operate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +18,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // Where the binaries are built; tests run in this folder.
@@ -27,24 +26,22 @@ const (
 	repository  = "../.."
 	deployment  = "../../deploy"
 	agentBinary = "../../bin/kube-nflog-operate"
-	controlBin  = "../../bin/controlplane"
 )
 
-// system is what the tests of this package share.
-type system struct {
-	lab          *netlab.Lab
-	controlPlane *controlplane.ControlPlane
-	kubeconfig   string // the agent's, by its ServiceAccount's token
-	scenes       atomic.Int32
-	missing      error // what this machine does not allow; the rest is zero then
+// sharedSystem is what the tests of this package share.
+type sharedSystem struct {
+	*system.System // nil if something is missing
+
+	scenes  atomic.Int32
+	missing error // what this machine does not allow
 }
 
 // shared is set by TestMain before any test runs. Use get.
-var shared system
+var shared sharedSystem
 
 // get returns the shared system, or skips the test where the machine cannot
 // have it; in CI that is a failure.
-func get(t *testing.T) *system {
+func get(t *testing.T) *sharedSystem {
 	t.Helper()
 	if shared.missing != nil {
 		skip(t, shared.missing.Error())
@@ -77,69 +74,14 @@ func must(t *testing.T, err error) {
 }
 
 func TestMain(m *testing.M) {
-	code, err := netlab.Run(build, func() int { return runIn(m) })
-	if errors.As(err, new(*netlab.UnsupportedError)) {
-		shared.missing, err = err, nil
-		code = m.Run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func build() error {
-	ctx := context.Background()
-	if err := agent.Build(ctx, repository, agentBinary); err != nil {
-		return err
-	}
-	_, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: controlBin})
-	return err
-}
-
-func runIn(m *testing.M) int {
-	if err := shared.start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := shared.controlPlane.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-func (s *system) start() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if s.lab, err = netlab.NewLab(); err != nil {
-		return err
-	}
-	binaries, err := controlplane.Locate(controlBin)
-	if err != nil {
-		return err
-	}
-	s.controlPlane, err = controlplane.Start(ctx, controlplane.Config{
-		Binaries: binaries, Dir: filepath.Join(netlab.Scratch, "operate"), Address: netlab.ControlAddress(),
-	})
-	if err != nil {
-		return err
-	}
-	account, err := s.controlPlane.InstallAgent(ctx, deployment)
-	if err == nil {
-		s.kubeconfig, err = s.controlPlane.ServiceAccountKubeconfig(ctx, account)
-	}
-	if err != nil {
-		return errors.Join(err, s.controlPlane.Stop())
-	}
-	return nil
+	os.Exit(system.Run(m, system.Config{Root: repository, Agent: agentBinary, Name: "operate"}, func(s *system.System, missing error) {
+		shared.System, shared.missing = s, missing
+	}))
 }
 
 // scene is a node of one test's own between a client and a server.
 type scene struct {
-	*system
+	*sharedSystem
 	ctx    context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
 	node   *netlab.Node
 	client *netlab.Namespace
@@ -159,10 +101,10 @@ func newScene(t *testing.T) *scene {
 	sys := get(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	s := &scene{system: sys, ctx: ctx}
+	s := &scene{sharedSystem: sys, ctx: ctx}
 	var err error
 	name := fmt.Sprintf("node-%d", sys.scenes.Add(1))
-	if s.node, err = sys.lab.NewNode(name, netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd00:20::1")); err != nil {
+	if s.node, err = sys.Lab.NewNode(name, netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd00:20::1")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { must(t, s.node.Close()) })
@@ -225,11 +167,11 @@ func (s *scene) startAgent(t *testing.T, cfg agent.Config) *agent.Agent {
 // until the test ends: the scenes share their addresses.
 func (s *scene) createPod(t *testing.T, namespace, name string, address netip.Addr) {
 	t.Helper()
-	client := s.controlPlane.Client().CoreV1()
+	client := s.ControlPlane.Client().CoreV1()
 	if _, err := client.Namespaces().Get(s.ctx, namespace, metav1.GetOptions{}); err != nil {
-		must(t, s.controlPlane.CreateNamespace(s.ctx, namespace))
+		must(t, s.ControlPlane.CreateNamespace(s.ctx, namespace))
 	}
-	_, err := s.controlPlane.CreatePod(s.ctx, controlplane.Pod{Namespace: namespace, Name: name, Node: "n1", Addresses: []netip.Addr{address}})
+	_, err := s.ControlPlane.CreatePod(s.ctx, controlplane.Pod{Namespace: namespace, Name: name, Node: "n1", Addresses: []netip.Addr{address}})
 	must(t, err)
 	t.Cleanup(func() {
 		now := int64(0)

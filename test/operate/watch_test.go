@@ -24,9 +24,10 @@ const columns, rows = 130, 12
 
 // terminal is a "kube-nflog watch" in a pseudo-terminal, or on a pipe.
 type terminal struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	vt   vt10x.Terminal // of a pseudo-terminal
+	cmd    *exec.Cmd
+	done   chan struct{}
+	vt     vt10x.Terminal // of a pseudo-terminal
+	master *os.File       // its other side
 
 	mu     sync.Mutex
 	output bytes.Buffer // all that it printed
@@ -43,7 +44,8 @@ func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	}
 	must(t, pty.Setsize(slave, &pty.Winsize{Cols: columns, Rows: rows}))
 	w := newTerminal(env, args)
-	w.vt = vt10x.New(vt10x.WithSize(columns, rows))
+	w.vt, w.master = vt10x.New(vt10x.WithSize(columns, rows)), master
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that Ctrl-C is a key
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = slave, slave, slave
 	if err := s.node.Start(w.cmd); err != nil {
 		t.Fatal(err)
@@ -104,7 +106,16 @@ func (l locked) Write(b []byte) (int, error) {
 	return l.out.Write(b)
 }
 
-// stop ends it as Ctrl-C does.
+// resize makes the terminal's window that large.
+func (w *terminal) resize(t *testing.T, columns, rows int) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.vt.Resize(columns, rows)
+	must(t, pty.Setsize(w.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}))
+}
+
+// stop ends it: on a terminal by the key.
 func (w *terminal) stop(t *testing.T) {
 	t.Helper()
 	select {
@@ -112,7 +123,12 @@ func (w *terminal) stop(t *testing.T) {
 		return
 	default:
 	}
-	must(t, w.cmd.Process.Signal(syscall.SIGINT))
+	if w.vt != nil {
+		_, err := w.master.WriteString("\x03")
+		must(t, err)
+	} else {
+		must(t, w.cmd.Process.Signal(syscall.SIGINT))
+	}
 	<-w.done
 	if w.vt != nil {
 		must(t, w.cmd.Wait())
@@ -286,13 +302,46 @@ func TestWatchTop(t *testing.T) {
 	}
 }
 
+// TestWatchResize makes the window of a table smaller and larger while it is
+// drawn: it fits each time.
+func TestWatchResize(t *testing.T) {
+	s := newScene(t)
+	s.drop(t)
+	w := s.watch(t, nil, "--top")
+	s.awaitBound(t)
+	for port := range uint16(20) {
+		s.send(t, client4, server4, 8000+port, 1)
+	}
+	lines := func() []string { return strings.Split(strings.TrimSuffix(w.screen(), "\n"), "\n") }
+	for _, size := range [][2]int{{columns, rows}, {40, 6}, {100, 16}} {
+		w.resize(t, size[0], size[1])
+		fits := func() bool {
+			l := lines()
+			if len(l) != size[1] || !strings.Contains(l[0], "drops of NFLOG group 100") {
+				return false
+			}
+			for _, row := range l[2:] {
+				if !strings.Contains(row, "10.20.0.5 ") || size[0] > 60 != strings.HasSuffix(row, "deny:") {
+					return false
+				}
+			}
+			return true
+		}
+		s.await(t, fmt.Sprintf("a table of %d by %d", size[0], size[1]), fits, w.screen)
+	}
+	w.stop(t)
+	if status := w.cmd.ProcessState.ExitCode(); status != 0 {
+		t.Errorf("exit status %d after Ctrl-C", status)
+	}
+}
+
 // TestWatchNames shows the names of pods.
 func TestWatchNames(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
 	s.createPod(t, "shop", "frontend", client4)
 	s.createPod(t, "shop", "api", server4)
-	w := s.watchPiped(t, "--kubeconfig", s.kubeconfig)
+	w := s.watchPiped(t, "--kubeconfig", s.Kubeconfig)
 	s.awaitBound(t)
 	s.send(t, client4, server4, 8080, 1)
 	s.await(t, "a row", func() bool { return strings.Contains(w.printed(), "8080/TCP") }, w.printed)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -21,12 +23,35 @@ func agent(ctx context.Context, cfg *Config) []Finding {
 		if err != nil || m["kube_nflog_packets_received_total"] == nil {
 			continue
 		}
-		found := []Finding{ok(check, "an agent runs and answers at %s; it has received %.0f packets of group %d",
-			address, m.sum("kube_nflog_packets_received_total", "group", fmt.Sprint(cfg.Group)), cfg.Group)}
+		var found []Finding
+		for _, g := range cfg.Groups {
+			found = append(found, ok(check, "an agent runs and answers at %s; it has received %.0f packets of group %d",
+				address, m.sum("kube_nflog_packets_received_total", "group", fmt.Sprint(g)), g))
+		}
 		return append(found, m.examine(ctx, address)...)
 	}
 	return []Finding{note(check, "kubectl -n kube-nflog get pods -o wide; or say where it listens by --agent-address",
 		"no agent answers on this host at %s", strings.Join(cfg.Agents, ", "))}
+}
+
+// AgentGroups returns the groups that the agent which runs on this host reads,
+// none where no agent answers at one of the addresses. It waits for none of them
+// for long, so that the checks still end in time.
+func AgentGroups(ctx context.Context, addresses []string) (groups []uint16) {
+	for _, address := range addresses {
+		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		m, _ := scrape(ctx, address) // the check of the agent says why it does not answer
+		cancel()
+		for _, counter := range m["kube_nflog_packets_received_total"].GetMetric() {
+			if g, err := strconv.ParseUint(labelOf(counter, "group"), 10, 16); err == nil {
+				groups = append(groups, uint16(g))
+			}
+		}
+		if len(groups) > 0 {
+			break
+		}
+	}
+	return groups
 }
 
 // families are metrics by name.

@@ -13,21 +13,30 @@ import (
 )
 
 // permission is what the agent asks the API server for.
-type permission struct{ verb, resource, without string }
+type permission struct {
+	verb, group, resource string
+	status                Status // of its absence
+	without               string // what becomes of that
+}
 
-func permissions() []permission {
+func permissions() (all []permission) {
 	const pods = "no address is known as a pod's, and the agent does not get ready"
-	const events = "no events are written"
-	return []permission{
-		{"list", "pods", pods},
-		{"watch", "pods", pods},
-		{"create", "events", events},
-		{"patch", "events", "events are written once, and their counts stand still"},
-		{"list", "nodes", "nodes are told by their addresses alone"},
-		{"watch", "nodes", "nodes are told by their addresses alone"},
-		{"list", "services", "Services are told by their addresses alone"},
-		{"watch", "services", "Services are told by their addresses alone"},
+	all = []permission{
+		{"list", "", "pods", Problem, pods},
+		{"watch", "", "pods", Problem, pods},
+		{"create", "", "events", Problem, "no events are written"},
+		{"patch", "", "events", Problem, "events are written once, and their counts stand still"},
 	}
+	for _, verb := range []string{"list", "watch"} {
+		const addresses, reasons = " are told by their addresses alone", "events do not name the NetworkPolicies that deny; or run with --explain=false"
+		all = append(all,
+			permission{verb, "", "nodes", Note, "nodes" + addresses},
+			permission{verb, "", "services", Note, "Services" + addresses},
+			permission{verb, "networking.k8s.io", "networkpolicies", Note, reasons},
+			permission{verb, "", "namespaces", Note, reasons},
+		)
+	}
+	return all
 }
 
 // maxSkew is how far clocks may be apart: the agent allows for as much.
@@ -88,8 +97,10 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 			return []Finding{problem(check, "look at the credentials: the service account's token or the kubeconfig's",
 				"the API server does not say what is permitted: %v", err)}
 		case !allowed:
-			found = append(found, problem(check, fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/rbac.yaml does", p.verb, p.resource),
-				"not permitted: %s %s; %s", p.verb, p.resource, p.without))
+			found = append(found, Finding{
+				check, p.status, fmt.Sprintf("not permitted: %s %s; %s", p.verb, p.resource, p.without),
+				fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/rbac.yaml does", p.verb, p.resource),
+			})
 		}
 	}
 	if len(found) == 0 {
@@ -102,6 +113,7 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 func (c *Cluster) may(ctx context.Context, p permission) (bool, error) {
 	type attributes struct {
 		Verb     string `json:"verb"`
+		Group    string `json:"group,omitempty"`
 		Resource string `json:"resource"`
 	}
 	var review struct {
@@ -115,7 +127,7 @@ func (c *Cluster) may(ctx context.Context, p permission) (bool, error) {
 		} `json:"status"`
 	}
 	review.APIVersion, review.Kind = "authorization.k8s.io/v1", "SelfSubjectAccessReview"
-	review.Spec.ResourceAttributes = attributes{p.verb, p.resource}
+	review.Spec.ResourceAttributes = attributes{p.verb, p.group, p.resource}
 	body, err := json.Marshal(review)
 	if err != nil {
 		return false, fmt.Errorf("encode an access review: %w", err)

@@ -36,7 +36,7 @@ type Finding struct {
 
 // Config says what to look at.
 type Config struct {
-	Group uint16
+	Groups []uint16 // that the agent reads; at least one
 	// Cluster is how the API server is reached; nil where there is none.
 	Cluster *Cluster
 	// Agents are where an agent may listen.

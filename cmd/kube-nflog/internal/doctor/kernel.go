@@ -14,7 +14,11 @@ import (
 
 // kernel looks at what a reader of the group needs.
 func kernel(_ context.Context, cfg *Config) []Finding {
-	return []Finding{capability(), support(), group(cfg.Group)}
+	found := []Finding{capability(), support()}
+	for _, g := range cfg.Groups {
+		found = append(found, group(g))
+	}
+	return found
 }
 
 func capability() Finding {

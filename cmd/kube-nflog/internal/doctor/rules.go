@@ -32,8 +32,29 @@ func firewallRules(ctx context.Context, cfg *Config) []Finding {
 		found = append(found, note("rules", remedy, "the rules of iptables-legacy are not known: %v", err))
 	}
 	ruleset = append(ruleset, legacy...)
-	found = append(found, logging(ruleset, cfg.Group)...)
-	return append(found, silent(ruleset, cfg.Group)...)
+	if len(found) > 0 {
+		return append(found, partly(ruleset, cfg.Groups)...)
+	}
+	return append(found, wholly(ruleset, cfg.Groups)...)
+}
+
+// wholly looks at all rules there are.
+func wholly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
+	for _, g := range groups {
+		found = append(found, logging(ruleset, g)...)
+	}
+	return append(found, silent(ruleset, groups)...)
+}
+
+// partly looks at rules that are not all: what is not found may be there.
+func partly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
+	for _, f := range wholly(ruleset, groups) {
+		if strings.HasPrefix(f.Says, "no rule ") {
+			f.Status, f.Says, f.Remedy = Note, strings.Replace(f.Says, "no rule ", "no rule that could be read ", 1), "see above"
+		}
+		found = append(found, f)
+	}
+	return found
 }
 
 // logging looks at the rules that log to the group.
@@ -80,8 +101,8 @@ func otherGroups(ruleset firewall.Ruleset) string {
 
 // silent names the places that drop without having logged: a problem if all
 // that drop do.
-func silent(ruleset firewall.Ruleset, group uint16) []Finding {
-	logged, places := ruleset.Drops(group)
+func silent(ruleset firewall.Ruleset, groups []uint16) []Finding {
+	logged, places := ruleset.Drops(groups)
 	if len(logged)+len(places) == 0 {
 		return []Finding{note("drops", "", "no rule drops or rejects anything here")}
 	}
@@ -98,7 +119,7 @@ func silent(ruleset firewall.Ruleset, group uint16) []Finding {
 			found = append(found, Finding{"drops", status, fmt.Sprintf("and %d more places", len(places)-i), ""})
 			break
 		}
-		command, whole := p.Command(group, "deny: ")
+		command, whole := p.Command(groups[0], "deny: ")
 		if !whole {
 			command += "   # for …, what that rule matches"
 		}

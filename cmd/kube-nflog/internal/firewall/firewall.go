@@ -78,13 +78,13 @@ func (p Place) String() string {
 }
 
 // Drops returns where packets are dropped or rejected: after a rule that logs
-// to the group, and without one.
-func (s Ruleset) Drops(group uint16) (logged, silent []Place) {
+// to one of the groups, and without one.
+func (s Ruleset) Drops(groups []uint16) (logged, silent []Place) {
 	for i := range s {
 		c := &s[i]
 		for j := range c.Rules {
 			if r := &c.Rules[j]; r.Drops {
-				if s.isLogged(c, j+1, r.Conditions, group, nil) {
+				if s.isLogged(c, j+1, r.Conditions, groups, nil) {
 					logged = append(logged, Place{c, r})
 				} else {
 					silent = append(silent, Place{c, r})
@@ -92,7 +92,7 @@ func (s Ruleset) Drops(group uint16) (logged, silent []Place) {
 			}
 		}
 		if c.Policy == "drop" {
-			if s.isLogged(c, len(c.Rules), nil, group, nil) {
+			if s.isLogged(c, len(c.Rules), nil, groups, nil) {
 				logged = append(logged, Place{Chain: c})
 			} else {
 				silent = append(silent, Place{Chain: c})
@@ -105,9 +105,9 @@ func (s Ruleset) Drops(group uint16) (logged, silent []Place) {
 // isLogged says whether a packet of which the conditions are true was logged
 // when it has passed that many rules of a chain: by one of them that wants no
 // more than these, or on every way that leads to the chain.
-func (s Ruleset) isLogged(c *Chain, passed int, conditions []string, group uint16, visited []*Chain) bool {
+func (s Ruleset) isLogged(c *Chain, passed int, conditions []string, groups []uint16, visited []*Chain) bool {
 	for i := range passed {
-		if r := &c.Rules[i]; r.Log != nil && r.Log.Group == group && includes(conditions, r.Conditions) {
+		if r := &c.Rules[i]; r.Log != nil && slices.Contains(groups, r.Log.Group) && includes(conditions, r.Conditions) {
 			return true
 		}
 	}
@@ -124,7 +124,7 @@ func (s Ruleset) isLogged(c *Chain, passed int, conditions []string, group uint1
 		for j := range from.Rules {
 			if r := &from.Rules[j]; r.Jump == c.Name {
 				ways++
-				if !s.isLogged(from, j, slices.Concat(conditions, r.Conditions), group, visited) {
+				if !s.isLogged(from, j, slices.Concat(conditions, r.Conditions), groups, visited) {
 					return false
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
@@ -27,8 +28,11 @@ func ReadLegacy(ctx context.Context) (Ruleset, error) {
 		"ip6tables-legacy": "/proc/thread-self/net/ip6_tables_names",
 	} {
 		tables, err := os.ReadFile(names)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // the kernel has no such tables
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the tables of %s: %w", tool, err)
 		}
 		for _, table := range strings.Fields(string(tables)) {
 			if table == "nat" {

@@ -55,7 +55,7 @@ func TestDrops(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			logged, silent := parseSave("iptables-legacy", "filter", head+tt.rules).Drops(1)
+			logged, silent := parseSave("iptables-legacy", "filter", head+tt.rules).Drops([]uint16{1})
 			if len(logged) != tt.logged || len(silent) != tt.silent {
 				t.Errorf("%d logged, %d silent, want %d and %d", len(logged), len(silent), tt.logged, tt.silent)
 			}

@@ -1,0 +1,104 @@
+// Package system starts what the tests of a package share: a lab of network
+// namespaces, the real kube-nflog, and a real control plane in which it has its
+// ServiceAccount. In goes where the sources are; out comes a System. Run is
+// called once, by TestMain; a System's fields do not change and may be read
+// concurrently.
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
+)
+
+// Config says what to build and start. Paths may be relative.
+type Config struct {
+	Root  string // the main module's directory
+	Agent string // the file that kube-nflog is built into
+	Name  string // of the control plane's directory
+}
+
+// System is what was started.
+type System struct {
+	Lab          *netlab.Lab
+	Binaries     controlplane.Binaries
+	ControlPlane *controlplane.ControlPlane
+	Kubeconfig   string // the agent's, by its ServiceAccount's token
+}
+
+// Run builds the programs, while the module proxy can be reached, enters the
+// lab, starts the rest and runs the tests. It returns their exit status. share
+// gets the system before them, or why this machine does not allow it.
+func Run(m *testing.M, cfg Config, share func(*System, error)) int {
+	code, err := netlab.Run(cfg.build, func() int { return cfg.inside(m, share) })
+	if errors.As(err, new(*netlab.UnsupportedError)) {
+		share(nil, err)
+		return m.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func (c *Config) controlBin() string { return filepath.Join(c.Root, "bin/controlplane") }
+
+func (c *Config) build() error {
+	ctx := context.Background()
+	if err := agent.Build(ctx, c.Root, c.Agent); err != nil {
+		return err
+	}
+	_, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: filepath.Join(c.Root, "test"), Dir: c.controlBin()})
+	return err
+}
+
+// inside runs the tests in the lab.
+func (c *Config) inside(m *testing.M, share func(*System, error)) int {
+	s, err := c.start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	share(s, nil)
+	code := m.Run()
+	if err := s.ControlPlane.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func (c *Config) start() (s *System, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s = &System{}
+	if s.Lab, err = netlab.NewLab(); err != nil {
+		return nil, err
+	}
+	if s.Binaries, err = controlplane.Locate(c.controlBin()); err != nil {
+		return nil, err
+	}
+	s.ControlPlane, err = controlplane.Start(ctx, controlplane.Config{
+		Binaries: s.Binaries, Dir: filepath.Join(netlab.Scratch, c.Name), Address: netlab.ControlAddress(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	account, err := s.ControlPlane.InstallAgent(ctx, filepath.Join(c.Root, "deploy"))
+	if err == nil {
+		s.Kubeconfig, err = s.ControlPlane.ServiceAccountKubeconfig(ctx, account)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.ControlPlane.Stop())
+	}
+	return s, nil
+}
