@@ -14,6 +14,7 @@ GOLANGCI = bin/golangci-lint
 # of folders would not match those of another checkout.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/golangci-lint-cache
 SBOM     = bin/cyclonedx-gomod
+HELM    ?= $(CURDIR)/bin/helm
 # One static file, the same bytes from the same sources wherever it is built.
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # The module in test/ holds real Kubernetes programs, compiled once, without cgo.
@@ -84,8 +85,8 @@ release: check-go $(SBOM) ## build static binaries for amd64 and arm64 with SBOM
 	done
 	cd dist && sha256sum kube-nflog_* >SHA256SUMS
 
-e2e: check-go ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
-	$(INTEST) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
+e2e: check-go $(HELM) ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
+	$(INTEST) HELM=$(HELM) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
 
 bench: check-go ## compare the packet path's cost with its peers', some 10 minutes
 	test/bench/packets/setup
@@ -106,6 +107,9 @@ $(GOLANGCI): test/tools/go.mod test/tools/go.sum
 # The same bytes wherever it is built: its hash is in the SBOMs.
 $(SBOM): test/tools/sbom/go.mod test/tools/sbom/go.sum
 	CGO_ENABLED=0 $(GO) -C test/tools/sbom build -trimpath -buildvcs=false -o ../../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+$(CURDIR)/bin/helm: test/tools/helm/go.mod test/tools/helm/go.sum test/tools/helm/build
+	GO=$(GO) test/tools/helm/build $@
 
 # An older Go fetches the one that go.mod names by itself, unless told not to;
 # what counts is the one that runs in this folder.

@@ -88,7 +88,7 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 			return []Finding{problem(check, "look at the credentials: the service account's token or the kubeconfig's",
 				"the API server does not say what is permitted: %v", err)}
 		case !allowed:
-			found = append(found, problem(check, fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/rbac.yaml does", p.verb, p.resource),
+			found = append(found, problem(check, fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/base/rbac.yaml does", p.verb, p.resource),
 				"not permitted: %s %s; %s", p.verb, p.resource, p.without))
 		}
 	}
