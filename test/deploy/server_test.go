@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
 
 // The module that has the Prometheus Operator's own definitions, and its hash.
@@ -25,7 +27,7 @@ const (
 // API server, which checks all and stores nothing.
 func TestServerTakesAll(t *testing.T) {
 	ctx := testContext(t)
-	defineMonitoring(ctx, t)
+	defineMonitoring(ctx, t, shared.ControlPlane)
 	if _, err := shared.Kubectl(ctx, "apply", "-f", base+"/base/namespace.yaml"); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func TestServerTakesAll(t *testing.T) {
 
 // defineMonitoring makes the API server know PodMonitor and PrometheusRule, as
 // the Prometheus Operator defines them.
-func defineMonitoring(ctx context.Context, t *testing.T) {
+func defineMonitoring(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane) {
 	t.Helper()
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", operator).Output()
 	if err != nil {
@@ -61,10 +63,10 @@ func defineMonitoring(ctx context.Context, t *testing.T) {
 	}
 	for _, kind := range []string{"podmonitors", "prometheusrules"} {
 		file := filepath.Join(module.Dir, "example/prometheus-operator-crd/monitoring.coreos.com_"+kind+".yaml")
-		if _, err := shared.Kubectl(ctx, "apply", "--server-side", "-f", file); err != nil {
+		if _, err := cp.Kubectl(ctx, "apply", "--server-side", "-f", file); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := shared.Kubectl(ctx, "wait", "--for=condition=Established", "crd/"+kind+".monitoring.coreos.com"); err != nil {
+		if _, err := cp.Kubectl(ctx, "wait", "--for=condition=Established", "crd/"+kind+".monitoring.coreos.com"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,176 @@
+package deploy
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+)
+
+const guide = "../../docs/install.md"
+
+// checkout is a folder with what a user has in theirs, to write beside it.
+func checkout(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"deploy", "docs"} {
+		target, err := filepath.Abs("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// blocks are the indented blocks of the guide.
+func blocks(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, block := range regexp.MustCompile(`(?m)(?:^ {4}.*\n)+`).FindAllString(string(text), -1) {
+		all = append(all, regexp.MustCompile(`(?m)^ {4}`).ReplaceAllString(block, ""))
+	}
+	return all
+}
+
+// commands are the guide's lines that run a program with these first words.
+func commands(t *testing.T, first ...string) (found []string) {
+	t.Helper()
+	for _, block := range blocks(t) {
+		for line := range strings.Lines(block) {
+			for _, f := range first {
+				if strings.HasPrefix(line, f+" ") {
+					found = append(found, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+	return found
+}
+
+// typed runs a command line as a user's shell would, against a control plane.
+func typed(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, dir, line string) string {
+	t.Helper()
+	path := os.Getenv("PATH")
+	for _, binary := range []string{helmBinary, filepath.Join(controlBin, "kubectl")} {
+		abs, err := filepath.Abs(binary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Dir(abs) + ":" + path
+	}
+	cmd := exec.CommandContext(ctx, "bash", "-c", line)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+path, "KUBECONFIG="+cp.Kubeconfig(), "HOME="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("$ %s\n%s%v", line, out, err)
+	}
+	return string(out)
+}
+
+// TestGuideKustomize writes the guide's kustomizations and runs its commands.
+func TestGuideKustomize(t *testing.T) {
+	ctx := testContext(t)
+	var own, patch string
+	for _, block := range blocks(t) {
+		switch {
+		case strings.Contains(block, "kind: Kustomization"):
+			own = block
+		case strings.HasPrefix(block, "patches:"):
+			patch = block
+		}
+	}
+	dir := checkout(t)
+	write := func(text string) {
+		t.Helper()
+		file := filepath.Join(dir, "agents", "kustomization.yaml")
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(own)
+	applied := commands(t, "kubectl apply")
+	if len(applied) == 0 {
+		t.Error("the guide applies nothing")
+	}
+	for _, line := range applied {
+		typed(ctx, t, shared.ControlPlane, dir, line)
+	}
+	write(own + patch)
+	if out := typed(ctx, t, shared.ControlPlane, dir, "kubectl kustomize agents"); !strings.Contains(out, "- --exclude-namespaces=kube-system\n") ||
+		!strings.Contains(out, "image: registry.example.com/kube-nflog:dev\n") {
+		t.Errorf("the guide's kustomization gives:\n%s", out)
+	}
+	text, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	together := "kind: Kustomization\n"
+	for _, m := range regexp.MustCompile("`((?:resources|components): \\[[^`]*\\])`").FindAllStringSubmatch(string(text), -1) {
+		together += m[1] + "\n"
+	}
+	write(together)
+	out := typed(ctx, t, shared.ControlPlane, dir, "kubectl kustomize agents")
+	for _, want := range []string{"--dialect=calico", "privileged: true", "kind: PrometheusRule", "kind: FlowSchema"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("all together have no %s:\n%s", want, out)
+		}
+	}
+	var documented []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `deploy/overlays/(\\S+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		documented = append(documented, m[1])
+	}
+	slices.Sort(documented)
+	if diff := gocmp.Diff(names(t), documented); diff != "" {
+		t.Errorf("overlays, -want +got:\n%s", diff)
+	}
+}
+
+// TestGuideHelm runs the guide's helm commands one after the other, on a control
+// plane of their own: nobody there ends a namespace that is deleted.
+func TestGuideHelm(t *testing.T) {
+	ctx := testContext(t)
+	binaries, err := controlplane.Locate(controlBin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cp, err := controlplane.Start(ctx, controlplane.Config{Binaries: binaries, Dir: filepath.Join(t.TempDir(), "control")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := checkout(t)
+	lines := commands(t, "helm")
+	if len(lines) < 5 {
+		t.Errorf("the guide has only %q", lines)
+	}
+	defineMonitoring(ctx, t, cp)
+	for _, line := range lines {
+		typed(ctx, t, cp, dir, line)
+	}
+	if out := typed(ctx, t, cp, dir, "helm list --all --all-namespaces --short"); out != "" {
+		t.Errorf("the guide's commands leave the release %s", out)
+	}
+}
