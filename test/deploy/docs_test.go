@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
@@ -33,10 +34,10 @@ func checkout(t *testing.T) string {
 	return dir
 }
 
-// blocks are the indented blocks of the guide.
-func blocks(t *testing.T) []string {
+// blocks are the indented blocks of a document.
+func blocks(t *testing.T, document string) []string {
 	t.Helper()
-	text, err := os.ReadFile(guide)
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,15 +48,13 @@ func blocks(t *testing.T) []string {
 	return all
 }
 
-// commands are the guide's lines that run a program with these first words.
-func commands(t *testing.T, first ...string) (found []string) {
+// commands are a document's lines that begin with these words.
+func commands(t *testing.T, document, first string) (found []string) {
 	t.Helper()
-	for _, block := range blocks(t) {
+	for _, block := range blocks(t, document) {
 		for line := range strings.Lines(block) {
-			for _, f := range first {
-				if strings.HasPrefix(line, f+" ") {
-					found = append(found, strings.TrimSpace(line))
-				}
+			if strings.HasPrefix(line, first+" ") {
+				found = append(found, strings.TrimSpace(line))
 			}
 		}
 	}
@@ -83,11 +82,36 @@ func typed(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, dir
 	return string(out)
 }
 
+// kustomization is a folder "agents" beside deploy/ with this kustomization.
+func kustomization(t *testing.T, text string) (dir string) {
+	t.Helper()
+	dir = checkout(t)
+	file := filepath.Join(dir, "agents", "kustomization.yaml")
+	if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// expectAll looks for what a kustomization must give.
+func expectAll(ctx context.Context, t *testing.T, text string, want ...string) {
+	t.Helper()
+	out := typed(ctx, t, shared.ControlPlane, kustomization(t, text), "kubectl kustomize agents")
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			t.Errorf("there is no %q in:\n%s", w, out)
+		}
+	}
+}
+
 // TestGuideKustomize writes the guide's kustomizations and runs its commands.
 func TestGuideKustomize(t *testing.T) {
 	ctx := testContext(t)
 	var own, patch string
-	for _, block := range blocks(t) {
+	for _, block := range blocks(t, guide) {
 		switch {
 		case strings.Contains(block, "kind: Kustomization"):
 			own = block
@@ -95,30 +119,20 @@ func TestGuideKustomize(t *testing.T) {
 			patch = block
 		}
 	}
-	dir := checkout(t)
-	write := func(text string) {
-		t.Helper()
-		file := filepath.Join(dir, "agents", "kustomization.yaml")
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(own)
-	applied := commands(t, "kubectl apply")
+	applied := commands(t, guide, "kubectl apply")
 	if len(applied) == 0 {
 		t.Error("the guide applies nothing")
 	}
+	dir := kustomization(t, own)
 	for _, line := range applied {
 		typed(ctx, t, shared.ControlPlane, dir, line)
 	}
-	write(own + patch)
-	if out := typed(ctx, t, shared.ControlPlane, dir, "kubectl kustomize agents"); !strings.Contains(out, "- --exclude-namespaces=kube-system\n") ||
-		!strings.Contains(out, "image: registry.example.com/kube-nflog:dev\n") {
-		t.Errorf("the guide's kustomization gives:\n%s", out)
-	}
+	expectAll(ctx, t, own+patch, "- --exclude-namespaces=kube-system\n", "image: registry.example.com/kube-nflog:dev\n")
+}
+
+// TestGuideOverlays compares the guide's table with the overlays, and puts
+// together what it says can be.
+func TestGuideOverlays(t *testing.T) {
 	text, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)
@@ -127,13 +141,7 @@ func TestGuideKustomize(t *testing.T) {
 	for _, m := range regexp.MustCompile("`((?:resources|components): \\[[^`]*\\])`").FindAllStringSubmatch(string(text), -1) {
 		together += m[1] + "\n"
 	}
-	write(together)
-	out := typed(ctx, t, shared.ControlPlane, dir, "kubectl kustomize agents")
-	for _, want := range []string{"--dialect=calico", "privileged: true", "kind: PrometheusRule", "kind: FlowSchema"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("all together have no %s:\n%s", want, out)
-		}
-	}
+	expectAll(testContext(t), t, together, "--dialect=calico", "privileged: true", "kind: PrometheusRule", "kind: FlowSchema")
 	var documented []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `deploy/overlays/(\\S+)` \\|").FindAllStringSubmatch(string(text), -1) {
 		documented = append(documented, m[1])
@@ -141,6 +149,23 @@ func TestGuideKustomize(t *testing.T) {
 	slices.Sort(documented)
 	if diff := gocmp.Diff(names(t), documented); diff != "" {
 		t.Errorf("overlays, -want +got:\n%s", diff)
+	}
+}
+
+// TestReadme runs the quick start's commands that install.
+func TestReadme(t *testing.T) {
+	ctx := testContext(t)
+	lines := commands(t, "../../README.md", "kubectl kustomize")
+	if len(lines) != 1 {
+		t.Fatalf("the quick start installs by %q", lines)
+	}
+	typed(ctx, t, shared.ControlPlane, checkout(t), lines[0])
+	agent, err := shared.Client().AppsV1().DaemonSets("kube-nflog").Get(ctx, "kube-nflog", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := agent.Spec.Template.Spec.Containers[0].Image, "registry.example.com/kube-nflog:dev"; got != want {
+		t.Errorf("the image is %s, want %s", got, want)
 	}
 }
 
@@ -162,7 +187,7 @@ func TestGuideHelm(t *testing.T) {
 		}
 	})
 	dir := checkout(t)
-	lines := commands(t, "helm")
+	lines := commands(t, guide, "helm")
 	if len(lines) < 5 {
 		t.Errorf("the guide has only %q", lines)
 	}
