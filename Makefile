@@ -43,14 +43,16 @@ test-system: check-go ## run the tests against a real kernel and a real control 
 	test/setup
 	$(INTEST) $(GO) test -count 1 ./... # not from the cache: the agent is no import
 	cd test/agreement && CGO_ENABLED=0 $(GO) test ./...
+	cd test/monitoring && CGO_ENABLED=0 $(GO) test -count 1 ./... # not from the cache: deploy/ is no import
 
-lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both modules
+lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on all modules
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
 		{ echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GOLANGCI) run ./...
 	$(INTEST) ../$(GOLANGCI) run --config ../.golangci.yml $$($(GO) list -tags e2e -f '{{.Dir}}' ./... | grep -vE '$(UPSTREAM)')
 	cd test/agreement && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
+	cd test/monitoring && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
 
 fmt: check-go ## format all Go files
 	"$$($(GO) env GOROOT)/bin/gofmt" -w .
