@@ -27,23 +27,29 @@ func overlay(t *testing.T, image string) string {
 // change writes the overlay anew, with more lines of a kustomization.
 func change(t *testing.T, dir, image, more string) {
 	t.Helper()
-	deploy, err := filepath.Abs("../../deploy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := filepath.Rel(dir, deploy) // kustomize takes no absolute one
-	if err != nil {
-		t.Fatal(err)
-	}
 	name, tag := split(image)
 	text := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [%s]
 images: [{name: kube-nflog, newName: %s, newTag: %s}]
-%s`, base, name, tag, more)
+%s`, deploy(t, dir), name, tag, more)
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// deploy is the way to deploy/ from a folder: kustomize takes no absolute one.
+func deploy(t *testing.T, dir string) string {
+	t.Helper()
+	deploy, err := filepath.Abs("../../deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	way, err := filepath.Rel(dir, deploy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return way
 }
 
 // split returns an image's name and tag.

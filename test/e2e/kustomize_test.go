@@ -5,6 +5,7 @@ package e2e
 import (
 	"os"
 	"os/signal"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -13,7 +14,8 @@ import (
 const firstEvent = 30 * time.Second
 
 // TestKustomize installs deploy/ where traffic is denied already, looks at the
-// commands for who operates the agent, changes it, and deletes it.
+// commands for who operates the agent, changes it to a privileged one for
+// Calico, and deletes it.
 func TestKustomize(t *testing.T) {
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
@@ -33,16 +35,13 @@ func TestKustomize(t *testing.T) {
 	checkWatch(ctx, t, k, n, d)
 	checkDoctor(ctx, t, k, n, d)
 
-	change(t, dir, s.image, `patches:
-- target: {kind: DaemonSet}
-  patch: |-
-    - op: add
-      path: /spec/template/spec/containers/0/args/-
-      value: --pod-identifier=name
-`)
+	change(t, dir, s.image, "components: ["+filepath.Join(deploy(t, dir), "components/calico")+", "+
+		filepath.Join(deploy(t, dir), "components/privileged")+"]\n")
 	k.must(ctx, t, "apply", "-k", dir)
 	rollout(ctx, t, k)
-	checkArguments(ctx, t, k, n, `["run","--listen=:19090","--pod-identifier=name"]`)
+	checkArguments(ctx, t, k, n, `["run","--listen=:19090","--dialect=calico"]`)
+	checkMetrics(ctx, t, k, n)
+	d.expectEvent(ctx, t, k, time.Minute, d.expectEvent(ctx, t, k, time.Minute, 0))
 
 	if err := uninstall(k, dir); err != nil {
 		t.Fatal(err)
