@@ -4,6 +4,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= kube-nflog:dev
+HELM    ?= $(CURDIR)/bin/helm
 # One platform, or several separated by commas where the builder can.
 PLATFORM ?= $(HOST)
 FUZZTIME ?= 30s
@@ -14,7 +15,6 @@ GOLANGCI = bin/golangci-lint
 # of folders would not match those of another checkout.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/golangci-lint-cache
 SBOM     = bin/cyclonedx-gomod
-HELM    ?= $(CURDIR)/bin/helm
 # One static file, the same bytes from the same sources wherever it is built.
 GOBUILD  = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # The module in test/ holds real Kubernetes programs, compiled once, without cgo.
