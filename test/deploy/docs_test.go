@@ -192,6 +192,15 @@ func TestGuideHelm(t *testing.T) {
 		t.Errorf("the guide has only %q", lines)
 	}
 	defineMonitoring(ctx, t, cp)
+	notes := typed(ctx, t, cp, dir, "helm install x deploy/helm/kube-nflog --dry-run=client --namespace x --set 'namespace=x,flags.group={7,8}'")
+	for _, want := range []string{
+		"to NFLOG group\n7, 8. kube-router", "kubectl -n x exec POD", "No image is published, and kube-nflog:dev",
+		"kubectl label namespace x pod-security.kubernetes.io/enforce=privileged",
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("the chart's notes do not say %q:\n%s", want, notes)
+		}
+	}
 	for _, line := range lines {
 		typed(ctx, t, cp, dir, line)
 	}
