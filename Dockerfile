@@ -15,7 +15,7 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs
 # cluster's CA comes with the service account).
 FROM scratch
 COPY --from=build /kube-nflog /kube-nflog
-# Why root, with one capability: see deploy/daemonset.yaml.
+# Why root, with one capability: see deploy/base/daemonset.yaml.
 USER 0:0
 ENTRYPOINT ["/kube-nflog"]
 CMD ["run"]

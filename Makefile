@@ -4,6 +4,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= kube-nflog:dev
+HELM    ?= $(CURDIR)/bin/helm
 # One platform, or several separated by commas where the builder can.
 PLATFORM ?= $(HOST)
 FUZZTIME ?= 30s
@@ -44,8 +45,9 @@ test-system: check-go $(ROUTER) ## run the tests against a real kernel and a rea
 	test/setup
 	$(INTEST) $(GO) test -count 1 ./... # not from the cache: the agent is no import
 	cd test/agreement && CGO_ENABLED=0 $(GO) test ./...
+	cd test/monitoring && CGO_ENABLED=0 $(GO) test -count 1 ./... # not from the cache: deploy/ is no import
 
-lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both modules
+lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on all modules
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
 		{ echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -54,6 +56,7 @@ lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on both module
 	$(GOLANGCI) run ./...
 	$(INTEST) ../$(GOLANGCI) run --config ../.golangci.yml $$($(GO) list -tags e2e -f '{{.Dir}}' ./... | grep -vE '$(UPSTREAM)')
 	cd test/agreement && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
+	cd test/monitoring && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
 
 fmt: check-go ## format all Go files
 	"$$($(GO) env GOROOT)/bin/gofmt" -w .
@@ -88,8 +91,8 @@ release: check-go $(SBOM) ## build static binaries for amd64 and arm64 with SBOM
 	done
 	cd dist && sha256sum kube-nflog_* >SHA256SUMS
 
-e2e: check-go ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
-	$(INTEST) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
+e2e: check-go $(HELM) ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
+	$(INTEST) HELM=$(HELM) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
 
 bench: check-go ## compare the packet path's cost with its peers', some 10 minutes
 	test/bench/packets/setup
@@ -117,6 +120,9 @@ $(ROUTER): test/tools/kube-router/go.mod test/tools/kube-router/go.sum
 # The same bytes wherever it is built: its hash is in the SBOMs.
 $(SBOM): test/tools/sbom/go.mod test/tools/sbom/go.sum
 	CGO_ENABLED=0 $(GO) -C test/tools/sbom build -trimpath -buildvcs=false -o ../../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+$(CURDIR)/bin/helm: test/tools/helm/go.mod test/tools/helm/go.sum test/tools/helm/build
+	GO=$(GO) test/tools/helm/build $@
 
 # An older Go fetches the one that go.mod names by itself, unless told not to;
 # what counts is the one that runs in this folder.

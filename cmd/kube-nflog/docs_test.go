@@ -117,7 +117,10 @@ func TestDocumentedFlagsExist(t *testing.T) {
 // TestFlagsInProse looks at the flags that documents name in passing: each is
 // one of some command's, or of a program that is named here.
 func TestFlagsInProse(t *testing.T) {
-	known := map[string]bool{"nflog-group": true, "nflog-size": true, "nflog-threshold": true, "nflog-prefix": true}
+	known := map[string]bool{
+		"nflog-group": true, "nflog-size": true, "nflog-threshold": true, "nflog-prefix": true, // iptables
+		"namespace": true, "wait": true, "event-ttl": true, // helm, the API server
+	}
 	walk(rootCommand(), func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
 	})

@@ -51,7 +51,7 @@ func TestMonitoring(t *testing.T) {
 // alertExpressions are what follows "expr:", on one line or two.
 func alertExpressions(t *testing.T) (found []string) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)expr: (?:\|-\n((?: {8}.*\n)+)|(.+)$)`).FindAllStringSubmatch(readDoc(t, "deploy/monitoring/alerts.yaml"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)expr: (?:\|-\n((?: {8}.*\n)+)|(.+)$)`).FindAllStringSubmatch(readDoc(t, "deploy/helm/kube-nflog/monitoring/alerts.yaml"), -1) {
 		found = append(found, strings.TrimSpace(m[1]+m[2]))
 	}
 	return found

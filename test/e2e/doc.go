@@ -2,7 +2,8 @@
 // installs deploy/ with the image given, starts two pods on one node, denies
 // traffic there with real NFLOG and DROP rules, expects the events that kubectl
 // shows to count exactly the packets that the rules counted, and uninstalls
-// without residue. Everything is done with the real kubectl.
+// without residue. It changes, upgrades and rolls back installations by kustomize
+// and by Helm. Everything is done with the real kubectl and helm.
 //
 // The tests have the build tag e2e ("make e2e" sets it) and these settings, all
 // from the environment:
@@ -17,6 +18,7 @@
 //	E2E_NODE_EXEC   the command that runs another as root on that node; default
 //	                none, for a node that is the local host
 //	KUBECTL         kubectl's path; default the one in PATH
+//	HELM            helm's path; default the one in PATH ("make e2e" builds one)
 //
 // The node needs iptables. With kind, for instance:
 //

@@ -160,10 +160,16 @@ func checkMetrics(ctx context.Context, t *testing.T, k kubectl, n node) {
 // rules, and a process that owns the group.
 func expectNoResidue(ctx context.Context, t *testing.T, k kubectl, n node) {
 	t.Helper()
-	for _, object := range []string{"namespace/kube-nflog", "clusterrole/kube-nflog", "clusterrolebinding/kube-nflog"} {
-		if out := k.must(ctx, t, "get", object, "--ignore-not-found", "-o", "name"); out != "" {
-			t.Errorf("left behind: %s", out)
+	// Of every kind that the API server can list, those of the cluster included.
+	kinds := strings.Fields(k.must(ctx, t, "api-resources", "--verbs=list", "-o", "name"))
+	for _, label := range []string{"app.kubernetes.io/name=kube-nflog", "owner=helm,name=" + release} {
+		left := k.must(ctx, t, "get", strings.Join(kinds, ","), "--all-namespaces", "--selector", label, "--ignore-not-found", "-o", "name")
+		if left != "" {
+			t.Errorf("left behind, with the label %s:\n%s", label, left)
 		}
+	}
+	if out := k.must(ctx, t, "get", "namespace/kube-nflog", "--ignore-not-found", "-o", "name"); out != "" {
+		t.Errorf("left behind: %s", out)
 	}
 	rules, err := n.run(ctx, "iptables", "-w", "-S")
 	if err != nil {

@@ -20,38 +20,63 @@ func overlay(t *testing.T, image string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deploy, err := filepath.Abs("../../deploy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := filepath.Rel(dir, deploy) // kustomize takes no absolute one
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, tag := image, "latest"
-	if colon := strings.LastIndex(image, ":"); colon > strings.LastIndex(image, "/") {
-		name, tag = image[:colon], image[colon+1:]
-	}
+	change(t, dir, image, "")
+	return dir
+}
+
+// change writes the overlay anew, with more lines of a kustomization.
+func change(t *testing.T, dir, image, more string) {
+	t.Helper()
+	name, tag := split(image)
 	text := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [%s]
 images: [{name: kube-nflog, newName: %s, newTag: %s}]
-`, base, name, tag)
+%s`, deploy(t, dir), name, tag, more)
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
-// install applies the overlay and returns when every node's agent is ready. The
-// agent is uninstalled when the test ends, if that has not been done before.
+// deploy is the way to deploy/ from a folder: kustomize takes no absolute one.
+func deploy(t *testing.T, dir string) string {
+	t.Helper()
+	deploy, err := filepath.Abs("../../deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	way, err := filepath.Rel(dir, deploy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return way
+}
+
+// split returns an image's name and tag.
+func split(image string) (name, tag string) {
+	if colon := strings.LastIndex(image, ":"); colon > strings.LastIndex(image, "/") {
+		return image[:colon], image[colon+1:]
+	}
+	return image, "latest"
+}
+
+// install applies the overlay and returns when every node's agent is ready.
 func install(ctx context.Context, t *testing.T, k kubectl, dir string) {
+	t.Helper()
+	prepare(ctx, t, k, func() error { return uninstall(k, dir) })
+	k.must(ctx, t, "apply", "-k", dir)
+	rollout(ctx, t, k)
+}
+
+// prepare makes sure that no agent is there, and that none is when the test
+// ends.
+func prepare(ctx context.Context, t *testing.T, k kubectl, uninstall func() error) {
 	t.Helper()
 	if out := k.must(ctx, t, "get", "namespace", "kube-nflog", "--ignore-not-found", "-o", "name"); out != "" {
 		t.Fatal("the cluster has a namespace kube-nflog already; uninstall it first")
 	}
 	t.Cleanup(func() {
-		if err := uninstall(k, dir); err != nil {
+		if err := uninstall(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -60,7 +85,11 @@ func install(ctx context.Context, t *testing.T, k kubectl, dir string) {
 			t.Log(agentState(k))
 		}
 	})
-	k.must(ctx, t, "apply", "-k", dir)
+}
+
+// rollout returns when every node has the agent that was applied last, ready.
+func rollout(ctx context.Context, t *testing.T, k kubectl) {
+	t.Helper()
 	if _, err := k.run(ctx, "rollout", "status", "-n", "kube-nflog", "daemonset/kube-nflog", "--timeout=2m"); err != nil {
 		t.Fatal(err)
 	}

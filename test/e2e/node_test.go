@@ -79,6 +79,15 @@ type rule struct {
 	port        int
 }
 
+func (r rule) match() []string {
+	return []string{"-p", "tcp", "-s", r.source, "-d", r.destination, "--dport", strconv.Itoa(r.port)}
+}
+
+// log is the rule that logs, without the command.
+func (r rule) log() []string {
+	return append(r.match(), "-j", "NFLOG", "--nflog-group", "100", "--nflog-prefix", r.prefix)
+}
+
 // deny puts the rules first in FORWARD and INPUT, until the test ends or allow
 // is called.
 func (n node) deny(ctx context.Context, t *testing.T, rules ...rule) {
@@ -92,10 +101,9 @@ func (n node) deny(ctx context.Context, t *testing.T, rules ...rule) {
 		}
 	})
 	for _, r := range rules {
-		match := []string{"iptables", "-w", "-A", chain, "-p", "tcp", "-s", r.source, "-d", r.destination,
-			"--dport", strconv.Itoa(r.port)}
-		n.must(ctx, t, append(match[:len(match):len(match)], "-j", "NFLOG", "--nflog-group", "100", "--nflog-prefix", r.prefix)...)
-		n.must(ctx, t, append(match[:len(match):len(match)], "-j", "DROP")...)
+		add := []string{"iptables", "-w", "-A", chain}
+		n.must(ctx, t, append(add, r.log()...)...)
+		n.must(ctx, t, append(append(add, r.match()...), "-j", "DROP")...)
 	}
 	for _, hook := range []string{"FORWARD", "INPUT"} {
 		n.must(ctx, t, "iptables", "-w", "-I", hook, "1", "-j", chain)

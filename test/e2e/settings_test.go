@@ -10,13 +10,15 @@ import (
 
 // settings are the environment's, as doc.go lists them.
 type settings struct {
-	kubectl  string
-	image    string
-	podImage string
-	podServe []string
-	podDial  []string
-	node     string
-	nodeExec []string
+	kubectl    string
+	helm       string
+	kubeconfig string
+	image      string
+	podImage   string
+	podServe   []string
+	podDial    []string
+	node       string
+	nodeExec   []string
 }
 
 // fromEnvironment reads the settings, and fails naming all that are missing.
@@ -32,13 +34,15 @@ func fromEnvironment(t *testing.T) settings {
 		t.Fatalf("set %s, see test/e2e/doc.go", strings.Join(missing, ", "))
 	}
 	return settings{
-		kubectl:  valueOr("KUBECTL", "kubectl"),
-		image:    os.Getenv("E2E_IMAGE"),
-		podImage: os.Getenv("E2E_POD_IMAGE"),
-		podServe: strings.Fields(valueOr("E2E_POD_SERVE", "serve :8080")),
-		podDial:  strings.Fields(valueOr("E2E_POD_DIAL", "/rcnet tcp")),
-		node:     os.Getenv("E2E_NODE"),
-		nodeExec: strings.Fields(os.Getenv("E2E_NODE_EXEC")),
+		kubectl:    valueOr("KUBECTL", "kubectl"),
+		helm:       valueOr("HELM", "helm"),
+		kubeconfig: os.Getenv("KUBECONFIG"),
+		image:      os.Getenv("E2E_IMAGE"),
+		podImage:   os.Getenv("E2E_POD_IMAGE"),
+		podServe:   strings.Fields(valueOr("E2E_POD_SERVE", "serve :8080")),
+		podDial:    strings.Fields(valueOr("E2E_POD_DIAL", "/rcnet tcp")),
+		node:       os.Getenv("E2E_NODE"),
+		nodeExec:   strings.Fields(os.Getenv("E2E_NODE_EXEC")),
 	}
 }
 

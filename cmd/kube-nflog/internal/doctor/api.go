@@ -99,7 +99,7 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 		case !allowed:
 			found = append(found, Finding{
 				check, p.status, fmt.Sprintf("not permitted: %s %s; %s", p.verb, p.resource, p.without),
-				fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/rbac.yaml does", p.verb, p.resource),
+				fmt.Sprintf("let the ClusterRole of the agent %s %s, as deploy/base/rbac.yaml does", p.verb, p.resource),
 			})
 		}
 	}

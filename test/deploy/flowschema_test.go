@@ -1,0 +1,76 @@
+package deploy
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// TestFlowSchema asks the API server as the agent would: its answer names the
+// flow schema and the level that the request fell under.
+func TestFlowSchema(t *testing.T) {
+	ctx := testContext(t)
+	account, err := shared.InstallAgent(ctx, overlays+"/flowschema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := shared.ServiceAccountKubeconfig(ctx, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := map[string]string{}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(r)
+			if err == nil {
+				answered["schema"] = response.Header.Get("X-Kubernetes-PF-FlowSchema-UID")
+				answered["level"] = response.Header.Get("X-Kubernetes-PF-PriorityLevel-UID")
+			}
+			return response, err
+		})
+	})
+	agent, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flows := shared.Client().FlowcontrolV1()
+	schema, err := flows.FlowSchemas().Get(ctx, "kube-nflog", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	level, err := flows.PriorityLevelConfigurations().Get(ctx, "kube-nflog", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"schema": string(schema.UID), "level": string(level.UID)}
+	// The API server's own watch has to see the new objects first.
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := agent.CoreV1().Pods("").List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+			t.Fatal(err)
+		}
+		diff := gocmp.Diff(want, answered)
+		if diff == "" {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("-want +got:\n%s", diff)
+		case <-tick.C:
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

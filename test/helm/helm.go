@@ -1,0 +1,48 @@
+// Package helm builds and runs the real helm, from the module in tools/helm. Its
+// methods may be called concurrently.
+package helm
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Build compiles helm into path. It takes seconds more than the test module's
+// other programs the first time, and one when nothing changed. tools is the
+// directory test/tools.
+func Build(ctx context.Context, tools, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("build helm: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(tools, "helm", "build"), path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build helm: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Helm is the program with its settings.
+type Helm struct {
+	Path       string // of the program
+	Kubeconfig string // of the cluster; "" where none is asked
+	Dir        string // for helm's own cache, configuration and data
+}
+
+// Run returns what helm printed; the error holds what it complained of.
+func (h Helm) Run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, h.Path, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+h.Kubeconfig, "HELM_NAMESPACE=",
+		"HELM_CACHE_HOME="+h.Dir, "HELM_CONFIG_HOME="+h.Dir, "HELM_DATA_HOME="+h.Dir)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("helm %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.String(), nil
+}
