@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,9 @@ func unmapProgram() (err error) {
 	if err != nil {
 		return fmt.Errorf("find the program: %w", err)
 	}
+	if fixed, err := isFixed(program); err != nil || !fixed {
+		return err
+	}
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return fmt.Errorf("read the memory map: %w", err)
@@ -72,4 +76,21 @@ func unmapProgram() (err error) {
 		}
 	}
 	return lines.Err()
+}
+
+// isFixed says whether a program is linked to run at one address. Of others the
+// loader has changed pages that look as if they were the file's.
+func isFixed(program string) (bool, error) {
+	f, err := os.Open(program)
+	if err != nil {
+		return false, fmt.Errorf("look at the program: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+
+	const typeOffset, executable = 16, 2 // e_type, ET_EXEC: elf(5)
+	var typ [2]byte
+	if _, err := f.ReadAt(typ[:], typeOffset); err != nil {
+		return false, fmt.Errorf("look at the program: %w", err)
+	}
+	return binary.NativeEndian.Uint16(typ[:]) == executable, nil
 }

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// TestFlowSchema asks the API server as the agent would: its answer names the
-// flow schema and the level that the request fell under.
+// TestFlowSchema writes an event as the agent would: the API server's answer
+// names the flow schema and the level that the request fell under.
 func TestFlowSchema(t *testing.T) {
 	ctx := testContext(t)
 	account, err := shared.InstallAgent(ctx, overlays+"/flowschema")
@@ -43,20 +44,24 @@ func TestFlowSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	flows := shared.Client().FlowcontrolV1()
-	schema, err := flows.FlowSchemas().Get(ctx, "kube-nflog", metav1.GetOptions{})
+	schema, err := flows.FlowSchemas().Get(ctx, "kube-nflog-events", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	level, err := flows.PriorityLevelConfigurations().Get(ctx, "kube-nflog", metav1.GetOptions{})
+	level, err := flows.PriorityLevelConfigurations().Get(ctx, "kube-nflog-events", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{"schema": string(schema.UID), "level": string(level.UID)}
+	event := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Name: "packet-dropped"},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "p"},
+	}
 	// The API server's own watch has to see the new objects first.
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := agent.CoreV1().Pods("").List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+		if _, err := agent.CoreV1().Events("default").Create(ctx, event, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 			t.Fatal(err)
 		}
 		diff := gocmp.Diff(want, answered)

@@ -33,7 +33,7 @@ func fleet(ctx context.Context, _ options) error {
 // fleetSetting is when a fleet's flows begin and how the API server is set up.
 type fleetSetting struct {
 	name   string
-	fair   bool          // with deploy/fairness
+	fair   bool          // with deploy/flowschema
 	within time.Duration // the agents' flows begin, 0: all in one moment
 }
 
@@ -53,7 +53,7 @@ func (s *fleetSetting) title() string {
 		title = fmt.Sprintf("new within %v", s.within)
 	}
 	if s.fair {
-		return title + ", deploy/fairness applied"
+		return title + ", deploy/flowschema applied"
 	}
 	return title + ", the API server's own priority and fairness"
 }
@@ -69,7 +69,7 @@ func fleetOnce(ctx context.Context, o options, s fleetSetting) error {
 	}
 	defer c.close()
 	if s.fair {
-		if _, err := c.Kubectl(ctx, "apply", "-k", o.deploy+"/fairness"); err != nil {
+		if _, err := c.Kubectl(ctx, "apply", "-k", o.deploy+"/flowschema"); err != nil {
 			return err
 		}
 	}
