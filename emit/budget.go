@@ -27,7 +27,8 @@ const (
 	startShare = 0.1
 	// maxPause bounds a Retry-After. Calls come later than it says at random, by
 	// up to so much of it, so that all who got the same do not come back as one:
-	// by pauseSpread, doubling with each refusal in a row up to maxSpread.
+	// by pauseSpread, doubling with each refusal in a row up to maxSpread, and by
+	// maxPause at most.
 	maxPause    = 2 * time.Minute
 	pauseSpread = 0.5
 	maxSpread   = 8
@@ -49,19 +50,21 @@ const (
 )
 
 // budget is the node's allowance of calls. It adapts as TCP does: it halves
-// when the server throttles, fails or times out, and when its answers come
-// later than usual, before it must throttle; and it grows by a fixed amount
+// when the server throttles, fails or times out, gives way when its answers come
+// later than usual, before it must throttle, and grows by a fixed amount
 // with time while calls succeed, slowly from half of where the server
 // throttled. So many nodes share a tired server. The caller serialises the
 // methods and gives the time.
 type budget struct {
 	limiter *rate.Limiter
-	full    float64 // calls per second
-	burst   int     // at the full rate
-	rate    float64 // calls per second, now
-	enough  float64 // calls per second from which it grows slowly
-	paused  time.Time
-	cut     time.Time // when it was halved last
+	full    float64   // calls per second
+	burst   int       // at the full rate
+	rate    float64   // calls per second, now
+	enough  float64   // calls per second from which it grows slowly
+	paused  time.Time // until when no call starts, as the server wishes
+	yielded time.Time // until when none does, to make room
+	cut     time.Time // when it was cut last: calls that started before tell nothing new
+	failure time.Time // when it was cut last because a call had failed
 	grown   time.Time // when it grew last
 	heard   time.Time // when the last answer came
 	late    time.Time // when the last late one came
@@ -96,14 +99,14 @@ func (b *budget) probes(now time.Time) bool { return now.Sub(b.heard) > probeAft
 func (b *budget) hurry() { b.probeAt = time.Unix(0, 0) }
 
 // tired says that the server failed of late.
-func (b *budget) tired(now time.Time) bool { return now.Sub(b.cut) < tiredFor }
+func (b *budget) tired(now time.Time) bool { return now.Sub(b.failure) < tiredFor }
 
 // wait returns how long the next call must wait, 0 when it may start now.
 func (b *budget) wait(now time.Time) time.Duration {
 	if b.probes(now) && b.probeAt.IsZero() {
 		b.probeAt = now.Add(time.Duration(b.random() * float64(probeSpread)))
 	}
-	return max(0, b.paused.Sub(now), b.probeAt.Sub(now), untilToken(b.limiter, now))
+	return max(0, b.paused.Sub(now), b.yielded.Sub(now), b.probeAt.Sub(now), untilToken(b.limiter, now))
 }
 
 // untilToken returns how long a limiter takes to have a whole token.
@@ -165,7 +168,7 @@ func (b *budget) yield(started, now time.Time, took time.Duration) {
 	b.late, b.cut, b.grown = now, now, now
 	b.set(now, min(b.rate, max(lateRate, lateShare/took.Seconds())))
 	wait := (0.5 + b.random()) / b.rate
-	b.pause(now.Add(time.Duration(wait * float64(time.Second))))
+	b.yielded = now.Add(time.Duration(wait * float64(time.Second)))
 }
 
 // failed notes that the server did not take a call. Either it has too much to
@@ -173,15 +176,16 @@ func (b *budget) yield(started, now time.Time, took time.Duration) {
 // time; or it was not reached, which says nothing of what it can bear.
 func (b *budget) failed(started, now time.Time, overloaded bool, pause time.Duration) {
 	pause = min(pause, maxPause)
-	pause += time.Duration(b.random() * b.spread * float64(pause))
+	pause += min(maxPause, time.Duration(b.random()*b.spread*float64(pause)))
 	b.pause(now.Add(pause))
 	if !overloaded {
 		b.halve(started, now, min(minRate, b.full))
 		return
 	}
 	b.answered(now)
-	b.spread = min(2*b.spread, maxSpread)
-	b.halve(started, now, min(tiredRate, b.full))
+	if b.halve(started, now, min(tiredRate, b.full)) {
+		b.spread = min(2*b.spread, maxSpread)
+	}
 	b.enough = max(b.rate, b.full*enoughShare)
 }
 
@@ -192,13 +196,16 @@ func (b *budget) pause(until time.Time) {
 	}
 }
 
-// halve halves the rate, once for all the calls that were under way together.
-func (b *budget) halve(started, now time.Time, floor float64) {
+// halve halves the rate, once for all the calls that were under way together:
+// it says whether this was the first of them.
+func (b *budget) halve(started, now time.Time, floor float64) bool {
+	b.failure = now
 	if started.Before(b.cut) {
-		return
+		return false
 	}
 	b.cut, b.grown = now, now
 	b.set(now, max(floor, b.rate/2))
+	return true
 }
 
 func (b *budget) set(now time.Time, r float64) {

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -140,6 +141,65 @@ func TestBudgetLearnsWhatIsUsual(t *testing.T) {
 	}
 	if took := now.Sub(start); took > time.Minute {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// TestBudgetBearsAnUnevenServer holds that quick answers among slow ones do not
+// make the slow ones count as late: a webhook may be on creations alone.
+func TestBudgetBearsAnUnevenServer(t *testing.T) {
+	for name, answers := range map[string][]time.Duration{
+		"half":      {10 * time.Millisecond, 300 * time.Millisecond},
+		"most slow": {10 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond},
+	} {
+		b := fullBudget(40, 80)
+		b.random = rand.New(rand.NewPCG(1, 2)).Float64
+		now, calls, waited := start, 0, time.Duration(0)
+		for ; now.Before(start.Add(20 * time.Minute)); calls++ {
+			wait := b.wait(now)
+			started := now.Add(wait)
+			now = started.Add(answers[calls%len(answers)])
+			b.succeeded(started, now)
+			if now.After(start.Add(10 * time.Minute)) {
+				waited += wait
+			}
+		}
+		if waited > 5*time.Minute {
+			t.Errorf("%s: of ten minutes, calls were held back for %v", name, waited)
+		}
+	}
+}
+
+// TestBudgetFlushesBesideLateAnswers holds that late answers do not count as
+// failures, which would keep the last writes from being made without a budget.
+func TestBudgetFlushesBesideLateAnswers(t *testing.T) {
+	b := fullBudget(40, 80)
+	now := start.Add(time.Second)
+	b.succeeded(start, now)
+	if b.tired(now) || b.paused.After(now) {
+		t.Errorf("after a late answer: tired %t, paused until %v", b.tired(now), b.paused)
+	}
+	b.failed(now, now, true, 0)
+	if !b.tired(now) {
+		t.Error("after a refusal the server does not count as tired")
+	}
+}
+
+// TestBudgetCountsRefusalsTogetherOnce has calls refused that were under way at
+// the same time, with the longest Retry-After.
+func TestBudgetCountsRefusalsTogetherOnce(t *testing.T) {
+	b := fullBudget(40, 80)
+	b.random = func() float64 { return 1 }
+	for range 4 {
+		b.failed(start, start.Add(time.Second), true, time.Hour)
+	}
+	if b.spread != 2*pauseSpread {
+		t.Errorf("the spread is %v, want %v", b.spread, 2*pauseSpread)
+	}
+	b.spread = maxSpread
+	now := start.Add(time.Hour)
+	b.failed(now, now, true, time.Hour)
+	if got := b.paused.Sub(now); got != 2*maxPause {
+		t.Errorf("the pause is %v, want %v", got, 2*maxPause)
 	}
 }
 

@@ -88,7 +88,8 @@ func (g *generation) find(k *key, hash uint64) (*entry, int) {
 }
 
 // hasHash says whether there is an entry whose place and tag are the hash's. It
-// is wrong about fewer than one of 2^15 flows that are not there.
+// is wrong about one or two of 2^15 flows that are not there: these are handed
+// on with the window instead of early.
 func (g *generation) hasHash(hash uint64) bool {
 	for at := g.home(hash); g.index[at] != 0; at = g.next(at) {
 		if g.index[at].has(hash) {

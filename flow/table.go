@@ -91,15 +91,16 @@ func NewTable(cfg Config) *Table {
 // release each before the table can send another like it.
 func (t *Table) Windows() <-chan Window { return t.windows }
 
-// Overflowed returns how many drops found the window full and were folded into
-// overflow flows.
+// Overflowed returns how many of all drops that were added found the window
+// full and were folded into overflow flows.
 func (t *Table) Overflowed() uint64 {
 	t.fold()
 	return t.overflow
 }
 
-// Add folds a drop in. It does not wait, and allocates only while the table
-// grows.
+// Add folds a drop in, at once or with those that follow, at the latest when
+// HandOn, Overflowed or Close is called. It does not wait, and allocates only
+// while the table grows.
 func (t *Table) Add(d *decode.Drop) {
 	rest := restOf(d, t.prefix(d.Prefix))
 	if t.last != nil && t.last.is(d, rest) { // packets of a flow come in bursts
@@ -107,10 +108,10 @@ func (t *Table) Add(d *decode.Drop) {
 		t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
 		return
 	}
+	t.wait(d, rest)
 	if t.nwaiting == len(t.waiting) {
 		t.fold()
 	}
-	t.wait(d, rest)
 }
 
 func (t *Table) prefix(text string) uint16 {

@@ -25,7 +25,7 @@ type deliverer struct {
 	counts    mergedCounters
 	resolver  *resolve.Resolver
 	explainer *explain.Explainer
-	nameless  bool // there is no cluster, and nobody would see a name
+	nameless  bool // there is no cluster, and no line or metric has a name
 	emitter   *emit.Emitter
 	follow    *followers // nil without --listen
 	pulse     pulse

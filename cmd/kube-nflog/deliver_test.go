@@ -9,9 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sys/unix"
 
+	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
@@ -55,5 +58,48 @@ func TestUnwrittenLinesAreCounted(t *testing.T) {
 	}
 	if got := strings.Count(log.String(), "no space left on device"); got != 2 {
 		t.Errorf("%d rows of failures logged, want 2:\n%s", got, log.String())
+	}
+}
+
+// TestCountAddsUp delivers flows where there is no cluster, in turns of two
+// prefixes: the metric has every packet.
+func TestCountAddsUp(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	e, err := emit.New(emit.Config{NodeName: "n1", Registerer: registry}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics()
+	d := &deliverer{emitter: e, nameless: true, counts: m.merged(100)}
+	table := flow.NewTable(flow.Config{})
+	prefixes := []string{"deny", "deny", "", "deny"}
+	for i, prefix := range prefixes {
+		table.Add(&decode.Drop{
+			Time: 1, Prefix: prefix, Family: decode.IPv4, Protocol: decode.TCP, HasPorts: true, DestinationPort: uint16(i),
+		})
+	}
+	if err := table.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.run(table.Windows())
+	got := map[string]float64{}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "kube_nflog_drops_total" {
+			continue
+		}
+		for _, series := range family.GetMetric() {
+			for _, label := range series.GetLabel() {
+				if label.GetName() == "prefix" {
+					got[label.GetValue()] = series.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]float64{"": 1, "deny": 3}, got); diff != "" {
+		t.Errorf("packets by prefix: -want +got:\n%s", diff)
 	}
 }

@@ -79,7 +79,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
-			resolver: a.resolver, explainer: a.explainer, nameless: kube.core == nil && o.output == outputNone,
+			resolver: a.resolver, explainer: a.explainer, nameless: kube.core == nil && o.output == outputNone && !o.tailerMetric,
 			emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}

@@ -32,7 +32,7 @@ type receiver struct {
 	nextBeat time.Time
 	log      *slog.Logger
 
-	drop    decode.Drop // reused for each packet
+	drop    decode.Drop // reused: of a packet that repeats a head, only what differs is set
 	now     int64       // the time of receipt of the datagram at hand; 0 until it is asked for
 	results [decode.Malformed + 1]int
 }
@@ -46,7 +46,7 @@ func (r *receiver) run(ctx context.Context) error {
 	r.beat(time.Now())
 	for {
 		count, err := r.reader.Read(r.deadline(), r.receive)
-		r.account(count)
+		r.account(count) // all are folded then
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = nil

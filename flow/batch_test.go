@@ -1,0 +1,82 @@
+package flow
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+)
+
+// TestLastPacketAcrossBatches has a flow's packets straddle the end of a batch:
+// what is not part of the key is the last one's.
+func TestLastPacketAcrossBatches(t *testing.T) {
+	for others := range 2 * batch {
+		table := NewTable(Config{})
+		for i := range others {
+			add(table, drop("10.0.0.9", uint16(1000+i), 0))
+		}
+		for ms := range 3 {
+			add(table, drop("10.0.0.5", 80, ms)) // its source port follows the time
+		}
+		flows := at(table, 0)
+		flows = append(flows, at(table, 1000)...)
+		for _, f := range flows {
+			if f.DestinationPort == 80 && (f.SourcePort != 40002 || f.Packets != 3) {
+				t.Errorf("behind %d other flows: source port %d, %d packets", others, f.SourcePort, f.Packets)
+			}
+		}
+		if len(flows) != others+1 {
+			t.Errorf("%d flows, want %d", len(flows), others+1)
+		}
+	}
+}
+
+// TestFlowsOfEveryKind puts rows in turn that share all but one part of the
+// key: each comes out as if it were alone, and With chooses by prefix.
+func TestFlowsOfEveryKind(t *testing.T) {
+	six := drop("2001:db8::5", 80, 1)
+	six.Family = decode.IPv6
+	mapped := drop("10.0.0.5", 80, 1)
+	mapped.Family = decode.IPv6
+	ping := drop("10.0.0.5", 0, 1)
+	ping.HasPorts, ping.SourcePort, ping.TCPFlags, ping.HasICMP, ping.Protocol, ping.ICMPType = false, 0, 0, true, decode.ICMP, 8
+	named := drop("10.0.0.5", 80, 1)
+	named.Prefix = "deny: "
+	over := drop("10.0.0.6", 81, 1)
+	drops := []decode.Drop{drop("10.0.0.5", 80, 1), six, mapped, ping, named, drop("10.0.0.7", 80, 1), over}
+	table := NewTable(Config{MaxFlows: len(drops) - 1})
+	add(table, drops...)
+	table.HandOn(start)
+	table.HandOn(start.Add(time.Second))
+	w := <-table.Windows()
+	var got []Flow
+	for f := range w.Flows() {
+		got = append(got, *f)
+	}
+	if len(got) != len(drops) || !got[len(got)-1].Overflow {
+		t.Fatalf("%d rows: %+v", len(got), got)
+	}
+	for i := range drops[:len(drops)-1] {
+		alone := NewTable(Config{})
+		add(alone, drops[i])
+		alone.HandOn(start)
+		want := at(alone, 1000)
+		if diff := cmp.Diff(want, got[i:i+1], cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("row %d: -alone +among others:\n%s", i, diff)
+		}
+	}
+	var with []string
+	for f := range w.With(func(prefix string) bool { return prefix == "deny: " }) {
+		with = append(with, f.Prefix)
+	}
+	for range w.With(func(prefix string) bool { return prefix == "no such" }) {
+		t.Error("a flow of a prefix that nobody has")
+	}
+	if len(with) != 1 || with[0] != "deny: " {
+		t.Errorf("with the prefix: %q", with)
+	}
+}
