@@ -27,7 +27,7 @@ UPSTREAM = /cmd/(etcd|kube-apiserver|kubectl)$$
 RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit bench-policy image release e2e clean check-go
+.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit bench-policy image release e2e helm clean check-go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,8 @@ $(ROUTER): test/tools/kube-router/go.mod test/tools/kube-router/go.sum
 # The same bytes wherever it is built: its hash is in the SBOMs.
 $(SBOM): test/tools/sbom/go.mod test/tools/sbom/go.sum
 	CGO_ENABLED=0 $(GO) -C test/tools/sbom build -trimpath -buildvcs=false -o ../../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+helm: check-go $(CURDIR)/bin/helm ## build the helm that the chart is tested with: bin/helm
 
 $(CURDIR)/bin/helm: test/tools/helm/go.mod test/tools/helm/go.sum test/tools/helm/build
 	GO=$(GO) test/tools/helm/build $@

@@ -57,12 +57,12 @@ func TestHelm(t *testing.T) {
 	rollout(ctx, t, k)
 	checkArguments(ctx, t, k, n, `["run","--listen=:19091","--group=100","--group=101"]`)
 	checkMetrics(ctx, t, k, n)
-	k.must(ctx, t, "get", "flowschema/kube-nflog", "prioritylevelconfiguration/kube-nflog")
+	k.must(ctx, t, "get", "flowschema/kube-nflog-events", "prioritylevelconfiguration/kube-nflog-events")
 
 	run("rollback", release, "1")
 	rollout(ctx, t, k)
 	checkArguments(ctx, t, k, n, `["run","--listen=:19090"]`)
-	if left := k.must(ctx, t, "get", "flowschema/kube-nflog", "--ignore-not-found", "-o", "name"); left != "" {
+	if left := k.must(ctx, t, "get", "flowschema/kube-nflog-events", "--ignore-not-found", "-o", "name"); left != "" {
 		t.Errorf("the rollback leaves %s", left)
 	}
 	d.expectEvent(ctx, t, k, time.Minute, d.expectEvent(ctx, t, k, time.Minute, 0))
