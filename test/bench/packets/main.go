@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&o.readers, "readers", "", "readers, with commas between; empty for all: "+strings.Join(readerNames(), ", "))
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "how long the paced scenarios send")
 	flag.IntVar(&o.flood, "flood", 1_500_000, "packets that the floods send")
-	flag.DurationVar(&o.idle, "idle", time.Minute, "how long kube-nflog is watched without traffic; 0 for not")
+	flag.DurationVar(&o.idle, "idle", 2*time.Minute, "how long kube-nflog is watched without traffic; 0 for not; Go collects garbage every two minutes")
 	flag.BoolVar(&o.pin, "pin", true, "keep readers off the generator's CPU")
 	flag.StringVar(&o.json, "json", "", "file to write the results to")
 	flag.Parse()
