@@ -74,7 +74,7 @@ func TestDoctorDrops(t *testing.T) {
 	}
 	found, _ = s.doctor(t, nil)
 	wantFindings(t, found,
-		want{"drops", "problem", "rule 11 .*drops what no rule before it logs", "--dport 10 "},
+		want{"drops", "problem", "rule 4 .*drops what no rule before it logs", "--dport 3 "},
 		want{"drops", "problem", "^and 2 more places$", "^$"},
 	)
 }

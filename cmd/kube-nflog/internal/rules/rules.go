@@ -24,6 +24,7 @@ const (
 type Config struct {
 	For     string // one of CNIs
 	Backend string // IPTables or NFT
+	Tool    string // that is run for IPTables, such as "ip6tables-legacy"; "" for "iptables", and with IPv6 "ip6tables"
 	// Table holds the chain: "filter" for iptables, a family and a name such
 	// as "inet filter" for nft; "" for these.
 	Table string
