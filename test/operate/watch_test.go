@@ -64,7 +64,8 @@ func TestWatchTerminal(t *testing.T) {
 	got := regexp.MustCompile(` +\d[\d.]*/s`).ReplaceAllStringFunc(w.screen(), func(rate string) string {
 		return fmt.Sprintf("%*s", len(rate), "RATE/s")
 	})
-	want := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+	want := `drops of NFLOG group 100, until Ctrl-C
+TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY                                PREFIX
 HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP         3           SYN    forward vethclient1 > vethserver2  deny:
 HH:MM:SS  fd00:20::5       fd00:20::7       53/TCP           1           SYN    forward vethclient1 > vethserver2  deny:
 HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP       103   RATE/s  SYN    forward vethclient1 > vethserver2  deny:
@@ -236,7 +237,8 @@ func TestWatchBesideAgent(t *testing.T) {
 	if status := with.cmd.ProcessState.ExitCode(); status != 1 {
 		t.Errorf("exit status %d after the agent's end, want 1", status)
 	}
-	wantScreen := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+	wantScreen := `drops seen by the agent, until Ctrl-C
+TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY                                PREFIX
 HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP         3           SYN    forward vethclient1 > vethserver2  deny:
 kube-nflog: the agent at 127.0.0.1:9090 has ended
 `
