@@ -88,6 +88,13 @@ func TestDoctorRules(t *testing.T) {
 			[]want{{"drops", "problem", "nft inet mine out, rule 1 drops", ""}, {"drops", "problem", "nft inet mine out, rule 2 drops", ""}},
 		},
 		{
+			"nft, with sets of no name", `nft 'table inet mine { chain out { type filter hook forward priority 0; udp dport { 53, 54 } log group 100; udp dport { 54, 53 } drop; udp dport { 53, 55 } drop; ip saddr { 10.0.0.0/8, 172.16.0.1-172.16.0.9 } drop; }; }'`, 0,
+			[]want{
+				{"drops", "note", "nft inet mine out, rule 3 drops", "nft -f -$"},
+				{"drops", "note", "nft inet mine out, rule 4 drops", "nft -f -$"},
+			},
+		},
+		{
 			"kube-proxy alone", kubeProxy, 1,
 			[]want{
 				{"rules", "problem", "no rule logs", ""},
