@@ -10,6 +10,7 @@ import (
 	gonflog "github.com/florianl/go-nflog/v2"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // finding is one of doctor's.
@@ -93,7 +94,7 @@ func TestDoctorWell(t *testing.T) {
 
 // TestDoctorHost provokes what can be wrong with the host.
 func TestDoctorHost(t *testing.T) {
-	need(t, "setpriv", "unshare", "ip", "iptables-legacy")
+	system.Need(t, "setpriv", "unshare", "ip", "iptables-legacy")
 	s := newScene(t)
 	without := []string{"setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"}
 	found, status := s.doctor(t, without)
@@ -128,7 +129,7 @@ func TestDoctorHost(t *testing.T) {
 
 // TestDoctorGroupTaken lets this process take the group.
 func TestDoctorGroupTaken(t *testing.T) {
-	need(t, "unshare")
+	system.Need(t, "unshare")
 	s := newScene(t)
 	var taken *gonflog.Nflog
 	err := s.node.Do(func() (err error) {
@@ -141,7 +142,7 @@ func TestDoctorGroupTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, taken.Close()) })
+	t.Cleanup(func() { system.Must(t, taken.Close()) })
 	found, status := s.doctor(t, nil)
 	if status != 1 {
 		t.Errorf("exit status %d", status)

@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestDoctorRules provokes what can be wrong with rules.
 func TestDoctorRules(t *testing.T) {
-	need(t, "nft", "iptables-nft", "iptables-legacy")
+	system.Need(t, "nft", "iptables-nft", "iptables-legacy")
 	const log = " -j NFLOG --nflog-group 100"
 	tests := []struct {
 		name   string
@@ -170,7 +172,7 @@ func (s *scene) follow(t *testing.T, found []finding) {
 // TestDoctorOrder runs what doctor says about several rules of a chain: each
 // command finds its rule, though others came in front of it.
 func TestDoctorOrder(t *testing.T) {
-	need(t, "iptables-nft")
+	system.Need(t, "iptables-nft")
 	s := newScene(t)
 	s.run(t, "sh", "-ec", `iptables-nft -P FORWARD DROP; iptables-nft -A FORWARD -s 10.0.0.0/8 -j DROP
 		iptables-nft -A FORWARD -p udp -j ACCEPT; iptables-nft -A FORWARD -m conntrack --ctstate INVALID -j DROP`)
