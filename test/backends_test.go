@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // backend is one way to put rules into the kernel that log what they deny.
@@ -19,7 +21,7 @@ type backend struct {
 // install puts the rules in place.
 func (b backend) install(t *testing.T, s *scene) {
 	t.Helper()
-	need(t, b.commands...)
+	system.Need(t, b.commands...)
 	for _, command := range b.rules(s) {
 		s.run(t, command...)
 	}

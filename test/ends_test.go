@@ -9,12 +9,13 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestEnds sends traffic between all kinds of ends, in both families: each pod
 // gets its event, and nobody else gets one.
 func TestEnds(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	for _, c := range []struct {
 		name       string
 		hook       string // where the rule logs
@@ -63,7 +64,7 @@ func TestEnds(t *testing.T) {
 			for _, family := range []int{4, 6} {
 				packet := netlab.Packet{Source: from.in(family), Destination: to.in(family), Protocol: netlab.TCP, DestinationPort: 8000 + uint16(family)}
 				p := burst{packet, family + 1}
-				must(t, from.Send(p.Packet, p.count))
+				system.Must(t, from.Send(p.Packet, p.count))
 				f := p.flow(s)
 				f.Hook, f.In, f.Out = c.hook, c.in, c.out
 				f.Source, f.Destination = s.fill(c.fromLine, p.Source, p), s.fill(c.toLine, p.Destination, p)
@@ -75,7 +76,7 @@ func TestEnds(t *testing.T) {
 					onServer = append(onServer, s.dropped(p.count, s.fill(c.serverSees, p.Source, p)))
 				}
 			}
-			must(t, a.Stop(s.ctx))
+			system.Must(t, a.Stop(s.ctx))
 			s.wantEvents(t, "client", onClient...)
 			s.wantEvents(t, "server", onServer...)
 			s.wantEvents(t, "host")

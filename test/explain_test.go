@@ -17,6 +17,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // allowing is a policy that isolates the pods with app=api and lets every pod of
@@ -76,7 +77,7 @@ func v6(a netip.Addr, host byte) netip.Addr {
 // TestExplain names the policies that deny a flow, as the real API server has
 // them, in events and lines, and follows their changes.
 func TestExplain(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	at := s.createAPI(t)
 	denying := *s
@@ -88,7 +89,7 @@ func TestExplain(t *testing.T) {
 
 	b := s.tcp(8080, 3)
 	b.Destination = at.v4
-	must(t, s.client.Send(b.Packet, b.count))
+	system.Must(t, s.client.Send(b.Packet, b.count))
 	denied := fmt.Sprintf("denied by NetworkPolicy %s/api-ingress, %[1]s/default-deny (no rule allows it; nearest: api-ingress allows port 9090/TCP from it)", s.namespace)
 	event := func(packets int, why string) event {
 		return s.dropped(packets, fmt.Sprintf(`Packet dropped when receiving traffic from %s/client (%s) on port 8080/TCP (NFLOG prefix "deny"): %s.`,
@@ -111,8 +112,8 @@ func TestExplain(t *testing.T) {
 	// A policy that allows it comes, and what the node's rule drops then is told apart.
 	s.createPolicy(t, s.allowing("api-more", 8080))
 	s.awaitMetric(t, a, 3, "kube_nflog_networkpolicies")
-	must(t, s.client.Send(b.Packet, b.count))
-	must(t, a.Stop(s.ctx))
+	system.Must(t, s.client.Send(b.Packet, b.count))
+	system.Must(t, a.Stop(s.ctx))
 	events := s.listEvents(t, "api")
 	if len(events) != 1 || events[0].Count != 6 || !strings.Contains(events[0].Message, "allowed since ") ||
 		!strings.Contains(events[0].Message, "by NetworkPolicy "+s.namespace+"/api-more.") {
@@ -123,14 +124,14 @@ func TestExplain(t *testing.T) {
 // TestExplainWithoutRights goes on without policies where RBAC forbids them, and
 // becomes ready.
 func TestExplainWithoutRights(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nftables(s, `log prefix "deny" group 100`, "drop")[0]...)
 	account := s.accountWithout(t, "networkpolicies")
 	a := s.startReady(t, agent.Config{Args: []string{"--explain"}, Kubeconfig: account})
 	b := s.tcp(8080, 3)
-	must(t, s.client.Send(b.Packet, b.count))
-	must(t, a.Stop(s.ctx))
+	system.Must(t, s.client.Send(b.Packet, b.count))
+	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(b, ` (NFLOG prefix "deny")`))
 	if log := a.Log(); !strings.Contains(log, "--explain=false") {
 		t.Errorf("the log does not say how to turn it off:\n%s", log)

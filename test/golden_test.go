@@ -15,6 +15,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -22,18 +23,18 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestKubectl holds what an application owner sees in golden files: the real
 // kubectl's describe pod and events, for both pods.
 func TestKubectl(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	// Only packets to the server are denied, and one outside.
 	s.run(t, nft(s)[0]...)
 	s.run(t, "nft", "add rule inet deny forward ip daddr "+s.outside.v4.String()+" jump server")
 	a := s.startReady(t, agent.Config{})
 	for _, p := range s.mixed(false) {
-		must(t, s.client.Send(p.Packet, p.count))
+		system.Must(t, s.client.Send(p.Packet, p.count))
 	}
-	must(t, s.client.Send(netlab.Packet{Source: s.client.v4, Destination: s.outside.v4, Protocol: netlab.UDP, DestinationPort: 53}, 1))
-	must(t, s.outside.Send(netlab.Packet{Source: s.outside.v6, Destination: s.server.v6, Protocol: netlab.TCP, DestinationPort: 22}, 12))
-	must(t, a.Stop(s.ctx))
+	system.Must(t, s.client.Send(netlab.Packet{Source: s.client.v4, Destination: s.outside.v4, Protocol: netlab.UDP, DestinationPort: 53}, 1))
+	system.Must(t, s.outside.Send(netlab.Packet{Source: s.outside.v6, Destination: s.server.v6, Protocol: netlab.TCP, DestinationPort: 22}, 12))
+	system.Must(t, a.Stop(s.ctx))
 	for _, pod := range []string{"client", "server"} {
 		describe := s.kubectl(t, "describe", "pod", "-n", s.namespace, pod)
 		_, events, ok := strings.Cut(describe, "\nEvents:\n")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // tcp is packets from client to server, over IPv4.
@@ -33,7 +34,7 @@ func (s *scene) sent(b burst, note string) event {
 // TestTwoGroups reads two groups at once; a packet that both log counts in
 // both.
 func TestTwoGroups(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nftables(s,
 		`tcp dport 8080 log prefix "one" group 7`,
@@ -41,9 +42,9 @@ func TestTwoGroups(t *testing.T) {
 		`drop`)[0]...)
 	a := s.startReady(t, agent.Config{Groups: []uint16{7, 4242}})
 	one, two := s.tcp(8080, 5), s.tcp(8081, 3)
-	must(t, s.client.Send(one.Packet, one.count))
-	must(t, s.client.Send(two.Packet, two.count))
-	must(t, a.Stop(s.ctx))
+	system.Must(t, s.client.Send(one.Packet, one.count))
+	system.Must(t, s.client.Send(two.Packet, two.count))
+	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server",
 		s.received(one, ` (NFLOG prefix "one")`), s.received(two, ` (NFLOG prefix "two")`))
 	lines := map[flow]total{}
@@ -58,7 +59,7 @@ func TestTwoGroups(t *testing.T) {
 
 // TestPrefixFilter reads two prefixes of three; the rest is counted as ignored.
 func TestPrefixFilter(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nftables(s,
 		`tcp dport 8080 log prefix "deny: http" group 100`,
@@ -68,7 +69,7 @@ func TestPrefixFilter(t *testing.T) {
 	a := s.startReady(t, agent.Config{Args: []string{"--prefix", "deny: ", "--prefix", "reject: "}})
 	http, trace, reject := s.tcp(8080, 5), s.tcp(8081, 3), s.tcp(8082, 2)
 	for _, p := range []burst{http, trace, reject} {
-		must(t, s.client.Send(p.Packet, p.count))
+		system.Must(t, s.client.Send(p.Packet, p.count))
 	}
 	s.awaitReceived(t, a, 10)
 	metrics, err := a.Metrics(s.ctx)
@@ -80,7 +81,7 @@ func TestPrefixFilter(t *testing.T) {
 			t.Errorf("packets %s: %v, want %v", name, got, want)
 		}
 	}
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server",
 		s.received(http, ` (NFLOG prefix "deny: http")`), s.received(reject, ` (NFLOG prefix "reject: ")`))
 }
@@ -97,8 +98,8 @@ func TestLimitedRule(t *testing.T) {
 			b.install(t, s)
 			a := s.startReady(t, agent.Config{})
 			p := s.tcp(8080, 40)
-			must(t, s.client.Send(p.Packet, p.count))
-			must(t, a.Stop(s.ctx))
+			system.Must(t, s.client.Send(p.Packet, p.count))
+			system.Must(t, a.Stop(s.ctx))
 			events := s.listEvents(t, "server")
 			// Ten at once, and one more for each six seconds that this took.
 			if len(events) != 1 || events[0].Count < 10 || events[0].Count > 12 {
@@ -113,7 +114,7 @@ func TestLimitedRule(t *testing.T) {
 // TestGroupTaken starts a second agent on a group: it ends and says who owns
 // it, and the first goes on.
 func TestGroupTaken(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	first := s.startReady(t, agent.Config{})
@@ -131,14 +132,14 @@ func TestGroupTaken(t *testing.T) {
 		}
 	}
 	p := s.tcp(8080, 3)
-	must(t, s.client.Send(p.Packet, p.count))
-	must(t, first.Stop(s.ctx))
+	system.Must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, first.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 }
 
 // TestNoCapability runs the agent as root without CAP_NET_ADMIN.
 func TestNoCapability(t *testing.T) {
-	need(t, "setpriv")
+	system.Need(t, "setpriv")
 	s := newScene(t)
 	a := s.start(t, agent.Config{Wrapper: []string{"setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"}})
 	status, err := a.Wait(s.ctx)
@@ -157,7 +158,7 @@ func TestNoCapability(t *testing.T) {
 
 // TestCapabilities runs the agent with CAP_NET_ADMIN alone, as deploy/ does.
 func TestCapabilities(t *testing.T) {
-	need(t, "setpriv", "nft")
+	system.Need(t, "setpriv", "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	a := s.startReady(t, agent.Config{Wrapper: []string{"setpriv", "--inh-caps=-all,+net_admin", "--bounding-set=-all,+net_admin", "--no-new-privs"}})
@@ -169,7 +170,7 @@ func TestCapabilities(t *testing.T) {
 		t.Errorf("the agent runs with other capabilities than NET_ADMIN:\n%s", status)
 	}
 	p := s.tcp(8080, 3)
-	must(t, s.client.Send(p.Packet, p.count))
-	must(t, a.Stop(s.ctx))
+	system.Must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 }

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestDeviceHooks logs where packets enter and leave a device, the hooks that
 // each family of tables numbers in a way of its own.
 func TestDeviceHooks(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	tests := []struct {
 		name, table, device, hook string
 		in, out                   string // devices that the lines name
@@ -30,8 +31,8 @@ func TestDeviceHooks(t *testing.T) {
 			}; }`, tt.table, tt.hook, s.deviceOf(t, tt.device), s.server.v4))
 			a := s.startReady(t, agent.Config{})
 			p := s.tcp(8080, 3)
-			must(t, s.client.Send(p.Packet, p.count))
-			must(t, a.Stop(s.ctx))
+			system.Must(t, s.client.Send(p.Packet, p.count))
+			system.Must(t, a.Stop(s.ctx))
 			f := p.flow(s)
 			f.Prefix, f.Hook, f.In, f.Out = "device", tt.hook, tt.in, tt.out
 			f.Source, f.Destination = s.pod("client", p.Source), s.pod("server", p.Destination)

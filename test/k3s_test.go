@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // k3s returns the rules that k3s makes of two policies of the server, of which
@@ -37,15 +38,15 @@ func k3s(s *scene) (commands [][]string) {
 // some that one policy logs and the other allows. The first become one event,
 // the others none.
 func TestK3sDuplicates(t *testing.T) {
-	need(t, "iptables-nft")
+	system.Need(t, "iptables-nft")
 	s := newScene(t)
 	for _, command := range k3s(s) {
 		s.run(t, command...)
 	}
 	a := s.startReady(t, agent.Config{})
 	denied, allowed := s.tcp(8080, 5), s.tcp(8081, 3)
-	must(t, s.client.Send(denied.Packet, denied.count))
-	must(t, s.client.Send(allowed.Packet, allowed.count))
+	system.Must(t, s.client.Send(denied.Packet, denied.count))
+	system.Must(t, s.client.Send(allowed.Packet, allowed.count))
 	s.awaitReceived(t, a, 18)
 	s.awaitMetric(t, a, 3, "kube_nflog_packets_unconfirmed_total")
 	s.awaitMetric(t, a, 10, "kube_nflog_packets_duplicate_total")
@@ -61,7 +62,7 @@ func TestK3sDuplicates(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 	why := fmt.Sprintf(": denied by NetworkPolicy %s/a, %[1]s/b", s.namespace)
 	s.wantEvents(t, "server", s.received(denied, why))
 	s.wantEvents(t, "client", s.sent(denied, why))
@@ -69,7 +70,7 @@ func TestK3sDuplicates(t *testing.T) {
 
 // TestCalicoAllowed ignores the packets that Calico's prefixes say it allowed.
 func TestCalicoAllowed(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nftables(s,
 		`tcp dport 8081 log prefix "API0|np/shop/default.a" group 100`,
@@ -79,7 +80,7 @@ func TestCalicoAllowed(t *testing.T) {
 	a := s.startReady(t, agent.Config{})
 	denied, allowed, passed := s.tcp(8080, 2), s.tcp(8081, 3), s.tcp(8082, 4)
 	for _, p := range []burst{allowed, passed, denied} {
-		must(t, s.client.Send(p.Packet, p.count))
+		system.Must(t, s.client.Send(p.Packet, p.count))
 	}
 	s.awaitReceived(t, a, 9)
 	metrics, err := a.Metrics(s.ctx)
@@ -91,6 +92,6 @@ func TestCalicoAllowed(t *testing.T) {
 			t.Errorf("packets %s: %v, want %v", name, got, want)
 		}
 	}
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(denied, ` (NFLOG prefix "DPI0|np/shop/default.a"): denied by Calico NetworkPolicy shop/default.a`))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // serviceAccount puts the agent's token and the cluster's CA where a pod has
@@ -33,10 +34,10 @@ func (s *scene) serviceAccount(t *testing.T) []string {
 		}
 	}
 	dir := filepath.Join(netlab.Scratch, "secrets/kubernetes.io/serviceaccount") // /var/run is /run
-	must(t, os.MkdirAll(dir, 0o755))
-	must(t, os.WriteFile(filepath.Join(dir, "token"), []byte(cfg.BearerToken), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o600))
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	system.Must(t, os.MkdirAll(dir, 0o755))
+	system.Must(t, os.WriteFile(filepath.Join(dir, "token"), []byte(cfg.BearerToken), 0o600))
+	system.Must(t, os.WriteFile(filepath.Join(dir, "ca.crt"), ca, 0o600))
+	t.Cleanup(func() { system.Must(t, os.RemoveAll(dir)) })
 	return []string{"KUBERNETES_SERVICE_HOST=" + api.Hostname(), "KUBERNETES_SERVICE_PORT=" + api.Port()}
 }
 
@@ -44,7 +45,7 @@ func (s *scene) serviceAccount(t *testing.T) []string {
 // its variables alone, beside the rule that docs/migrating.md makes of its LOG
 // rule.
 func TestMigrate(t *testing.T) {
-	need(t, "iptables")
+	system.Need(t, "iptables")
 	s := newScene(t)
 	for _, prefix := range []string{"calico-drop: ", "other: "} {
 		port := map[string]string{"calico-drop: ": "8080", "other: ": "9999"}[prefix]
@@ -60,15 +61,15 @@ func TestMigrate(t *testing.T) {
 		"KUBE_NFLOG_TAILER_METRIC=true", // the one thing that is asked for beside
 	)
 	a := s.start(t, agent.Config{Bare: true, Listen: "127.0.0.1:9191", Env: env})
-	must(t, a.WaitReady(s.ctx))
+	system.Must(t, a.WaitReady(s.ctx))
 
 	for _, port := range []uint16{8080, 9999} {
 		p := netlab.Packet{Source: s.client.v4, Destination: s.server.v4, Protocol: netlab.TCP, DestinationPort: port}
-		must(t, s.client.Send(p, 3))
+		system.Must(t, s.client.Send(p, 3))
 	}
 	s.awaitReceived(t, a, 6)
 	host, err := os.Hostname() // as under hostNetwork, the node's
-	must(t, err)
+	system.Must(t, err)
 	host = strings.ToLower(host)
 	denied := func(traffic string) event {
 		return event{"Warning", "TrafficDenied", "kube-iptables-tailer", host, 3, "Packet dropped when " + traffic + ` on port 8080/TCP (NFLOG prefix "calico-drop: "): ` +
@@ -81,5 +82,5 @@ func TestMigrate(t *testing.T) {
 	if !strings.Contains(a.Log(), "REPEATED_EVENTS_INTERVAL_MINUTES") {
 		t.Errorf("nothing is said of the variable that is not used:\n%s", a.Log())
 	}
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 }

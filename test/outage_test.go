@@ -11,6 +11,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestServerAwayAtStart starts the agent while the API server is down: it
@@ -19,14 +20,14 @@ import (
 func TestServerAwayAtStart(t *testing.T) {
 	t.Parallel()
 	s, kubeconfig := newSceneAlone(t)
-	must(t, s.plane.StopAPIServer())
+	system.Must(t, s.plane.StopAPIServer())
 
 	a := s.start(t, agent.Config{Kubeconfig: kubeconfig})
-	must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
+	system.Must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
 	p := s.tcp(8080, 9)
-	must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, s.client.Send(p.Packet, p.count))
 	s.awaitReceived(t, a, 9)
-	must(t, a.WaitAnswer(s.ctx, "/readyz", http.StatusServiceUnavailable))
+	system.Must(t, a.WaitAnswer(s.ctx, "/readyz", http.StatusServiceUnavailable))
 	s.awaitMetric(t, a, 1, "kube_nflog_resolve_watch_errors_total", "resource", "pods")
 	s.await(t, func() error {
 		if warning := regexp.MustCompile(`level=WARN msg="cannot list or watch.* resource=pods `); !warning.MatchString(a.Log()) {
@@ -34,12 +35,12 @@ func TestServerAwayAtStart(t *testing.T) {
 		}
 		return nil
 	})
-	must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
+	system.Must(t, a.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
 
-	must(t, s.plane.StartAPIServer(s.ctx))
-	must(t, a.WaitReady(s.ctx))
+	system.Must(t, s.plane.StartAPIServer(s.ctx))
+	system.Must(t, a.WaitReady(s.ctx))
 	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 }
 
@@ -47,15 +48,15 @@ func TestServerAwayAtStart(t *testing.T) {
 // kubeconfig there. Packets to the server are logged.
 func newSceneAlone(t *testing.T) (s *scene, kubeconfig string) {
 	t.Helper()
-	need(t, "nft")
-	sys := get(t)
+	system.Need(t, "nft")
+	sys := shared.Get(t)
 	plane, err := controlplane.Start(t.Context(), controlplane.Config{
 		Binaries: sys.Binaries, Dir: filepath.Join(netlab.Scratch, t.Name()), Address: netlab.ControlAddress(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, plane.Stop()) })
+	t.Cleanup(func() { system.Must(t, plane.Stop()) })
 	account, err := plane.InstallAgent(t.Context(), deployment)
 	if err != nil {
 		t.Fatal(err)
@@ -72,16 +73,16 @@ func newSceneAlone(t *testing.T) (s *scene, kubeconfig string) {
 // one event goes on counting.
 func TestRepeated(t *testing.T) {
 	t.Parallel() // it waits for the schedule of writes
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	a := s.startReady(t, agent.Config{})
 	p := s.tcp(8080, 3)
-	must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, s.client.Send(p.Packet, p.count))
 	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 	first := s.event(t, "server")
 
-	must(t, s.client.Send(p.Packet, 4))
+	system.Must(t, s.client.Send(p.Packet, 4))
 	p.count = 7
 	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 	s.awaitEvents(t, "client", s.sent(p, ` (NFLOG prefix "nft-deny")`))
@@ -93,20 +94,20 @@ func TestRepeated(t *testing.T) {
 		t.Errorf("the event's last time is %v, was %v", second.LastTimestamp, first.LastTimestamp)
 	}
 	s.checkSums(t, a, 7)
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 }
 
 // TestRestart restarts the agent between packets of one flow: the event goes
 // on counting.
 func TestRestart(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	p := s.tcp(8080, 3)
 	for range 3 {
 		a := s.startReady(t, agent.Config{})
-		must(t, s.client.Send(p.Packet, 3))
-		must(t, a.Stop(s.ctx))
+		system.Must(t, s.client.Send(p.Packet, 3))
+		system.Must(t, a.Stop(s.ctx))
 		s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 		p.count += 3
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestProtocols sends every protocol over both families through every kind of
@@ -19,9 +20,9 @@ func TestProtocols(t *testing.T) {
 			a := s.startReady(t, agent.Config{})
 			sent := s.mixed(b.limited)
 			for _, p := range sent {
-				must(t, s.client.Send(p.Packet, p.count))
+				system.Must(t, s.client.Send(p.Packet, p.count))
 			}
-			must(t, a.Stop(s.ctx))
+			system.Must(t, a.Stop(s.ctx))
 			s.checkMixed(t, b, a, sent)
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // reasonsPolicies deny what TestKubectlReasons sends, or do not.
@@ -41,12 +42,12 @@ spec:
 // node's own firewall, where policies select the pods and where none does, and
 // by a policy's change that is too recent.
 func TestKubectlReasons(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	api, front := s.createAPI(t), s.createFront(t)
 	for text := range strings.SplitSeq(reasonsPolicies, "---\n") {
 		var p networkingv1.NetworkPolicy
-		must(t, yaml.UnmarshalStrict([]byte(text), &p))
+		system.Must(t, yaml.UnmarshalStrict([]byte(text), &p))
 		s.createPolicy(t, &p)
 	}
 	s.run(t, "nft", `add table inet deny
@@ -79,10 +80,10 @@ func TestKubectlReasons(t *testing.T) {
 		}
 		p := netlab.Packet{Source: from, Destination: sent.to, Protocol: sent.proto, DestinationPort: sent.port}
 		if err := sent.from.Send(p, sent.count); !errors.Is(err, unix.EPERM) { // so the node itself learns of a drop
-			must(t, err)
+			system.Must(t, err)
 		}
 	}
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 	for _, pod := range []string{"api", "front", "client", "server"} {
 		describe := s.kubectl(t, "describe", "pod", "-n", s.namespace, pod)
 		_, events, ok := strings.Cut(describe, "\nEvents:\n")

@@ -16,7 +16,7 @@ import (
 // TestRights asks the API server what the agent's token may do, in the words
 // of kubectl auth can-i.
 func TestRights(t *testing.T) {
-	s := get(t)
+	s := shared.Get(t)
 	for question, want := range map[string]string{
 		"list pods -A": "yes", "watch pods -A": "yes", "create events -A": "yes", "patch events -A": "yes",
 
@@ -38,7 +38,7 @@ func TestRights(t *testing.T) {
 // TestRightsInFull compares all that the token may do with what is written
 // here, in a namespace that deploy/ knows nothing of.
 func TestRightsInFull(t *testing.T) {
-	s := get(t)
+	s := shared.Get(t)
 	cfg, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)

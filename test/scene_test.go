@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // group is the NFLOG group of the tests that use one.
@@ -42,7 +42,7 @@ func (e end) in(family int) netip.Addr {
 // scene is a node of one test's own, with a Kubernetes namespace and addresses
 // that no other test uses: two pods, client and server, and an outside host.
 type scene struct {
-	*sharedSystem
+	*system.System
 	ctx       context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
 	plane     *controlplane.ControlPlane
 	nodeName  string
@@ -57,18 +57,18 @@ type scene struct {
 // newScene makes a scene in the shared control plane.
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := get(t)
+	s := shared.Get(t)
 	return newSceneIn(t, s, s.ControlPlane)
 }
 
 // newSceneIn makes a scene in another control plane.
-func newSceneIn(t *testing.T, sys *sharedSystem, cp *controlplane.ControlPlane) *scene {
+func newSceneIn(t *testing.T, sys *system.System, cp *controlplane.ControlPlane) *scene {
 	t.Helper()
-	number := sys.scenes.Add(1)
+	number := sys.Scene()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	s := &scene{
-		sharedSystem: sys, ctx: ctx, plane: cp,
+		System: sys, ctx: ctx, plane: cp,
 		nodeName: fmt.Sprintf("node-%d", number), namespace: fmt.Sprintf("shop-%d", number),
 	}
 	v4 := func(host int) netip.Addr {
@@ -79,14 +79,14 @@ func newSceneIn(t *testing.T, sys *sharedSystem, cp *controlplane.ControlPlane) 
 	if s.router, err = sys.Lab.NewNode(s.nodeName, v4(1), v6(1)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, s.router.Close()) })
+	t.Cleanup(func() { system.Must(t, s.router.Close()) })
 	s.node = end{s.router.Namespace, v4(1), v6(1)}
 	s.client = s.attach(t, "client", v4(5), v6(5))
 	s.server = s.attach(t, "server", v4(7), v6(7))
 	s.outside = s.attach(t, "outside", outside4, outside6)
 
-	must(t, cp.CreateNode(ctx, s.nodeName, s.node.v4, s.node.v6))
-	must(t, cp.CreateNamespace(ctx, s.namespace))
+	system.Must(t, cp.CreateNode(ctx, s.nodeName, s.node.v4, s.node.v6))
+	system.Must(t, cp.CreateNamespace(ctx, s.namespace))
 	s.createPod(t, "client", s.client)
 	s.createPod(t, "server", s.server)
 	return s
@@ -98,7 +98,7 @@ func (s *scene) attach(t *testing.T, name string, v4, v6 netip.Addr) end {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, ns.Close()) })
+	t.Cleanup(func() { system.Must(t, ns.Close()) })
 	return end{ns, v4, v6}
 }
 
@@ -143,7 +143,7 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		must(t, a.Kill())
+		system.Must(t, a.Kill())
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", a.Log())
 		}
@@ -155,7 +155,7 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 func (s *scene) startReady(t *testing.T, cfg agent.Config) *agent.Agent {
 	t.Helper()
 	a := s.start(t, cfg)
-	must(t, a.WaitReady(s.ctx))
+	system.Must(t, a.WaitReady(s.ctx))
 	return a
 }
 
@@ -167,16 +167,6 @@ func (s *scene) run(t *testing.T, command ...string) string {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// need skips the test where a command is not installed.
-func need(t *testing.T, commands ...string) {
-	t.Helper()
-	for _, c := range commands {
-		if _, err := exec.LookPath(c); err != nil {
-			skip(t, fmt.Sprintf("%s is not installed; test/setup installs it", c))
-		}
-	}
 }
 
 // listEvents returns the events about a pod as the API server has them.
@@ -192,13 +182,6 @@ func (s *scene) listEvents(t *testing.T, pod string) []event {
 		events = append(events, newEvent(&list.Items[i]))
 	}
 	return events
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // await waits until f returns no error.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // The agents here end within shutdownWithin; slack is for a busy machine.
@@ -25,7 +26,7 @@ const (
 func (s *scene) endInTime(t *testing.T, a *agent.Agent, says string) {
 	t.Helper()
 	begin := time.Now()
-	must(t, a.Signal(syscall.SIGTERM))
+	system.Must(t, a.Signal(syscall.SIGTERM))
 	status, err := a.Wait(s.ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func (s *scene) endInTime(t *testing.T, a *agent.Agent, says string) {
 // TestShutdownStdoutStuck ends an agent whose standard output nobody reads: the
 // events are written of all flows up to the one whose line does not go out.
 func TestShutdownStdoutStuck(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	p := newPipe(t)
@@ -52,16 +53,16 @@ func TestShutdownStdoutStuck(t *testing.T) {
 	const note = ` (NFLOG prefix "nft-deny")`
 
 	again, stuck, behind := s.tcp(8080, 3), s.tcp(8081, 5), s.tcp(8082, 2)
-	must(t, s.client.Send(again.Packet, 3))
+	system.Must(t, s.client.Send(again.Packet, 3))
 	s.awaitEvents(t, "server", s.received(again, note))
 	// More of that flow waits for the schedule of writes.
 	first := s.awaitUnread(t, p, 0)
-	must(t, s.client.Send(again.Packet, 4))
+	system.Must(t, s.client.Send(again.Packet, 4))
 	s.awaitUnread(t, p, first)
 	p.fill(t)
-	must(t, s.client.Send(stuck.Packet, stuck.count))
+	system.Must(t, s.client.Send(stuck.Packet, stuck.count))
 	s.awaitEvents(t, "server", s.received(again, note), s.received(stuck, note))
-	must(t, s.client.Send(behind.Packet, behind.count))
+	system.Must(t, s.client.Send(behind.Packet, behind.count))
 	s.awaitReceived(t, a, 14)
 
 	s.endInTime(t, a, "some flows were not handed on: is standard output read?")
@@ -75,9 +76,9 @@ func TestShutdownServerAway(t *testing.T) {
 	t.Parallel()
 	s, kubeconfig := newSceneAlone(t)
 	a := s.startReady(t, agent.Config{Kubeconfig: kubeconfig, Args: []string{"--shutdown-within", shutdownWithin.String()}})
-	must(t, s.plane.StopAPIServer())
+	system.Must(t, s.plane.StopAPIServer())
 	p := s.tcp(8080, 9)
-	must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, s.client.Send(p.Packet, p.count))
 	s.awaitMetric(t, a, 4, "kube_nflog_event_writes_total", "result", "unreachable")
 	s.awaitMetric(t, a, 3, "kube_nflog_resolve_watch_errors_total", "resource", "pods")
 	s.endInTime(t, a, "some events were not written")
@@ -93,7 +94,7 @@ func newPipe(t *testing.T) pipe {
 		t.Fatal(err)
 	}
 	p := pipe{os.NewFile(uintptr(fds[0]), "read end"), os.NewFile(uintptr(fds[1]), "write end")}
-	t.Cleanup(func() { must(t, errors.Join(p.read.Close(), p.write.Close())) })
+	t.Cleanup(func() { system.Must(t, errors.Join(p.read.Close(), p.write.Close())) })
 	if _, err := unix.FcntlInt(p.write.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // countingRules log what goes to the server, and count it in the kernel.
@@ -32,14 +33,14 @@ func (s *scene) logged(t *testing.T) uint64 {
 // TestShutdown sends SIGTERM while packets are on their way in the kernel: all
 // that were logged before are in the events and lines, to the packet.
 func TestShutdown(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, countingRules(s)...)
 	a := s.startReady(t, agent.Config{})
 	p := s.tcp(8080, 100_000)
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
-	sending.Go(func() { must(t, s.client.SendUntil(p.Packet, p.count, stop)) })
+	sending.Go(func() { system.Must(t, s.client.SendUntil(p.Packet, p.count, stop)) })
 	select {
 	case <-a.Changed():
 	case <-s.ctx.Done():
@@ -47,28 +48,28 @@ func TestShutdown(t *testing.T) {
 	}
 	close(stop)
 	sending.Wait()
-	must(t, a.Signal(syscall.SIGTERM))
+	system.Must(t, a.Signal(syscall.SIGTERM))
 	s.checkShutdown(t, a, s.logged(t), s.logged(t))
 }
 
 // TestShutdownInTraffic sends SIGTERM and lets the traffic go on: all that was
 // logged before is told, and nothing that was not logged.
 func TestShutdownInTraffic(t *testing.T) {
-	need(t, "nft")
+	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, countingRules(s)...)
 	a := s.startReady(t, agent.Config{})
 	p := s.tcp(8080, 10_000_000)
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
-	sending.Go(func() { must(t, s.client.SendUntil(p.Packet, p.count, stop)) })
+	sending.Go(func() { system.Must(t, s.client.SendUntil(p.Packet, p.count, stop)) })
 	select {
 	case <-a.Changed():
 	case <-s.ctx.Done():
 		t.Fatal("no line came")
 	}
 	before := s.logged(t)
-	must(t, a.Signal(syscall.SIGTERM))
+	system.Must(t, a.Signal(syscall.SIGTERM))
 	<-a.Done()
 	close(stop)
 	sending.Wait()

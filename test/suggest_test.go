@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // explain runs the command with the agent's own rights, and returns what it
@@ -53,7 +54,7 @@ func TestSuggest(t *testing.T) {
 		t.Fatalf("status %d, want 3; suggests\n%s", status, suggested)
 	}
 	file := filepath.Join(netlab.Scratch, s.namespace+".yaml")
-	must(t, os.WriteFile(file, []byte(suggested), 0o600))
+	system.Must(t, os.WriteFile(file, []byte(suggested), 0o600))
 	for _, how := range [][]string{{"--dry-run=server"}, {}} {
 		if out, err := s.plane.Kubectl(s.ctx, append([]string{"apply", "-f", file}, how...)...); err != nil {
 			t.Fatal(out, err, suggested)

@@ -60,6 +60,7 @@ func doctorCommand() *cobra.Command {
 	o.events = false                                         // a cluster is not needed
 	f := cmd.Flags()
 	f.UintSliceVar(&groups, "group", []uint{100}, "NFLOG groups that the agent reads; asked of the agent where one runs")
+	f.Lookup("group").DefValue = "100" // not [100]
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default in a cluster: the pod's service account)")
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
 	f.StringVar(&address, "agent-address", "", "the agent's --listen address (default: tries 127.0.0.1:19090 and 127.0.0.1:9090)")

@@ -53,7 +53,7 @@ func parse(flags *pflag.FlagSet, args []string) error {
 	errs = append(errs, unknownFlags(flags, args)...)
 	flags.ParseErrorsAllowlist.UnknownFlags = true // reported already, all of them
 	if err := flags.Parse(args); err != nil {
-		return errors.Join(append(errs, err)...)
+		return errors.Join(append(errs, flagError(err))...)
 	}
 	if len(flags.Args()) > 0 {
 		errs = append(errs, fmt.Errorf("run takes no arguments, got %q", flags.Args()))
@@ -113,21 +113,4 @@ func (c *collecting) Set(text string) error {
 		*c.errs = append(*c.errs, fmt.Errorf("%s: %q is not %s", c.flag, text, inWords(c.Type())))
 	}
 	return nil
-}
-
-// inWords says what a flag's value must be, by pflag's name of its type.
-func inWords(kind string) string {
-	switch kind {
-	case "bool":
-		return "true or false"
-	case "duration":
-		return "a duration such as 500ms, 1s or 2m"
-	case "float64":
-		return "a number"
-	case "int":
-		return "a whole number"
-	case "uintSlice":
-		return "a number, or several with commas between"
-	}
-	return kind
 }

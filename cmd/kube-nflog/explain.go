@@ -126,6 +126,9 @@ func (q *question) answer(cmd *cobra.Command, t traffic) error {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = q.kubeconfig
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return usageError{errors.New("--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config")}
+	}
 	if err != nil {
 		return usageError{fmt.Errorf("--kubeconfig: %w", err)}
 	}

@@ -63,6 +63,7 @@ func rootCommand() *cobra.Command {
 		Long: `kube-nflog subscribes to the kernel's NFLOG groups and writes each denied packet
 as a Kubernetes event onto the pods concerned, so that kubectl describe pod
 tells why traffic disappears.`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -73,7 +74,8 @@ tells why traffic disappears.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
+	root.SetVersionTemplate("kube-nflog {{.Version}}\n")
 	root.AddCommand(nodeCommands()...)
 	root.AddCommand(rulesCommand(), explainCommand(), versionCommand())
 	return root

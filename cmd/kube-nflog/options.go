@@ -80,6 +80,7 @@ func (o *options) define(f *pflag.FlagSet) {
 
 func (o *options) definePackets(f *pflag.FlagSet) {
 	f.UintSliceVar(&o.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
+	f.Lookup("group").DefValue = "100" // not [100]
 	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
 	f.StringVar(&o.dialect, "dialect", string(dialect.Auto), "who wrote the rules, and so what their prefixes mean: "+strings.Join(dialect.Names(), ", "))
 	f.StringVar(&o.pattern, "prefix-pattern", "", "regular expression for the prefixes of your own rules, with groups named policy and verdict: (?P<policy>…)")

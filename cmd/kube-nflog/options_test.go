@@ -143,6 +143,7 @@ func TestExitStatus(t *testing.T) {
 		want int
 	}{
 		{[]string{"version"}, 0},
+		{[]string{"--version"}, 0},
 		{[]string{"run", "--help"}, 0},
 		{[]string{"run", "--no-such"}, exitUsage},
 		{[]string{"run", "--kubeconfig", "/no/such/file"}, exitUsage},
@@ -156,6 +157,32 @@ func TestExitStatus(t *testing.T) {
 		root.SetOut(io.Discard)
 		if got := statusOf(root.ExecuteContext(t.Context())); got != tt.want {
 			t.Errorf("%v: exit status %d, want %d", tt.args, got, tt.want)
+		}
+	}
+}
+
+// TestMistakes compares what people read when they mistype.
+func TestMistakes(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/no/such/file")
+	tests := []struct{ line, want string }{
+		{"doctor --group x", `--group: "x" is not a number, or several with commas between`},
+		{"rules --before many", `--before: "many" is not a whole number`},
+		{"rules --group", `--group: needs a value`},
+		{"run --prefix", `--prefix: needs a value`},
+		{"watch --nope", `--nope: no such flag, see --help`},
+		{"watch -n", `-n: no such flag, see --help`},
+		{"watch --agent --group 5", `--group: goes without --agent, which has groups of its own`},
+		{"watch --protocol tcp,tpc", `--protocol: "tpc" is no protocol such as tcp, udp, icmp, icmpv6 or sctp`},
+		{"rules --for k3s --prefix x", `--prefix: goes without --for k3s`},
+		{"explain --from a/b --to c/d --port 80", `--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config`},
+	}
+	for _, tt := range tests {
+		root := rootCommand()
+		root.SetArgs(strings.Fields(tt.line))
+		root.SetOut(io.Discard)
+		err := root.ExecuteContext(t.Context())
+		if err == nil || statusOf(err) != exitUsage || err.Error() != tt.want {
+			t.Errorf("%s: exit status %d: %v, want %d: %s", tt.line, statusOf(err), err, exitUsage, tt.want)
 		}
 	}
 }

@@ -30,9 +30,6 @@ func rulesCommand() *cobra.Command {
 		Long:  rulesHelp,
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("chain") && c.Backend == rules.NFT {
-				c.Chain = "forward"
-			}
 			if err := c.Validate(); err != nil {
 				return usageError{oneLineEach(err)}
 			}
@@ -43,7 +40,7 @@ func rulesCommand() *cobra.Command {
 	f.StringVar(&c.For, "for", "plain", "who writes the rules that drop: "+strings.Join(rules.CNIs(), ", "))
 	f.StringVar(&c.Backend, "backend", rules.IPTables, "iptables or nft")
 	f.StringVar(&c.Table, "table", "", `table of the chain (default "filter"; with nft, family and name: "inet filter")`)
-	f.StringVar(&c.Chain, "chain", "FORWARD", "chain to add the rule to (default with nft: forward)")
+	f.StringVar(&c.Chain, "chain", "", `chain to add the rule to (default "FORWARD"; with nft "forward")`)
 	f.IntVar(&c.Before, "before", 0, "put the rule before this one: its number, with nft its handle (default at the end)")
 	f.StringVar(&c.Match, "match", "", "what the rule matches, in the backend's words (default everything)")
 	f.UintVar(&c.Group, "group", 100, "NFLOG group to log to")

@@ -40,7 +40,23 @@ func listen(ctx context.Context, address string, a answers) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: %w", address, err)
 	}
-	return &server{http: &http.Server{Handler: a.mux(), ReadHeaderTimeout: 10 * time.Second}, listener: l, flows: a.flows}, nil
+	return newServer(l, &a), nil
+}
+
+// What a connection may cost, as anybody who reaches the node may open some:
+// the time of a request's header and of its answer, which one of flowsPath has
+// for each write, and between requests; and the size of a header.
+const (
+	headerWithin = 10 * time.Second
+	answerWithin = time.Minute
+	idleFor      = 2 * time.Minute
+	maxHeader    = 16 << 10
+)
+
+func newServer(l net.Listener, a *answers) *server {
+	return &server{http: &http.Server{
+		Handler: a.mux(), ReadHeaderTimeout: headerWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+	}, listener: l, flows: a.flows}
 }
 
 func (a *answers) mux() *http.ServeMux {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
+	"github.com/kube-nflog/kube-nflog/decode"
 )
 
 const watchHelp = `Shows the drops of this host as they come, until Ctrl-C: a row for each new flow,
@@ -72,10 +73,12 @@ func watchCommand() *cobra.Command {
 }
 
 func (w *watchOptions) define(f *pflag.FlagSet) {
-	f.UintSliceVar(&w.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
+	f.UintSliceVar(&w.groups, "group", nil, "NFLOG group to read; may be given several times")
+	f.Lookup("group").DefValue = "100" // where there is no --agent
 	f.StringArrayVar(&w.prefixes, "prefix", nil, "only drops whose NFLOG prefix starts with this; may be given several times")
-	f.StringSliceVar(&w.protocols, "protocol", nil, "only these protocols, such as tcp,udp,icmp")
+	f.StringSliceVar(&w.protocols, "protocol", nil, "only these protocols, such as tcp,udp,icmp,icmpv6")
 	f.UintSliceVar(&w.ports, "port", nil, "only these destination ports")
+	f.Lookup("port").DefValue = "" // not []
 	f.StringSliceVar(&w.nets, "net", nil, "only drops with an end in one of these networks, such as 10.0.0.0/16 or 2001:db8::1")
 	f.StringVar(&w.output, "output", "text", "text, or json: the lines of run --output json")
 	f.BoolVar(&w.top, "top", false, "show a table of the busiest flows, drawn anew every second")
@@ -88,6 +91,9 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 
 // view reports every mistake at once.
 func (w *watchOptions) view(out io.Writer) (*watch.View, error) {
+	if !w.agent && len(w.groups) == 0 {
+		w.groups = []uint{100}
+	}
 	filter, err := w.filter()
 	if err := errors.Join(err, w.validate()); err != nil {
 		return nil, err
@@ -116,6 +122,9 @@ func (w *watchOptions) validate() error {
 	}
 	if w.address != "" && !w.agent {
 		errs = append(errs, errors.New("--agent-address: goes with --agent"))
+	}
+	if w.agent && len(w.groups) > 0 {
+		errs = append(errs, errors.New("--group: goes without --agent, which has groups of its own"))
 	}
 	if w.agent && w.kubeconfig != "" {
 		errs = append(errs, errors.New("--kubeconfig: goes without --agent, which has names of its own"))
@@ -147,6 +156,11 @@ func (w *watchOptions) title() string {
 func (w *watchOptions) filter() (watch.Filter, error) {
 	var errs []error
 	f := watch.Filter{Protocols: w.protocols, Prefixes: w.prefixes}
+	for _, p := range w.protocols {
+		if !isProtocol(p) {
+			errs = append(errs, fmt.Errorf("--protocol: %q is no protocol such as tcp, udp, icmp, icmpv6 or sctp", p))
+		}
+	}
 	for _, p := range w.ports {
 		if p > 65535 {
 			errs = append(errs, fmt.Errorf("--port: %d is no port (0 to 65535)", p))
@@ -164,6 +178,16 @@ func (w *watchOptions) filter() (watch.Filter, error) {
 		f.Nets = append(f.Nets, n)
 	}
 	return f, errors.Join(errs...)
+}
+
+// isProtocol says whether flows can have a protocol of that name.
+func isProtocol(name string) bool {
+	for number := range 256 {
+		if strings.EqualFold(name, decode.Protocol(number).String()) {
+			return true
+		}
+	}
+	return false
 }
 
 // agentOptions are run's, for an agent that prints JSON lines and does nothing

@@ -5,8 +5,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/helm"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // Where things are; tests run in this folder.
@@ -25,55 +24,24 @@ const (
 	controlBin = "../../bin/controlplane"
 )
 
-// system is what the tests of this package share.
-type system struct {
+// world is what the tests of this package share.
+type world struct {
 	*controlplane.ControlPlane
 
 	helm helm.Helm
 }
 
 // shared is set by TestMain before any test runs.
-var shared system
+var shared world
 
+// TestMain has an API server that takes privileged containers.
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(system.RunPlane(m, "../..", shared.prepare, "--allow-privileged=true"))
 }
 
-func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "deploy")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := start(dir); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, shared.Stop()) }()
-	return m.Run(), nil
-}
-
-func start(dir string) error {
-	ctx := context.Background()
-	if err := helm.Build(ctx, "../tools", helmBinary); err != nil {
-		return err
-	}
-	binaries, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: controlBin})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	// Without --allow-privileged the API server takes no privileged container.
-	shared.ControlPlane, err = controlplane.Start(ctx, controlplane.Config{
-		Binaries: binaries, Dir: filepath.Join(dir, "control"), ExtraArgs: []string{"--allow-privileged=true"},
-	})
-	shared.helm = helm.Helm{Path: helmBinary, Dir: dir}
-	return err
+func (w *world) prepare(ctx context.Context, cp *controlplane.ControlPlane, dir string) error {
+	w.ControlPlane, w.helm = cp, helm.Helm{Path: helmBinary, Dir: dir}
+	return helm.Build(ctx, "../tools", helmBinary)
 }
 
 // testContext ends with the test, or when that takes too long.

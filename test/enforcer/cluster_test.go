@@ -20,11 +20,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // cluster is a node with pods of some namespaces, kube-router and the agent.
 type cluster struct {
-	*system
+	*system.System
 	ctx    context.Context //nolint:containedctx // a cluster is one test's, and so is its deadline
 	node   *netlab.Node
 	agent  *agent.Agent
@@ -60,22 +61,23 @@ var (
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	system.Need(t, "iptables", "ipset")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
-	c := &cluster{system: get(t), ctx: ctx, labels: map[string]map[string]string{}}
+	c := &cluster{System: shared.Get(t), ctx: ctx, labels: map[string]map[string]string{}}
 	var err error
-	if c.node, err = c.lab.NewNode(nodeName, nodeAddress); err != nil {
+	if c.node, err = c.Lab.NewNode(nodeName, nodeAddress); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, c.node.Close()) })
-	must(t, c.plane.CreateNode(ctx, nodeName, nodeAddress))
+	t.Cleanup(func() { system.Must(t, c.node.Close()) })
+	system.Must(t, c.ControlPlane.CreateNode(ctx, nodeName, nodeAddress))
 	for _, name := range []string{"shop", "metrics"} {
-		must(t, c.plane.CreateNamespace(ctx, name))
-		ns, err := c.plane.Client().CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-		must(t, err)
+		system.Must(t, c.ControlPlane.CreateNamespace(ctx, name))
+		ns, err := c.ControlPlane.Client().CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		system.Must(t, err)
 		ns.Labels["team"] = name[:1]
-		ns, err = c.plane.Client().CoreV1().Namespaces().Update(ctx, ns, metav1.UpdateOptions{})
-		must(t, err)
+		ns, err = c.ControlPlane.Client().CoreV1().Namespaces().Update(ctx, ns, metav1.UpdateOptions{})
+		system.Must(t, err)
 		c.labels[name] = ns.Labels
 	}
 	for i, text := range pods {
@@ -85,25 +87,25 @@ func newCluster(t *testing.T) *cluster {
 	c.attach(t, policy.End{Kind: policy.Outside, Name: "outside", Addr: netip.MustParseAddr("203.0.113.10")})
 	c.startRouter(t)
 	c.agent, err = agent.Start(agent.Config{
-		Binary: agentBinary, Node: c.node.Namespace, NodeName: nodeName, Kubeconfig: c.kubeconfig, Args: []string{"--flow-window", "100ms"},
+		Binary: agentBinary, Node: c.node.Namespace, NodeName: nodeName, Kubeconfig: c.Kubeconfig, Args: []string{"--flow-window", "100ms"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		must(t, c.agent.Kill())
+		system.Must(t, c.agent.Kill())
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", c.agent.Log())
 		}
 	})
-	must(t, c.agent.WaitReady(ctx))
+	system.Must(t, c.agent.WaitReady(ctx))
 	return c
 }
 
 func (c *cluster) addPod(t *testing.T, key string, labels resolve.LabelSet, address netip.Addr) {
 	t.Helper()
 	namespace, name, _ := strings.Cut(key, "/")
-	made, err := c.plane.CreatePod(c.ctx, controlplane.Pod{
+	made, err := c.ControlPlane.CreatePod(c.ctx, controlplane.Pod{
 		Namespace: namespace, Name: name, Node: nodeName, HostAddress: nodeAddress, Addresses: []netip.Addr{address},
 		Labels: labels.Set(), Ports: ports,
 	})
@@ -121,7 +123,7 @@ func (c *cluster) attach(t *testing.T, e policy.End) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, at.Close()) })
+	t.Cleanup(func() { system.Must(t, at.Close()) })
 	c.ends = append(c.ends, end{e, at, listen(t, at)})
 }
 
@@ -130,13 +132,13 @@ func (c *cluster) attach(t *testing.T, e policy.End) {
 func (c *cluster) startRouter(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(routerBin, "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
-		"--hostname-override="+nodeName, "--kubeconfig="+c.plane.Kubeconfig(), "--service-cluster-ip-range=10.0.0.0/24")
+		"--hostname-override="+nodeName, "--kubeconfig="+c.ControlPlane.Kubeconfig(), "--service-cluster-ip-range=10.0.0.0/24")
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	must(t, c.node.Start(cmd))
+	system.Must(t, c.node.Start(cmd))
 	t.Cleanup(func() {
-		must(t, cmd.Process.Kill())
+		system.Must(t, cmd.Process.Kill())
 		_ = cmd.Wait() // it was killed
 		if t.Failed() {
 			t.Logf("kube-router's log:\n%s", log.String())
@@ -149,14 +151,14 @@ func (c *cluster) startRouter(t *testing.T) {
 func (c *cluster) apply(t *testing.T, policies ...*networkingv1.NetworkPolicy) {
 	t.Helper()
 	for _, p := range c.held {
-		must(t, c.plane.Client().NetworkingV1().NetworkPolicies(p.Namespace).Delete(c.ctx, p.Name, metav1.DeleteOptions{}))
+		system.Must(t, c.ControlPlane.Client().NetworkingV1().NetworkPolicies(p.Namespace).Delete(c.ctx, p.Name, metav1.DeleteOptions{}))
 	}
 	c.held = nil
 	c.rounds++
 	canary := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("canary-%d-end", c.rounds)}}
 	canary.Spec.PodSelector.MatchLabels = map[string]string{"app": "canary"}
 	for _, p := range append(policies, canary) {
-		made, err := c.plane.Client().NetworkingV1().NetworkPolicies(p.Namespace).Create(c.ctx, p, metav1.CreateOptions{})
+		made, err := c.ControlPlane.Client().NetworkingV1().NetworkPolicies(p.Namespace).Create(c.ctx, p, metav1.CreateOptions{})
 		if err != nil {
 			text, _ := yaml.Marshal(p) // for people
 			t.Fatalf("%v\n%s", err, text)
@@ -198,13 +200,6 @@ func (c *cluster) end(t *testing.T, name string) *end {
 	}
 	t.Fatalf("there is no %s", name)
 	return nil
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // await waits until f returns no error.

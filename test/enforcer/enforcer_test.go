@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // scripted are policies by what they show, in namespace shop.
@@ -104,9 +105,9 @@ func (c *cluster) toNode(t *testing.T) {
 // owner reads which policy it was.
 func (c *cluster) eventNames(t *testing.T) {
 	t.Helper()
-	must(t, c.agent.Stop(c.ctx))
-	described, err := c.plane.Kubectl(c.ctx, "describe", "pod", "-n", "shop", "api")
-	must(t, err)
+	system.Must(t, c.agent.Stop(c.ctx))
+	described, err := c.ControlPlane.Kubectl(c.ctx, "describe", "pod", "-n", "shop", "api")
+	system.Must(t, err)
 	for _, want := range []string{
 		"Packet dropped when receiving traffic from ", "denied by NetworkPolicy shop/p-", "(no rule allows it",
 	} {

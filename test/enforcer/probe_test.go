@@ -13,6 +13,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // probe is a packet, told from all others of a test by its source port, and
@@ -136,7 +137,7 @@ func listen(t *testing.T, at *netlab.Namespace) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	t.Cleanup(func() { system.Must(t, unix.Close(fd)) })
 	return fd
 }
 

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"os/exec"
 	"regexp"
-	"strings"
 	"testing"
 
 	gonflog "github.com/florianl/go-nflog/v2"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // finding is one of doctor's.
@@ -92,117 +92,9 @@ func TestDoctorWell(t *testing.T) {
 	}
 }
 
-// TestDoctorRules provokes what can be wrong with rules.
-func TestDoctorRules(t *testing.T) {
-	need(t, "nft", "iptables-nft", "iptables-legacy")
-	const log = " -j NFLOG --nflog-group 100"
-	tests := []struct {
-		name   string
-		setup  string
-		status int
-		want   []want
-	}{
-		{"no rule", "true", 1, []want{{"rules", "problem", "no rule logs to NFLOG group 100", "kube-nflog rules --help"}}},
-		{
-			"another group", "iptables-nft -A FORWARD -j NFLOG --nflog-group 7", 1,
-			[]want{{"rules", "problem", "no rule logs", "there are rules for group 7$"}},
-		},
-		{
-			"rule after the DROP",
-			"iptables-nft -A FORWARD -d 10.20.0.7 -p tcp --dport 8080 -j DROP; iptables-nft -A FORWARD -d 10.20.0.7" + log, 1,
-			[]want{
-				{"rules", "ok", "rules that log to NFLOG group 100: 1$", ""},
-				{"drops", "problem", "iptables filter FORWARD, rule 1 .*drops what no rule before it logs", "^iptables -I FORWARD 1 .*-d 10.20.0.7.* -j NFLOG"},
-			},
-		},
-		{
-			"a drop of others", "iptables-nft -A FORWARD -p udp" + log + "; iptables-nft -A FORWARD -p udp -j DROP; iptables-nft -A FORWARD -s 10.0.0.0/8 -j REJECT", 0,
-			[]want{{"drops", "note", `FORWARD, rule 3 \(-s 10.0.0.0/8\)`, "^iptables -I FORWARD 3 -s 10.0.0.0/8 -j NFLOG --nflog-group 100 --nflog-prefix 'deny: '$"}},
-		},
-		{
-			"a policy", "iptables-nft -P FORWARD DROP; ip6tables-nft -P FORWARD DROP; ip6tables-nft -A FORWARD" + log, 0,
-			[]want{{"drops", "note", "iptables filter FORWARD, its policy", "^iptables -A FORWARD -j NFLOG"}},
-		},
-		{
-			"legacy rules", "iptables-legacy -A FORWARD -i veth+ -d 10.20.0.7/32 -m comment --comment 'a -j ACCEPT' -j DROP", 1,
-			[]want{
-				{"rules", "problem", "no rule logs", ""},
-				{"drops", "problem", `iptables-legacy filter FORWARD, rule 1 \(-d 10.20.0.7/32 -i veth\+\)`, `^iptables-legacy -I FORWARD 1 -d 10.20.0.7/32 -i veth\+ -j NFLOG|^iptables-legacy -I FORWARD 1 -d 10.20.0.7/32 -i 'veth\+' -j NFLOG`},
-			},
-		},
-		{
-			"legacy rules that log", "iptables-legacy -A FORWARD -m limit --limit 10/minute" + log + " --nflog-size 20 --nflog-threshold 5; iptables-legacy -A FORWARD -j DROP", 1,
-			[]want{
-				{"rules", "ok", "rules that log to NFLOG group 100: 1$", ""},
-				{"limit", "note", "iptables-legacy filter FORWARD, rule 1 logs 10/min at most", "raise or remove"},
-				{"threshold", "note", "at most 5 packets at a time", "nflog-threshold"},
-				{"size", "problem", "only 20 bytes", "nflog-size"},
-				{"drops", "ok", "each after a rule that logs: 1$", ""},
-			},
-		},
-		{
-			"limits, thresholds and sizes", "iptables-nft -A FORWARD -m limit --limit 10/minute" + log + " --nflog-size 20 --nflog-threshold 5; iptables-nft -A FORWARD -j DROP", 1,
-			[]want{
-				{"limit", "note", "iptables filter FORWARD, rule 1 logs 10/minute at most", "raise or remove"},
-				{"threshold", "note", "at most 5 packets at a time", "nflog-threshold"},
-				{"size", "problem", "only 20 bytes", "nflog-size"},
-				{"drops", "ok", "each after a rule that logs: 1$", ""},
-			},
-		},
-		{
-			"nft", `nft 'table inet mine { chain out { type filter hook forward priority 0; ip saddr 10.0.0.0/8 tcp dport 80 drop; meta l4proto udp iifname "veth*" drop; ct mark 7 drop; }; }'`, 1,
-			[]want{
-				{"drops", "problem", `nft inet mine out, rule 1 \(meta nfproto ipv4 ip saddr 10.0.0.0/8 meta l4proto tcp tcp dport 80\)`, `^nft 'insert rule inet mine out handle \d+ meta nfproto ipv4 ip saddr 10.0.0.0/8 meta l4proto tcp tcp dport 80 log group 100 prefix "deny: "'$`},
-				{"drops", "problem", "rule 2", `meta l4proto udp iifname "veth\*" log group 100`},
-				{"drops", "problem", "rule 3 drops", `handle \d+ … log group 100.* # for …, what that rule matches$`},
-			},
-		},
-		{
-			"jumps", `nft 'table inet mine { chain deny { drop; }; chain out { type filter hook forward priority 0; tcp dport 80 log group 100; tcp dport 80 goto deny; }; }'`, 0,
-			[]want{{"drops", "ok", "each after a rule that logs: 1$", ""}},
-		},
-		{
-			"jumps, one of them without a rule", `nft 'table inet mine { chain deny { drop; }; chain out { type filter hook forward priority 0; tcp dport 80 log group 100; tcp dport 80 goto deny; udp dport 53 goto deny; }; }'`, 1,
-			[]want{{"drops", "problem", "nft inet mine deny, rule 1 drops", "^nft 'insert rule inet mine deny handle"}},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t)
-			s.run(t, "sh", "-ec", tt.setup)
-			found, status := s.doctor(t, nil)
-			if status != tt.status {
-				t.Errorf("exit status %d, want %d", status, tt.status)
-			}
-			wantFindings(t, found, tt.want...)
-			s.follow(t, found)
-		})
-	}
-}
-
-// follow types in what doctor says about drops, as it stands there, and asks
-// again: nothing is dropped silently any more.
-func (s *scene) follow(t *testing.T, found []finding) {
-	t.Helper()
-	for _, f := range found {
-		if f.Check == "drops" && f.Remedy != "" {
-			if strings.Contains(f.Remedy, "…") {
-				return // something is to be filled in
-			}
-			s.run(t, "sh", "-ec", f.Remedy)
-		}
-	}
-	after, _ := s.doctor(t, nil)
-	for _, f := range after {
-		if f.Check == "drops" && f.Remedy != "" {
-			t.Errorf("after its remedies, doctor still says: %+v", f)
-		}
-	}
-}
-
 // TestDoctorHost provokes what can be wrong with the host.
 func TestDoctorHost(t *testing.T) {
-	need(t, "setpriv", "unshare", "ip", "iptables-legacy")
+	system.Need(t, "setpriv", "unshare", "ip", "iptables-legacy")
 	s := newScene(t)
 	without := []string{"setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"}
 	found, status := s.doctor(t, without)
@@ -237,7 +129,7 @@ func TestDoctorHost(t *testing.T) {
 
 // TestDoctorGroupTaken lets this process take the group.
 func TestDoctorGroupTaken(t *testing.T) {
-	need(t, "unshare")
+	system.Need(t, "unshare")
 	s := newScene(t)
 	var taken *gonflog.Nflog
 	err := s.node.Do(func() (err error) {
@@ -250,7 +142,7 @@ func TestDoctorGroupTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, taken.Close()) })
+	t.Cleanup(func() { system.Must(t, taken.Close()) })
 	found, status := s.doctor(t, nil)
 	if status != 1 {
 		t.Errorf("exit status %d", status)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // account makes a service account with a ClusterRole of the rules, each verbs
@@ -89,7 +90,7 @@ func TestDoctorAPIAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { must(t, silent.Close()) }()
+	defer func() { system.Must(t, silent.Close()) }()
 	found, _ = s.doctor(t, nil, "--kubeconfig", s.Kubeconfig, "--kube-api-server", "https://"+silent.Addr().String())
 	wantFindings(t, found, want{"api", "problem", "does not answer: .*deadline exceeded", ""})
 
@@ -161,7 +162,7 @@ func TestDoctorAgent(t *testing.T) {
 		want{"agent", "ok", "at 127.0.0.1:7777; it has received 3 packets of group 100", ""},
 		want{"agent-ignored", "note", "ignored 3 packets", "--prefix"},
 	)
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 }
 
 // TestDoctorAgentLosses stops an agent's process until the kernel has lost some
@@ -170,10 +171,10 @@ func TestDoctorAgentLosses(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
 	a := s.startAgent(t, agent.Config{})
-	must(t, a.Signal(syscall.SIGSTOP))
+	system.Must(t, a.Signal(syscall.SIGSTOP))
 	flood := netlab.Packet{Source: client4, Destination: server4, Protocol: netlab.UDP, DestinationPort: 53, PayloadLength: 64}
-	must(t, s.client.Send(flood, 150_000))
-	must(t, a.Signal(syscall.SIGCONT))
+	system.Must(t, s.client.Send(flood, 150_000))
+	system.Must(t, a.Signal(syscall.SIGCONT))
 	s.await(t, "losses", func() bool {
 		s.send(t, client4, server4, 8080, 1) // shows the gap, unless the buffer is still full
 		m, err := a.Metrics(s.ctx)
@@ -207,8 +208,8 @@ func TestDoctorAgentRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, b.Kill()) })
-	must(t, b.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
+	t.Cleanup(func() { system.Must(t, b.Kill()) })
+	system.Must(t, b.WaitAnswer(s.ctx, "/healthz", http.StatusOK))
 	found, _ = s.doctor(t, nil, "--group", "7", "--agent-address", "127.0.0.1:7777")
 	wantFindings(t, found, want{"agent-ready", "problem", "not ready: 503 .*pods are not known yet", "other findings"})
 }

@@ -7,15 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestDoctorUser runs doctor as a user who may not look at the kernel's tables.
 func TestDoctorUser(t *testing.T) {
-	need(t, "setpriv")
+	system.Need(t, "setpriv")
 	s := newScene(t)
 	user := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 	if _, err := s.node.Command(s.ctx, user[0], append(user[1:], "true")...); err != nil {
-		skip(t, "there is no other user here")
+		system.Skip(t, "there is no other user here")
 	}
 	found, status := s.doctor(t, user)
 	if status != 1 {
@@ -30,7 +31,7 @@ func TestDoctorUser(t *testing.T) {
 
 // TestDoctorKernel hides /proc, which is how a kernel without NFLOG looks.
 func TestDoctorKernel(t *testing.T) {
-	need(t, "unshare")
+	system.Need(t, "unshare")
 	s := newScene(t)
 	found, status := s.doctor(t, []string{"unshare", "-m", "sh", "-ec", `mount -t tmpfs none /proc; exec "$0" "$@"`})
 	if status != 1 {
@@ -60,7 +61,7 @@ func TestDoctorClock(t *testing.T) {
 // TestDoctorDrops looks at a node where nothing is dropped, then at one with
 // more silent drops than are named one by one.
 func TestDoctorDrops(t *testing.T) {
-	need(t, "iptables-nft")
+	system.Need(t, "iptables-nft")
 	s := newScene(t)
 	s.run(t, "iptables-nft", "-A", "FORWARD", "-p", "udp", "-j", "NFLOG", "--nflog-group", "100")
 	found, status := s.doctor(t, nil)
@@ -74,14 +75,14 @@ func TestDoctorDrops(t *testing.T) {
 	}
 	found, _ = s.doctor(t, nil)
 	wantFindings(t, found,
-		want{"drops", "problem", "rule 11 .*drops what no rule before it logs", "--dport 10 "},
+		want{"drops", "problem", "rule 4 .*drops what no rule before it logs", "--dport 3 "},
 		want{"drops", "problem", "^and 2 more places$", "^$"},
 	)
 }
 
 // TestDoctorGroups asks the agent which groups it reads, unless told.
 func TestDoctorGroups(t *testing.T) {
-	need(t, "iptables-nft")
+	system.Need(t, "iptables-nft")
 	s := newScene(t)
 	for _, group := range []string{"7", "8"} {
 		s.run(t, "iptables-nft", "-A", "FORWARD", "-p", "tcp", "--dport", group, "-j", "NFLOG", "--nflog-group", group)

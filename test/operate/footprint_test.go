@@ -14,6 +14,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // TestFootprint holds the memory of an agent, as deploy/ runs it, that has
@@ -21,11 +22,11 @@ import (
 func TestFootprint(t *testing.T) {
 	const pods, most = 100, 25 << 10
 	s := newScene(t)
-	must(t, s.ControlPlane.CreateNode(s.ctx, "node-1", netip.MustParseAddr("10.20.0.1")))
-	must(t, s.ControlPlane.CreateNamespace(s.ctx, "crowd"))
+	system.Must(t, s.ControlPlane.CreateNode(s.ctx, "node-1", netip.MustParseAddr("10.20.0.1")))
+	system.Must(t, s.ControlPlane.CreateNamespace(s.ctx, "crowd"))
 	t.Cleanup(func() {
 		now := int64(0)
-		must(t, s.ControlPlane.Client().CoreV1().Pods("crowd").DeleteCollection(
+		system.Must(t, s.ControlPlane.Client().CoreV1().Pods("crowd").DeleteCollection(
 			context.Background(), metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}))
 	})
 	for i := range pods {
@@ -35,13 +36,13 @@ func TestFootprint(t *testing.T) {
 			Labels:      map[string]string{"app.kubernetes.io/name": "app", "pod-template-hash": "5d4f8c7b9"},
 			Annotations: map[string]string{"example.com/configuration": strings.Repeat("one of many words ", 300)},
 		})
-		must(t, err)
+		system.Must(t, err)
 	}
 	a := s.startAgent(t, agent.Config{Kubeconfig: s.Kubeconfig, Args: []string{"--output", "none"}, Env: []string{"GOMEMLIMIT=192000000"}})
 	for range 100 { // a probe and a scrape each
-		must(t, a.WaitReady(s.ctx))
+		system.Must(t, a.WaitReady(s.ctx))
 		_, err := a.Metrics(s.ctx)
-		must(t, err)
+		system.Must(t, err)
 	}
 	var m map[string]int
 	s.await(t, fmt.Sprintf("%d KiB at most", most), func() bool {

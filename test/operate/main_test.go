@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,64 +22,19 @@ import (
 // Where the binaries are built; tests run in this folder.
 const (
 	repository  = "../.."
-	deployment  = "../../deploy"
 	agentBinary = "../../bin/kube-nflog-operate"
 )
 
-// sharedSystem is what the tests of this package share.
-type sharedSystem struct {
-	*system.System // nil if something is missing
-
-	scenes  atomic.Int32
-	missing error // what this machine does not allow
-}
-
-// shared is set by TestMain before any test runs. Use get.
-var shared sharedSystem
-
-// get returns the shared system, or skips the test where the machine cannot
-// have it; in CI that is a failure.
-func get(t *testing.T) *sharedSystem {
-	t.Helper()
-	if shared.missing != nil {
-		skip(t, shared.missing.Error())
-	}
-	return &shared
-}
-
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal("must not be skipped in CI: " + why)
-	}
-	t.Skip(why)
-}
-
-func need(t *testing.T, commands ...string) {
-	t.Helper()
-	for _, c := range commands {
-		if _, err := exec.LookPath(c); err != nil {
-			skip(t, fmt.Sprintf("%s is not installed; test/setup installs it", c))
-		}
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
-}
+// shared is what the tests of this package share.
+var shared system.Shared
 
 func TestMain(m *testing.M) {
-	os.Exit(system.Run(m, system.Config{Root: repository, Agent: agentBinary, Name: "operate"}, func(s *system.System, missing error) {
-		shared.System, shared.missing = s, missing
-	}))
+	os.Exit(shared.Run(m, system.Config{Root: repository, Agent: agentBinary, Name: "operate"}))
 }
 
 // scene is a node of one test's own between a client and a server.
 type scene struct {
-	*sharedSystem
+	*system.System
 	ctx    context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
 	node   *netlab.Node
 	client *netlab.Namespace
@@ -98,16 +51,16 @@ var (
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	sys := get(t)
+	sys := shared.Get(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	s := &scene{sharedSystem: sys, ctx: ctx}
+	s := &scene{System: sys, ctx: ctx}
 	var err error
-	name := fmt.Sprintf("node-%d", sys.scenes.Add(1))
+	name := fmt.Sprintf("node-%d", sys.Scene())
 	if s.node, err = sys.Lab.NewNode(name, netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd00:20::1")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, s.node.Close()) })
+	t.Cleanup(func() { system.Must(t, s.node.Close()) })
 	s.client = s.attach(t, "client", client4, client6)
 	s.server = s.attach(t, "server", server4, server6)
 	return s
@@ -119,7 +72,7 @@ func (s *scene) attach(t *testing.T, name string, addresses ...netip.Addr) *netl
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, ns.Close()) })
+	t.Cleanup(func() { system.Must(t, ns.Close()) })
 	return ns
 }
 
@@ -136,7 +89,7 @@ func (s *scene) run(t *testing.T, command ...string) string {
 // send sends SYNs from the client to the server.
 func (s *scene) send(t *testing.T, from, to netip.Addr, port uint16, count int) {
 	t.Helper()
-	must(t, s.client.Send(netlab.Packet{Source: from, Destination: to, Protocol: netlab.TCP, DestinationPort: port}, count))
+	system.Must(t, s.client.Send(netlab.Packet{Source: from, Destination: to, Protocol: netlab.TCP, DestinationPort: port}, count))
 }
 
 // startAgent runs an agent without a cluster on the node, until the test ends.
@@ -154,12 +107,12 @@ func (s *scene) startAgent(t *testing.T, cfg agent.Config) *agent.Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		must(t, a.Kill())
+		system.Must(t, a.Kill())
 		if t.Failed() {
 			t.Logf("the agent's log:\n%s", a.Log())
 		}
 	})
-	must(t, a.WaitReady(s.ctx))
+	system.Must(t, a.WaitReady(s.ctx))
 	return a
 }
 
@@ -169,12 +122,12 @@ func (s *scene) createPod(t *testing.T, namespace, name string, address netip.Ad
 	t.Helper()
 	client := s.ControlPlane.Client().CoreV1()
 	if _, err := client.Namespaces().Get(s.ctx, namespace, metav1.GetOptions{}); err != nil {
-		must(t, s.ControlPlane.CreateNamespace(s.ctx, namespace))
+		system.Must(t, s.ControlPlane.CreateNamespace(s.ctx, namespace))
 	}
 	_, err := s.ControlPlane.CreatePod(s.ctx, controlplane.Pod{Namespace: namespace, Name: name, Node: "n1", Addresses: []netip.Addr{address}})
-	must(t, err)
+	system.Must(t, err)
 	t.Cleanup(func() {
 		now := int64(0)
-		must(t, client.Pods(namespace).Delete(context.Background(), name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
+		system.Must(t, client.Pods(namespace).Delete(context.Background(), name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
 	})
 }

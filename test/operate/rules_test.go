@@ -10,6 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // logged is what a JSON line says of the rule that logged a packet.
@@ -24,7 +25,7 @@ type logged struct {
 // TestRules runs what "kube-nflog rules" prints, as it was printed, where a
 // node drops packets, and reads them from the group.
 func TestRules(t *testing.T) {
-	need(t, "iptables-nft", "ip6tables-nft", "nft", "awk", "tac")
+	system.Need(t, "iptables-nft", "ip6tables-nft", "nft", "awk", "tac")
 	both := []string{server4.String(), server6.String()}
 	tests := []struct {
 		name    string
@@ -79,7 +80,7 @@ func TestRules(t *testing.T) {
 			a := s.startAgent(t, agent.Config{Groups: []uint16{tt.group}})
 			s.send(t, client4, server4, 8080, 2)
 			s.send(t, client6, server6, 8080, 2)
-			must(t, a.Stop(s.ctx))
+			system.Must(t, a.Stop(s.ctx))
 			var want []logged
 			for _, server := range tt.servers {
 				want = append(want, logged{Group: tt.group, Prefix: tt.prefix, Packets: 2, Port: 8080, Destination: server})

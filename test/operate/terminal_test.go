@@ -13,6 +13,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/hinshun/vt10x"
+
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 const columns, rows = 130, 12
@@ -37,7 +39,7 @@ func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t, pty.Setsize(slave, &pty.Winsize{Cols: columns, Rows: rows}))
+	system.Must(t, pty.Setsize(slave, &pty.Winsize{Cols: columns, Rows: rows}))
 	w := newTerminal(env, args)
 	w.vt, w.master = vt10x.New(vt10x.WithSize(columns, rows)), master
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that Ctrl-C is a key
@@ -45,7 +47,7 @@ func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	if err := s.node.Start(w.cmd); err != nil {
 		t.Fatal(err)
 	}
-	must(t, slave.Close())
+	system.Must(t, slave.Close())
 	go func() { // ends with an error when the last holder of the slave has gone
 		defer close(w.done)
 		b := make([]byte, 4096)
@@ -62,7 +64,7 @@ func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	}()
 	t.Cleanup(func() {
 		w.stop(t)
-		must(t, master.Close())
+		system.Must(t, master.Close())
 	})
 	return w
 }
@@ -107,7 +109,7 @@ func (w *terminal) resize(t *testing.T, columns, rows int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.vt.Resize(columns, rows)
-	must(t, pty.Setsize(w.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}))
+	system.Must(t, pty.Setsize(w.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}))
 }
 
 // stop ends it: on a terminal by the key.
@@ -120,13 +122,13 @@ func (w *terminal) stop(t *testing.T) {
 	}
 	if w.vt != nil {
 		_, err := w.master.WriteString("\x03")
-		must(t, err)
+		system.Must(t, err)
 	} else {
-		must(t, w.cmd.Process.Signal(syscall.SIGINT))
+		system.Must(t, w.cmd.Process.Signal(syscall.SIGINT))
 	}
 	<-w.done
 	if w.vt != nil {
-		must(t, w.cmd.Wait())
+		system.Must(t, w.cmd.Wait())
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 // await waits until condition is true.
@@ -30,7 +31,7 @@ func (s *scene) await(t *testing.T, what string, condition func() bool, state fu
 // drop lets the node log and drop what goes to the server.
 func (s *scene) drop(t *testing.T) {
 	t.Helper()
-	need(t, "nft")
+	system.Need(t, "nft")
 	s.run(t, "nft", `add table inet deny
 		add chain inet deny forward { type filter hook forward priority 0; }
 		add rule inet deny forward log prefix "deny: " group 100 drop`)
@@ -64,7 +65,8 @@ func TestWatchTerminal(t *testing.T) {
 	got := regexp.MustCompile(` +\d[\d.]*/s`).ReplaceAllStringFunc(w.screen(), func(rate string) string {
 		return fmt.Sprintf("%*s", len(rate), "RATE/s")
 	})
-	want := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+	want := `drops of NFLOG group 100, until Ctrl-C
+TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY                                PREFIX
 HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP         3           SYN    forward vethclient1 > vethserver2  deny:
 HH:MM:SS  fd00:20::5       fd00:20::7       53/TCP           1           SYN    forward vethclient1 > vethserver2  deny:
 HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP       103   RATE/s  SYN    forward vethclient1 > vethserver2  deny:
@@ -230,13 +232,14 @@ func TestWatchBesideAgent(t *testing.T) {
 	s.await(t, "it follows", following, with.screen)
 	s.send(t, client4, server4, 8080, 3)
 	s.await(t, "a row", func() bool { return strings.Contains(with.screen(), "8080/TCP") }, with.screen)
-	must(t, a.Stop(s.ctx))
+	system.Must(t, a.Stop(s.ctx))
 	<-with.done
 	_ = with.cmd.Wait() // its status is looked at below
 	if status := with.cmd.ProcessState.ExitCode(); status != 1 {
 		t.Errorf("exit status %d after the agent's end, want 1", status)
 	}
-	wantScreen := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+	wantScreen := `drops seen by the agent, until Ctrl-C
+TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY                                PREFIX
 HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP         3           SYN    forward vethclient1 > vethserver2  deny:
 kube-nflog: the agent at 127.0.0.1:9090 has ended
 `
@@ -260,7 +263,7 @@ func TestWatchNoAgent(t *testing.T) {
 
 // TestFlowsStayOnTheHost asks for an agent's flows from another host.
 func TestFlowsStayOnTheHost(t *testing.T) {
-	need(t, "curl")
+	system.Need(t, "curl")
 	s := newScene(t)
 	s.startAgent(t, agent.Config{Listen: ":9090"})
 	out, err := s.client.Command(s.ctx, "curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "http://10.20.0.1:9090/flows")

@@ -4,7 +4,6 @@ package resolve
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"os"
 	"testing"
@@ -18,14 +17,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 	"github.com/kube-nflog/kube-nflog/test/coreapi"
+	"github.com/kube-nflog/kube-nflog/test/system"
 )
 
 const (
-	controlBin = "../../bin/controlplane"
-	namespace  = "shop"
-	thisNode   = "node-1"
-	otherNode  = "node-2"
-	patience   = 90 * time.Second
+	namespace = "shop"
+	thisNode  = "node-1"
+	otherNode = "node-2"
+	patience  = 90 * time.Second
 )
 
 // world is the control plane that the tests share, and the agent's client.
@@ -37,38 +36,11 @@ type world struct {
 // shared is set by TestMain before any test runs.
 var shared world
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: controlBin})
-	if err != nil {
-		return 1, err
-	}
-	dir, err := os.MkdirTemp("", "kube-nflog-resolve")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if shared.ControlPlane, err = controlplane.Start(ctx, controlplane.Config{Binaries: bin, Dir: dir}); err != nil {
-		return 1, err
-	}
-	defer func() { _ = shared.Stop() }()
-	if err := shared.prepare(ctx); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
-}
+func TestMain(m *testing.M) { os.Exit(system.RunPlane(m, "../..", shared.prepare)) }
 
 // prepare installs the agent's account, and makes a namespace and two Nodes.
-func (w *world) prepare(ctx context.Context) error {
+func (w *world) prepare(ctx context.Context, cp *controlplane.ControlPlane, _ string) error {
+	w.ControlPlane = cp
 	account, err := w.InstallAgent(ctx, "../../deploy")
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 // namespaces, the real kube-nflog, and a real control plane in which it has its
 // ServiceAccount. In goes where the sources are; out comes a System. Run is
 // called once, by TestMain; a System's fields do not change and may be read
-// concurrently.
+// concurrently. RunPlane is for tests that need the control plane alone.
 package system
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ type Config struct {
 	Root  string // the main module's directory
 	Agent string // the file that kube-nflog is built into
 	Name  string // of the control plane's directory
+	// Build makes what else the tests run; nil for nothing.
+	Build func(context.Context) error
 }
 
 // System is what was started.
@@ -32,12 +35,18 @@ type System struct {
 	Binaries     controlplane.Binaries
 	ControlPlane *controlplane.ControlPlane
 	Kubeconfig   string // the agent's, by its ServiceAccount's token
+
+	scenes atomic.Int32
 }
 
-// Run builds the programs, while the module proxy can be reached, enters the
+// Scene returns a number that no other test of the process has: of its node,
+// namespaces and addresses.
+func (s *System) Scene() int { return int(s.scenes.Add(1)) }
+
+// run builds the programs, while the module proxy can be reached, enters the
 // lab, starts the rest and runs the tests. It returns their exit status. share
 // gets the system before them, or why this machine does not allow it.
-func Run(m *testing.M, cfg Config, share func(*System, error)) int {
+func run(m *testing.M, cfg Config, share func(*System, error)) int {
 	code, err := netlab.Run(cfg.build, func() int { return cfg.inside(m, share) })
 	if errors.As(err, new(*netlab.UnsupportedError)) {
 		share(nil, err)
@@ -50,15 +59,15 @@ func Run(m *testing.M, cfg Config, share func(*System, error)) int {
 	return code
 }
 
-func (c *Config) controlBin() string { return filepath.Join(c.Root, "bin/controlplane") }
-
 func (c *Config) build() error {
 	ctx := context.Background()
 	if err := agent.Build(ctx, c.Root, c.Agent); err != nil {
 		return err
 	}
-	_, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: filepath.Join(c.Root, "test"), Dir: c.controlBin()})
-	return err
+	if _, err := buildPlane(ctx, c.Root); err != nil || c.Build == nil {
+		return err
+	}
+	return c.Build(ctx)
 }
 
 // inside runs the tests in the lab.
@@ -84,7 +93,7 @@ func (c *Config) start() (s *System, err error) {
 	if s.Lab, err = netlab.NewLab(); err != nil {
 		return nil, err
 	}
-	if s.Binaries, err = controlplane.Locate(c.controlBin()); err != nil {
+	if s.Binaries, err = controlplane.Locate(planeBin(c.Root)); err != nil {
 		return nil, err
 	}
 	s.ControlPlane, err = controlplane.Start(ctx, controlplane.Config{

@@ -30,7 +30,7 @@ func agent(ctx context.Context, cfg *Config) []Finding {
 		}
 		return append(found, m.examine(ctx, address)...)
 	}
-	return []Finding{note(check, "kubectl -n kube-nflog get pods -o wide; or say where it listens by --agent-address",
+	return []Finding{note(check, "say where it listens by --agent-address, or look whether one runs on this node: kubectl -n kube-nflog get pods -o wide",
 		"no agent answers on this host at %s", strings.Join(cfg.Agents, ", "))}
 }
 
@@ -115,7 +115,7 @@ func (f families) examine(ctx context.Context, address string) []Finding {
 		found = append(found, problem("agent-ready", "see the other findings, and the agent's log", "the agent is not ready: %v", err))
 	}
 	if lost := f.sum("kube_nflog_packets_lost_total", "", ""); lost > 0 {
-		found = append(found, note("agent-losses", "give the agent more CPU, or the rules a limit: kube-nflog rules --limit",
+		found = append(found, note("agent-losses", "give the agent more CPU, or the rules a limit: kube-nflog rules --limit 50/second",
 			"the kernel could not deliver %.0f packets since the agent started", lost))
 	}
 	if ignored := f.sum("kube_nflog_packets_ignored_total", "", ""); ignored > 0 {

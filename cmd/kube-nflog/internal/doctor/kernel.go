@@ -46,7 +46,7 @@ func support() Finding {
 	if groups.Supported() {
 		return ok(check, "the kernel has NFLOG")
 	}
-	return problem(check, "modprobe nfnetlink_log, and put it into /etc/modules-load.d; or a kernel with CONFIG_NETFILTER_NETLINK_LOG",
+	return problem(check, "take a kernel with CONFIG_NETFILTER_NETLINK_LOG, or load the module now and at each start: modprobe nfnetlink_log; echo nfnetlink_log >/etc/modules-load.d/kube-nflog.conf",
 		"the kernel has no NFLOG, or has not loaded it")
 }
 

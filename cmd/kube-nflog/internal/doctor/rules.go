@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
@@ -61,7 +62,7 @@ func partly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
 func logging(ruleset firewall.Ruleset, group uint16) []Finding {
 	places := ruleset.LogsTo(group)
 	if len(places) == 0 {
-		remedy := "kube-nflog rules --help; kube-router and k3s add theirs as soon as a NetworkPolicy selects a pod of this node"
+		remedy := "kube-router and k3s add theirs as soon as a NetworkPolicy selects a pod of this node; for other rules see kube-nflog rules --help"
 		if others := otherGroups(ruleset); others != "" {
 			remedy = "run kube-nflog with the group that they log to: there are rules for " + others
 		}
@@ -100,30 +101,45 @@ func otherGroups(ruleset firewall.Ruleset) string {
 }
 
 // silent names the places that drop without having logged: a problem if all
-// that drop do.
+// that drop do. Those of kube-proxy and the kubelet are none.
 func silent(ruleset firewall.Ruleset, groups []uint16) []Finding {
+	const check = "drops"
 	logged, places := ruleset.Drops(groups)
-	if len(logged)+len(places) == 0 {
-		return []Finding{note("drops", "", "no rule drops or rejects anything here")}
+	theirs, places := apart(places)
+	var found []Finding
+	switch {
+	case len(places) == 0 && len(logged) > 0:
+		found = append(found, ok(check, "places that drop or reject, each after a rule that logs: %d", len(logged)))
+	case len(places) == 0:
+		found = append(found, note(check, "", "no rule drops or rejects anything here"))
 	}
-	if len(places) == 0 {
-		return []Finding{ok("drops", "places that drop or reject, each after a rule that logs: %d", len(logged))}
+	if theirs != "" {
+		found = append(found, note(check, "", "kube-proxy and the kubelet drop in chains of their own, unlogged (%s): "+
+			"what has an impossible address, belongs to no connection or goes to a Service without endpoints; no NetworkPolicy denies that", theirs))
 	}
 	status := Problem
 	if len(logged) > 0 {
 		status = Note
 	}
-	var found []Finding
 	for i, p := range places {
 		if i == maxSilent {
-			found = append(found, Finding{"drops", status, fmt.Sprintf("and %d more places", len(places)-i), ""})
-			break
+			return append(found, Finding{check, status, fmt.Sprintf("and %d more places", len(places)-i), ""})
 		}
-		command, whole := p.Command(groups[0], "deny: ")
-		if !whole {
-			command += "   # for …, what that rule matches"
-		}
-		found = append(found, Finding{"drops", status, fmt.Sprintf("%s drops what no rule before it logs", p), command})
+		found = append(found, Finding{check, status, fmt.Sprintf("%s drops what no rule before it logs", p), p.Command(groups[0], "deny: ")})
 	}
 	return found
+}
+
+// apart takes the chains of kube-proxy and the kubelet, by their names, from
+// the other places.
+func apart(places []firewall.Place) (theirs string, others []firewall.Place) {
+	var names []string
+	for _, p := range places {
+		if !p.Chain.IsKubernetes() {
+			others = append(others, p)
+		} else if name := p.Chain.Tool + " " + p.Chain.Name; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", "), others
 }

@@ -28,10 +28,10 @@ func bridge() Finding {
 	case value == "1":
 		return ok(check, "packets through bridges pass the rules")
 	case value == "0":
-		return note(check, "sysctl -w net.bridge.bridge-nf-call-iptables=1 (and …-ip6tables), if your network plugin wants it",
+		return note(check, "if your network plugin wants it: sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
 			"net.bridge.bridge-nf-call-iptables is 0: packets between two pods on one of the %d bridges pass no rule of the IP families", bridges)
 	}
-	return note(check, "modprobe br_netfilter, if your network plugin wants it",
+	return note(check, "if your network plugin wants it: modprobe br_netfilter",
 		"br_netfilter is not loaded: packets between two pods on one of the %d bridges pass no rule of the IP families", bridges)
 }
 

@@ -78,28 +78,43 @@ func (p Place) String() string {
 }
 
 // Drops returns where packets are dropped or rejected: after a rule that logs
-// to one of the groups, and without one.
+// to one of the groups, and without one. The last of a chain comes first, so that
+// commands which add rules in front of them, run in this order, find the others
+// at their numbers.
 func (s Ruleset) Drops(groups []uint16) (logged, silent []Place) {
+	sort := func(p Place, passed int, conditions []string) {
+		if s.isLogged(p.Chain, passed, conditions, groups, nil) {
+			logged = append(logged, p)
+		} else {
+			silent = append(silent, p)
+		}
+	}
 	for i := range s {
 		c := &s[i]
-		for j := range c.Rules {
-			if r := &c.Rules[j]; r.Drops {
-				if s.isLogged(c, j+1, r.Conditions, groups, nil) {
-					logged = append(logged, Place{c, r})
-				} else {
-					silent = append(silent, Place{c, r})
-				}
-			}
-		}
 		if c.Policy == "drop" {
-			if s.isLogged(c, len(c.Rules), nil, groups, nil) {
-				logged = append(logged, Place{Chain: c})
-			} else {
-				silent = append(silent, Place{Chain: c})
+			sort(Place{Chain: c}, len(c.Rules), nil)
+		}
+		for j := len(c.Rules) - 1; j >= 0; j-- {
+			if r := &c.Rules[j]; r.Drops {
+				sort(Place{c, r}, j+1, r.Conditions)
 			}
 		}
 	}
 	return logged, silent
+}
+
+// IsKubernetes says whether a chain is one that kube-proxy or the kubelet keeps.
+// They drop what has an address of this host alone or belongs to no connection,
+// and reject what goes to a Service without endpoints: nothing that a
+// NetworkPolicy denies.
+func (c *Chain) IsKubernetes() bool {
+	if c.Tool == rules.NFT {
+		return strings.HasSuffix(c.Table, " kube-proxy")
+	}
+	return slices.Contains([]string{
+		"KUBE-FIREWALL", "KUBE-FORWARD", "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL",
+		"KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER", "KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL",
+	}, c.Name)
 }
 
 // isLogged says whether a packet of which the conditions are true was logged
@@ -137,33 +152,24 @@ func includes(all, some []string) bool {
 	return !slices.ContainsFunc(some, func(c string) bool { return !slices.Contains(all, c) })
 }
 
-// Command is what adds a rule that logs to the group in front of a place. ok is
-// false where the match has to be filled in: it is then "…".
-func (p Place) Command(group uint16, prefix string) (command string, ok bool) {
-	tool, variant, legacy := strings.Cut(p.Chain.Tool, "-")
+// Command is what adds a rule that logs to the group in front of a place.
+func (p Place) Command(group uint16, prefix string) string {
 	cfg := rules.Config{
-		For: "plain", Backend: rules.IPTables, Table: p.Chain.Table, Chain: p.Chain.Name,
+		For: "plain", Backend: rules.IPTables, Tool: p.Chain.Tool, Table: p.Chain.Table, Chain: p.Chain.Name,
 		Group: uint(group), Prefix: prefix,
 	}
-	if tool == rules.NFT {
+	if p.Chain.Tool == rules.NFT {
 		cfg.Backend = rules.NFT
 	}
-	ok = true
-	if p.Rule != nil {
-		cfg.Before, cfg.Match = p.Rule.Number, p.Rule.Match
-		if tool == rules.NFT {
-			cfg.Before = int(p.Rule.Handle)
-		}
-		if cfg.Match == "" && len(p.Rule.Conditions) > 0 {
-			cfg.Match, ok = "…", false
-		}
+	if p.Rule == nil {
+		return cfg.Steps()[0].Command
 	}
-	command = cfg.Steps()[0].Command
-	if rest, is := strings.CutPrefix(command, "iptables "); is {
-		command = tool + " " + rest
-		if legacy {
-			command = tool + "-" + variant + " " + rest
-		}
+	cfg.Before, cfg.Match = p.Rule.Number, p.Rule.Match
+	if cfg.Backend == rules.NFT {
+		cfg.Before = int(p.Rule.Handle)
 	}
-	return command, ok
+	if cfg.Match == "" && len(p.Rule.Conditions) > 0 {
+		return cfg.Copy()
+	}
+	return cfg.Steps()[0].Command
 }

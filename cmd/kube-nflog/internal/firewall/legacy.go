@@ -93,6 +93,9 @@ func parseRule(line string, number int) Rule {
 	if r.Match != "" {
 		r.Conditions = splitConditions(r.Match)
 	}
+	if strings.Contains(r.Match, `"`) {
+		r.Match = "" // a value of several words
+	}
 	words := strings.Fields(action)
 	if len(words) == 0 {
 		return r

@@ -20,6 +20,7 @@ func ReadNFT() (Ruleset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the chains of nftables: %w", err)
 	}
+	known := sets{conn, map[string]map[string]string{}}
 	var all Ruleset
 	for _, c := range chains {
 		if c.Type == nftables.ChainTypeNAT {
@@ -29,7 +30,7 @@ func ReadNFT() (Ruleset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list the rules of chain %s: %w", c.Name, err)
 		}
-		all = append(all, newChain(c, listed, iptablesOwner(c.Table, chains)))
+		all = append(all, newChain(c, listed, iptablesOwner(c.Table, chains), known.of(c.Table)))
 	}
 	return all, nil
 }
@@ -51,7 +52,7 @@ func iptablesOwner(t *nftables.Table, chains []*nftables.Chain) string {
 	return tool
 }
 
-func newChain(c *nftables.Chain, listed []*nftables.Rule, owner string) Chain {
+func newChain(c *nftables.Chain, listed []*nftables.Rule, owner string, sets map[string]string) Chain {
 	chain := Chain{Tool: "nft", Table: family(c.Table.Family) + " " + c.Table.Name, Name: c.Name}
 	if owner != "" {
 		chain.Tool, chain.Table = owner, c.Table.Name
@@ -60,7 +61,7 @@ func newChain(c *nftables.Chain, listed []*nftables.Rule, owner string) Chain {
 		chain.Policy = "drop"
 	}
 	for i, r := range listed {
-		chain.Rules = append(chain.Rules, newRule(r.Exprs, i+1, r.Handle, words{family: c.Table.Family, iptables: owner != ""}))
+		chain.Rules = append(chain.Rules, newRule(r.Exprs, i+1, r.Handle, words{family: c.Table.Family, iptables: owner != "", sets: sets}))
 	}
 	return chain
 }

@@ -17,6 +17,8 @@ type words struct {
 	family   nftables.TableFamily
 	iptables bool // in the words of iptables instead of nft's
 
+	sets map[string]string // what anonymous sets hold
+
 	network  byte // the IP version that the rule has asked for: NFPROTO_…
 	protocol string
 }
@@ -37,7 +39,7 @@ func (w words) conditions(exprs []expr.Any) (conditions []string, text string) {
 		phrase, ok := w.phrase(condition)
 		if !ok {
 			known = false
-			phrase = dump(condition)
+			phrase = w.dump(condition)
 		}
 		if phrase != "" {
 			conditions = append(conditions, phrase)
@@ -60,14 +62,21 @@ func isLoad(e expr.Any) bool {
 }
 
 // dump is an expression as it is, to compare by.
-func dump(exprs []expr.Any) string {
+func (w *words) dump(exprs []expr.Any) string {
 	var b strings.Builder
 	for _, e := range exprs {
-		if m, ok := e.(*expr.Match); ok {
-			fmt.Fprintf(&b, "match %s %+v;", m.Name, m.Info)
-			continue
+		switch e := e.(type) {
+		case *expr.Match:
+			fmt.Fprintf(&b, "match %s %+v;", e.Name, e.Info)
+		case *expr.Lookup:
+			in := *e
+			if contents, anonymous := w.sets[e.SetName]; anonymous {
+				in.SetName, in.SetID = contents, 0
+			}
+			fmt.Fprintf(&b, "%T%+v;", in, in)
+		default:
+			fmt.Fprintf(&b, "%T%+v;", e, e)
 		}
-		fmt.Fprintf(&b, "%T%+v;", e, e)
 	}
 	return b.String()
 }

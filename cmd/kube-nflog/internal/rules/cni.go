@@ -11,7 +11,8 @@ func (c *Config) kubeRouter(name string) []Step {
 		"10 packets a minute for each pod, so that counts are lower bounds. kube-nflog reads group 100\n" +
 		"unless told otherwise."
 	if name == "k3s" {
-		what += "\nk3s logs each packet once more, with the prefix \"DROP by policy NAMESPACE/NAME\" of the policy."
+		what += "\nk3s logs each packet once more, with the prefix \"DROP by policy NAMESPACE/NAME\" of the policy.\n" +
+			"kube-nflog counts it once, and needs both for that: leave --prefix out."
 	}
 	if c.Group != 100 {
 		what += fmt.Sprintf("\nIts group cannot be changed: run kube-nflog with --group 100, not %d.", c.Group)

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ func (c *Config) plain() []Step {
 		}
 		return []Step{step}
 	}
-	steps := []Step{{what, c.iptablesRule("iptables")}}
+	steps := []Step{{what, c.iptablesRule(cmp.Or(c.Tool, IPTables))}}
 	if c.IPv6 {
 		steps = append(steps, Step{"The same for IPv6.", c.iptablesRule("ip6tables")})
 	}

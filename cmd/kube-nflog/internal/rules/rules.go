@@ -7,6 +7,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,10 +25,11 @@ const (
 type Config struct {
 	For     string // one of CNIs
 	Backend string // IPTables or NFT
+	Tool    string // that is run for IPTables, such as "ip6tables-legacy"; "" for "iptables", and with IPv6 "ip6tables"
 	// Table holds the chain: "filter" for iptables, a family and a name such
 	// as "inet filter" for nft; "" for these.
 	Table string
-	Chain string
+	Chain string // "" for FORWARD, with nft forward
 	// Before is the rule that drops, which the new one goes in front of:
 	// its number for iptables, its handle for nft; 0 to append.
 	Before int
@@ -68,7 +70,7 @@ func (c *Config) Validate() error {
 	check(slices.Contains(CNIs(), c.For), "--for: %q is none of %s", c.For, strings.Join(CNIs(), ", "))
 	check(c.Backend == IPTables || c.Backend == NFT, "--backend: %q is neither iptables nor nft", c.Backend)
 	check(c.Group <= 65535, "--group: %d is not an NFLOG group (0 to 65535)", c.Group)
-	check(isWord(c.Chain), "--chain: %q is no name of a chain", c.Chain)
+	check(c.Chain == "" || isWord(c.Chain), "--chain: %q is no name of a chain", c.Chain)
 	check(c.Before >= 0, "--before: %d is negative", c.Before)
 	check(isPrintable(c.Match), "--match: must be one line of text")
 	if c.Table != "" {
@@ -77,7 +79,25 @@ func (c *Config) Validate() error {
 		check(len(names) == words && !slices.ContainsFunc(names, func(n string) bool { return !isWord(n) }),
 			"--table: %q is no table of %s, such as %q", c.Table, c.Backend, defaultTable(c.Backend))
 	}
-	return errors.Join(append(errs, c.validatePrefix(), c.validateLimit())...)
+	return errors.Join(append(errs, c.validatePrefix(), c.validateLimit(), c.validateFor())...)
+}
+
+// validateFor reports what has no place in rules of others.
+func (c *Config) validateFor() error {
+	if c.For == "plain" || !slices.Contains(CNIs(), c.For) {
+		return nil
+	}
+	given := map[string]bool{"--table": c.Table != "", "--chain": c.Chain != "", "--before": c.Before != 0, "--match": c.Match != ""}
+	if c.For != "calico" { // whose rules log already
+		given["--prefix"], given["--limit"] = c.Prefix != "", c.Limit != ""
+	}
+	var errs []error
+	for _, flag := range slices.Sorted(maps.Keys(given)) {
+		if given[flag] {
+			errs = append(errs, fmt.Errorf("%s: goes without --for %s", flag, c.For))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) validatePrefix() error {
@@ -117,6 +137,9 @@ func (c *Config) validateLimit() error {
 func (c Config) Steps() []Step {
 	if c.Table == "" {
 		c.Table = defaultTable(c.Backend)
+	}
+	if c.Chain == "" {
+		c.Chain = map[string]string{IPTables: "FORWARD", NFT: "forward"}[c.Backend]
 	}
 	switch c.For {
 	case "calico":

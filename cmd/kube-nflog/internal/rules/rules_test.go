@@ -28,6 +28,8 @@ func TestCommands(t *testing.T) {
 		{"before a rule", func(c *Config) { c.Table, c.Before, c.Match = "mangle", 3, "! -s 10.0.0.0/8 -p tcp" }, []string{
 			`iptables -t mangle -I FORWARD 3 '!' -s 10.0.0.0/8 -p tcp -j NFLOG --nflog-group 100 --nflog-prefix 'deny: '`,
 		}},
+		{"no chain", func(c *Config) { c.Chain = "" }, []string{`iptables -A FORWARD -j NFLOG --nflog-group 100 --nflog-prefix 'deny: '`}},
+		{"no chain of nft", func(c *Config) { c.Backend, c.Chain = NFT, "" }, []string{`nft 'add rule inet filter forward log group 100 prefix "deny: "'`}},
 		{"no prefix", func(c *Config) { c.Prefix = "" }, []string{`iptables -A FORWARD -j NFLOG --nflog-group 100`}},
 		{"a quote in the prefix", func(c *Config) { c.Prefix = "it's" }, []string{
 			`iptables -A FORWARD -j NFLOG --nflog-group 100 --nflog-prefix 'it'\''s'`,
@@ -106,6 +108,8 @@ func TestValidateByBackend(t *testing.T) {
 		{"a variable for nft", func(c *Config) { c.Backend, c.Prefix = NFT, "$HOME" }, `--prefix: nft takes none of " \ $ in it`},
 		{"nft's longer prefix", func(c *Config) { c.Backend, c.Prefix = NFT, long }, ""},
 		{"iptables' limit", func(c *Config) { c.Limit = "10001/second" }, "--limit: iptables takes no more than 10000/second, got 10001/second"},
+		{"others' rules", func(c *Config) { c.For, c.Before = "calico", 3 }, "--before: goes without --for calico\n--chain: goes without --for calico"},
+		{"rules that log", func(c *Config) { c.For, c.Chain, c.Limit = "k3s", "", "5/day" }, "--limit: goes without --for k3s\n--prefix: goes without --for k3s"},
 		{"a table of two words", func(c *Config) { c.Table = "inet filter" }, `--table: "inet filter" is no table of iptables, such as "filter"`},
 		{"a table of one word", func(c *Config) { c.Backend, c.Table = NFT, "filter" }, `--table: "filter" is no table of nft, such as "inet filter"`},
 	}

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -25,12 +26,63 @@ func (s style) paint(colour, text string) string {
 	return colour + text + reset
 }
 
-// column is a column of rows that come one by one.
+// column is one of the columns of rows that come one by one.
 type column struct {
 	title  string
-	width  int // of what came so far: it grows, and never shrinks
+	widest int // cell so far: it grows, and never shrinks
+	width  int // that it has in a row
 	right  bool
+	yields bool // its width, where the terminal is too narrow
 	colour string
+}
+
+const (
+	between  = "  " // columns
+	leastEnd = 24   // of a column that yields: an address, and some of a name
+)
+
+// printables are cells that may be shown.
+func printables(cells ...string) []string {
+	for i, cell := range cells {
+		cells[i] = printable(cell)
+	}
+	return cells
+}
+
+// layOut makes room for a row in a terminal of that width, 0 for as much as it
+// takes. It says whether a column but the last has another width than before.
+func layOut(columns []column, cells []string, width int) (changed bool) {
+	before := slices.Clone(columns)
+	total := len(between) * (len(columns) - 1)
+	for i := range columns {
+		c := &columns[i]
+		c.widest = max(c.widest, utf8.RuneCountInString(cells[i]))
+		c.width = c.widest
+		total += c.width
+	}
+	for width > 0 && total > width && narrow(columns) {
+		total--
+	}
+	for i := range len(columns) - 1 {
+		changed = changed || columns[i].width != before[i].width
+	}
+	return changed
+}
+
+// narrow takes a character from the widest column that yields; false if there
+// is none to take.
+func narrow(columns []column) bool {
+	var widest *column
+	for i := range columns {
+		if c := &columns[i]; c.yields && c.width > leastEnd && (widest == nil || c.width > widest.width) {
+			widest = c
+		}
+	}
+	if widest == nil {
+		return false
+	}
+	widest.width--
+	return true
 }
 
 // row returns the cells side by side, each as wide as its column, and no
@@ -40,12 +92,11 @@ func row(s style, columns []column, cells []string, width int) string {
 	used := 0
 	for i, cell := range cells {
 		c := &columns[i]
-		cell = printable(cell)
-		c.width = max(c.width, utf8.RuneCountInString(cell))
-		pad := strings.Repeat(" ", c.width-utf8.RuneCountInString(cell))
+		cell = shorten(cell, c.width)
+		pad := strings.Repeat(" ", max(0, c.width-utf8.RuneCountInString(cell)))
 		gap := ""
 		if i > 0 {
-			gap = "  "
+			gap = between
 		}
 		before, after := gap, pad
 		if c.right {
@@ -64,6 +115,15 @@ func row(s style, columns []column, cells []string, width int) string {
 	return b.String()
 }
 
+// header returns the row of titles.
+func header(s style, columns []column, width int) string {
+	plain := slices.Clone(columns)
+	for i := range plain {
+		plain[i].colour = bold
+	}
+	return row(s, plain, titles(columns), width)
+}
+
 func titles(columns []column) []string {
 	var all []string
 	for _, c := range columns {
@@ -72,14 +132,16 @@ func titles(columns []column) []string {
 	return all
 }
 
-// plainly returns the columns without their colours, for titles.
-func plainly(columns []column, colour string) []column {
-	plain := make([]column, len(columns))
-	for i, c := range columns {
-		c.colour = colour
-		plain[i] = c
+// shorten cuts a name that is too long, and leaves the address behind it.
+func shorten(text string, length int) string {
+	const leastName = 8
+	if utf8.RuneCountInString(text) <= length {
+		return text
 	}
-	return plain
+	if i := strings.LastIndex(text, " ("); i >= 0 && length-utf8.RuneCountInString(text[i:]) >= leastName {
+		return cut(text[:i], length-utf8.RuneCountInString(text[i:])) + text[i:]
+	}
+	return cut(text, length)
 }
 
 // cut shortens text to a number of characters.

@@ -3,6 +3,7 @@ package watch
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 )
@@ -16,9 +17,13 @@ const (
 )
 
 // list prints a row for each flow that is new, and now and then one for each
-// that goes on.
+// that goes on. The titles come before the first row, and again where a column
+// had to become wider, so that rows are in line with the titles above them.
 type list struct {
 	out     *bufio.Writer
+	notes   io.Writer
+	title   string
+	size    func() (width, height int) // nil where there is no terminal
 	style   style
 	columns []column
 	flows   map[key]*seen
@@ -39,17 +44,20 @@ type seen struct {
 
 func (s *list) open() error {
 	s.columns = []column{
-		{title: "TIME", width: 8, colour: dim},
-		{title: "SOURCE", width: 15, colour: cyan},
-		{title: "DESTINATION", width: 15, colour: yellow},
-		{title: "PORT", width: 9},
-		{title: "PACKETS", width: 7, right: true},
-		{title: "RATE", width: 7, right: true, colour: red},
-		{title: "FLAGS", width: 5},
-		{title: "WAY", width: 7, colour: dim},
-		{title: "PREFIX", colour: magenta},
+		{title: "TIME", widest: 8, colour: dim},
+		{title: "SOURCE", widest: 15, yields: true, colour: cyan},
+		{title: "DESTINATION", widest: 15, yields: true, colour: yellow},
+		{title: "PORT", widest: 9},
+		{title: "PACKETS", widest: 7, right: true},
+		{title: "RATE", widest: 7, right: true, colour: red},
+		{title: "FLAGS", widest: 5},
+		{title: "WAY", widest: 7, colour: dim},
+		{title: "PREFIX", widest: 6, colour: magenta},
 	}
-	return s.print(row(s.style, plainly(s.columns, bold), titles(s.columns), 0))
+	if _, err := fmt.Fprintf(s.notes, "%s, until Ctrl-C\n", s.title); err != nil {
+		return fmt.Errorf("say what is watched: %w", err)
+	}
+	return nil
 }
 
 func (s *list) close() error { return s.out.Flush() }
@@ -110,10 +118,20 @@ func (s *list) printRest() error {
 
 func (s *list) printFlow(l *line, packets uint64, rate string) error {
 	s.rows++
-	return s.print(row(s.style, s.columns, []string{
+	cells := printables(
 		l.LastSeen.Local().Format(time.TimeOnly), l.Source.text(), l.Destination.text(), l.target(),
 		strconv.FormatUint(packets, 10), rate, l.TCPFlags, l.way(), l.Prefix,
-	}, 0))
+	)
+	width := 0
+	if s.size != nil {
+		width, _ = s.size()
+	}
+	if layOut(s.columns, cells, width) {
+		if err := s.print(header(s.style, s.columns, width)); err != nil {
+			return err
+		}
+	}
+	return s.print(row(s.style, s.columns, cells, width))
 }
 
 // print shows a row at once: there are few.

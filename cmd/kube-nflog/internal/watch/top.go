@@ -112,26 +112,23 @@ func (t *top) frame(now time.Time) string {
 	}
 	lines := []string{t.heading(now, width)}
 	columns := []column{
-		{title: "RATE", width: 7, right: true, colour: red}, {title: "PACKETS", width: 8, right: true},
-		{title: "SOURCE", width: 15, colour: cyan}, {title: "DESTINATION", width: 15, colour: yellow},
-		{title: "PORT", width: 9}, {title: "LAST", width: 4, right: true, colour: dim}, {title: "PREFIX", colour: magenta},
+		{title: "RATE", widest: 7, right: true, colour: red}, {title: "PACKETS", widest: 8, right: true},
+		{title: "SOURCE", widest: 15, yields: true, colour: cyan}, {title: "DESTINATION", widest: 15, yields: true, colour: yellow},
+		{title: "PORT", widest: 9}, {title: "LAST", widest: 4, right: true, colour: dim}, {title: "PREFIX", widest: 6, colour: magenta},
 	}
-	rows := [][]string{titles(columns)}
+	layOut(columns, titles(columns), width)
+	var rows [][]string
 	for _, b := range t.busiest(max(0, height-2)) {
 		ago := strconv.Itoa(int(now.Sub(b.at).Seconds())) + "s"
-		rows = append(rows, []string{
+		cells := printables(
 			rateText(b.rate()), strconv.FormatUint(b.packets, 10), b.last.Source.text(), b.last.Destination.text(),
 			b.last.target(), ago, b.last.Prefix,
-		})
+		)
+		layOut(columns, cells, width)
+		rows = append(rows, cells)
 	}
-	for _, cells := range rows { // the first time finds how wide the columns are
-		row(style{}, columns, cells, 0)
-	}
-	for i, cells := range rows {
-		if i == 0 {
-			lines = append(lines, row(t.style, plainly(columns, bold), cells, width))
-			continue
-		}
+	lines = append(lines, header(t.style, columns, width))
+	for _, cells := range rows {
 		lines = append(lines, row(t.style, columns, cells, width))
 	}
 	if t.size == nil {

@@ -23,8 +23,8 @@ type Config struct {
 	Mode   Mode
 	Filter Filter
 	Out    io.Writer
-	Notes  io.Writer // gets what is no flow, in JSON mode
-	Title  string    // what is watched, for Top
+	Notes  io.Writer // gets what is no flow: the title of a List, what JSON misses; nil for nobody
+	Title  string    // what is watched
 	Colour bool
 	// Size is the terminal's width and height; nil where Out is no terminal.
 	Size func() (width, height int)
@@ -47,6 +47,9 @@ type screen interface {
 
 // New returns a View.
 func New(cfg Config) *View {
+	if cfg.Notes == nil {
+		cfg.Notes = io.Discard
+	}
 	v := &View{cfg: cfg}
 	style := style{on: cfg.Colour}
 	switch cfg.Mode {
@@ -55,7 +58,9 @@ func New(cfg Config) *View {
 	case JSON:
 		v.screen = nil
 	default:
-		v.screen = &list{out: bufio.NewWriter(cfg.Out), style: style, flows: make(map[key]*seen)}
+		v.screen = &list{
+			out: bufio.NewWriter(cfg.Out), notes: cfg.Notes, title: cfg.Title, size: cfg.Size, style: style, flows: make(map[key]*seen),
+		}
 	}
 	return v
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -37,8 +38,9 @@ func TestListOnAPipe(t *testing.T) {
 	if err := v.Run(strings.NewReader(sample + "\n" + icmp + "\n" + `{"missed":7}` + "\n")); err != nil {
 		t.Fatal(err)
 	}
-	want := `TIME      SOURCE           DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY      PREFIX
+	want := `TIME      SOURCE                    DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY                   PREFIX
 HH:MM:SS  shop/frontend (10.0.0.5)  10.0.1.7         8080/TCP         3           SYN    forward cali1 > eth0  deny: 
+TIME      SOURCE                    DESTINATION      PORT          PACKETS     RATE  FLAGS  WAY                   PREFIX
 HH:MM:SS  fd00::5                   fd00::7          ICMPv6 128/0        1                  input eth0            
 … 7 flows were missed: this end was too slow
 `
@@ -47,11 +49,92 @@ HH:MM:SS  fd00::5                   fd00::7          ICMPv6 128/0        1      
 	}
 }
 
+// showPods lists flows between pods with names of these lengths, and the terminal's width; 0
+// for none.
+func showPods(t *testing.T, width func() int, names ...[2]int) string {
+	t.Helper()
+	var out strings.Builder
+	cfg := Config{Out: &out}
+	if width != nil {
+		cfg.Size = func() (int, int) { return width(), 24 }
+	}
+	v := New(cfg)
+	if err := v.screen.open(); err != nil {
+		t.Fatal(err)
+	}
+	for i, lengths := range names {
+		l, err := parse([]byte(sample))
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := uint16(8000 + i)
+		l.Source.Name, l.Destination.Namespace, l.Destination.Name = strings.Repeat("a", lengths[0]), "shop", strings.Repeat("b", lengths[1])
+		l.Destination.Port = &port
+		if err := v.screen.show(&l, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+// TestListLinesUp looks whether each row's columns begin below the last titles,
+// with names as long as Kubernetes takes, of which nothing is missing on a pipe.
+func TestListLinesUp(t *testing.T) {
+	text := showPods(t, nil, [2]int{3, 9}, [2]int{253, 20}, [2]int{5, 253}, [2]int{60, 60})
+	var header string
+	rows, headers := 0, 0
+	for text := range strings.Lines(text) {
+		if strings.HasPrefix(text, "TIME") {
+			header, headers = text, headers+1
+			continue
+		}
+		rows++
+		for title, begins := range map[string]string{"SOURCE": "shop/a", "DESTINATION": "shop/b", "PORT": "800", "FLAGS": "SYN", "WAY": "forward", "PREFIX": "deny: "} {
+			if at := strings.Index(header, title); !strings.HasPrefix(text[at:], begins) {
+				t.Errorf("%s stands elsewhere in\n%s%s", title, header, text)
+			}
+		}
+	}
+	if rows != 4 || headers != 3 {
+		t.Errorf("%d rows below %d headers, want 4 below 3:\n%s", rows, headers, text)
+	}
+	for _, name := range []string{strings.Repeat("a", 253) + " (10.0.0.5)", strings.Repeat("b", 253) + " (10.0.1.7)"} {
+		if !strings.Contains(text, name) {
+			t.Errorf("a name of 253 characters was cut:\n%s", text)
+		}
+	}
+}
+
+// TestListInATerminal shows the same pods in terminals of several widths.
+func TestListInATerminal(t *testing.T) {
+	pods := [][2]int{{9, 60}}
+	tests := []struct {
+		width int
+		want  string
+	}{
+		{200, `TIME      SOURCE                     DESTINATION                                                                   PORT       PACKETS     RATE  FLAGS  WAY                   PREFIX
+HH:MM:SS  shop/aaaaaaaaa (10.0.0.5)  shop/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb (10.0.1.7)  8000/TCP         3           SYN    forward cali1 > eth0  deny: 
+`},
+		{140, `TIME      SOURCE                     DESTINATION                            PORT       PACKETS     RATE  FLAGS  WAY                   PREFIX
+HH:MM:SS  shop/aaaaaaaaa (10.0.0.5)  shop/bbbbbbbbbbbbbbbbbbbb… (10.0.1.7)  8000/TCP         3           SYN    forward cali1 > eth0  deny: 
+`},
+		{80, `TIME      SOURCE                    DESTINATION               PORT       PACKETS
+HH:MM:SS  shop/aaaaaaa… (10.0.0.5)  shop/bbbbbbb… (10.0.1.7)  8000/TCP         3
+`},
+	}
+	for _, tt := range tests {
+		got := timeless(showPods(t, func() int { return tt.width }, pods...))
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%d columns, -want +got:\n%s", tt.width, diff)
+		}
+	}
+}
+
 // TestListRates lets a flow go on: its first row comes at once, the others
 // with its rate, ever more rarely.
 func TestListRates(t *testing.T) {
 	var out strings.Builder
-	s := &list{out: bufio.NewWriter(&out), flows: make(map[key]*seen)}
+	s := &list{out: bufio.NewWriter(&out), notes: io.Discard, flows: make(map[key]*seen)}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +156,9 @@ func TestListRates(t *testing.T) {
 			t.Fatal(err)
 		}
 		for row := range strings.Lines(out.String()) {
+			if strings.HasPrefix(row, "TIME") {
+				continue
+			}
 			words := strings.Fields(row)
 			rows = append(rows, fmt.Sprintf("%d: %s %s", second, words[5], words[6]))
 		}
@@ -90,7 +176,7 @@ func TestListRates(t *testing.T) {
 // TestListIsBounded shows more flows at once than have rows.
 func TestListIsBounded(t *testing.T) {
 	var out strings.Builder
-	s := &list{out: bufio.NewWriter(&out), flows: make(map[key]*seen)}
+	s := &list{out: bufio.NewWriter(&out), notes: io.Discard, flows: make(map[key]*seen)}
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +192,8 @@ func TestListIsBounded(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	want := "… and 800 more rows for flows with 1600 packets: too many to show"
-	if last := lines[len(lines)-1]; len(lines) != maxRows+1 || last != want {
-		t.Errorf("%d lines, the last %q; want %d and %q", len(lines), last, maxRows+1, want)
+	if last := lines[len(lines)-1]; len(lines) != 1+maxRows+1 || last != want {
+		t.Errorf("%d lines, the last %q; want %d and %q", len(lines), last, 1+maxRows+1, want)
 	}
 }
 

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// flagError says what is wrong with a flag as all mistakes are said: the flag,
+// then what it wants.
+func flagError(err error) error {
+	var (
+		value   *pflag.InvalidValueError
+		missing *pflag.ValueRequiredError
+		unknown *pflag.NotExistError
+	)
+	switch {
+	case errors.As(err, &value):
+		return fmt.Errorf("--%s: %q is not %s", value.GetFlag().Name, value.GetValue(), inWords(value.GetFlag().Value.Type()))
+	case errors.As(err, &missing):
+		return fmt.Errorf("--%s: needs a value", missing.GetSpecifiedName())
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return fmt.Errorf("-%s: no such flag, see --help", unknown.GetSpecifiedShortnames())
+	case errors.As(err, &unknown):
+		return fmt.Errorf("--%s: no such flag, see --help", unknown.GetSpecifiedName())
+	}
+	return err
+}
+
+// inWords says what a flag's value must be, by pflag's name of its type.
+func inWords(kind string) string {
+	switch kind {
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration such as 500ms, 1s or 2m"
+	case "float64":
+		return "a number"
+	case "int", "uint":
+		return "a whole number"
+	case "uintSlice":
+		return "a number, or several with commas between"
+	}
+	return kind
+}

@@ -1,0 +1,108 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// pipes is a listener whose connections are pipes, which know a test's time.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error { close(p); return nil }
+
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestConnectionsEnd opens connections as one would who means to fill the
+// agent's memory: each ends in its time.
+func TestConnectionsEnd(t *testing.T) {
+	well := func() error { return nil }
+	tests := []struct {
+		name, request string
+		read          bool // the answer, before waiting
+		within        time.Duration
+	}{
+		{"no request", "", false, headerWithin},
+		{"half a header", "GET /healthz HTTP/1.1\r\nHost: n1\r\n", false, headerWithin},
+		{"an answer that is not read", "GET /metrics HTTP/1.1\r\nHost: n1\r\n\r\n", false, answerWithin},
+		{"no further request", "GET /healthz HTTP/1.1\r\nHost: n1\r\n\r\n", true, idleFor},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := make(pipes)
+				s := newServer(l, &answers{
+					metrics: prometheus.NewRegistry(), healthy: well, ready: well,
+					flows: &stream{followers: newFollowers(prometheus.NewRegistry())},
+				})
+				go func() { _ = s.run() }() // ends with the listener
+				client, server := net.Pipe()
+				l <- server
+				begun := time.Now()
+				if _, err := io.WriteString(client, tt.request); err != nil {
+					t.Fatal(err)
+				}
+				if tt.read {
+					answer, err := http.ReadResponse(bufio.NewReader(client), nil)
+					if err != nil || answer.StatusCode != http.StatusOK {
+						t.Fatalf("%v: %v", answer, err)
+					}
+					_ = answer.Body.Close() // three bytes, read already
+				}
+				<-time.After(tt.within + time.Second - time.Since(begun))
+				if b, err := io.ReadAll(client); err != nil || len(b) > 0 && tt.request == "" {
+					t.Errorf("after %v: %q, %v", time.Since(begun), b, err)
+				}
+				if took := time.Since(begun); took > tt.within+2*time.Second {
+					t.Errorf("it ended after %v, want %v", took, tt.within)
+				}
+				_ = s.close() // what is open is the test's
+			})
+		})
+	}
+}
+
+// TestHeaderIsBounded sends a header that is larger than any that is meant.
+func TestHeaderIsBounded(t *testing.T) {
+	s, err := listen(t.Context(), "127.0.0.1:0", answers{
+		metrics: prometheus.NewRegistry(), healthy: func() error { return nil },
+		flows: &stream{followers: newFollowers(prometheus.NewRegistry())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.run() }()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.listener.Addr().String()+"/healthz", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Large", strings.Repeat("x", 2*maxHeader))
+	answer, err := http.DefaultTransport.RoundTrip(request)
+	if err == nil {
+		err = answer.Body.Close()
+	}
+	if err != nil || answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("%v: %v", answer, err)
+	}
+	if err := errors.Join(s.close(), <-ended); err != nil {
+		t.Error(err)
+	}
+}
