@@ -16,3 +16,23 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRepeats decodes packets of one flow.
+func BenchmarkRepeats(b *testing.B) {
+	for _, c := range decodeCases() {
+		d := NewDecoder(nil)
+		var drop Drop
+		d.Decode(c.payload, nil, c.ether(), &drop)
+		if !d.Repeats(c.payload, &drop) {
+			continue
+		}
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !d.Repeats(c.payload, &drop) {
+					b.Fatal("is another")
+				}
+			}
+		})
+	}
+}

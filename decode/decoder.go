@@ -50,6 +50,8 @@ type Decoder struct {
 	said    said
 	firstOf Protocol
 	first   uint32
+
+	shape shape // of the last packet
 }
 
 // NewDecoder returns a Decoder that ignores packets whose NFLOG prefix does
@@ -77,6 +79,7 @@ func (d *Decoder) Decode(payload, prefix []byte, etherType uint16, drop *Drop) R
 // Again is Decode for a packet with the prefix and the EtherType of the last
 // one that Decode was given.
 func (d *Decoder) Again(payload []byte, drop *Drop) Result {
+	d.shape.family = 0
 	if !d.wanted {
 		return Ignored
 	}
@@ -95,6 +98,7 @@ func (d *Decoder) Again(payload []byte, drop *Drop) Result {
 	}
 	drop.Protocol, drop.Fragment = d.upper.protocol, d.upper.fragment
 	d.transport(drop)
+	d.shape.remember(payload, drop)
 	return Decoded
 }
 

@@ -46,6 +46,9 @@ func (t *Table) fold() {
 		t.last.count(w.time, w.length)
 		t.last.describe(w.in, w.out, w.sourcePort, w.flags)
 	}
+	if len(drops) > 0 && t.last.rest.kind()&overflow != 0 {
+		t.last = nil // each drop of an overflow flow is counted as such
+	}
 	t.nwaiting, t.inserting = 0, t.current.n > before
 }
 

@@ -80,3 +80,36 @@ func TestFlowsOfEveryKind(t *testing.T) {
 		t.Errorf("with the prefix: %q", with)
 	}
 }
+
+// TestAgain adds the same bursts to a table that is told what comes again, and
+// to one that is not; some find the window full.
+func TestAgain(t *testing.T) {
+	run := func(told bool) (flows []Flow, overflowed uint64) {
+		table := NewTable(Config{MaxFlows: 4})
+		for burst := range 500 {
+			d := drop("10.0.0.5", uint16(burst*burst%37), burst)
+			table.Add(&d)
+			for packet := range burst % 7 {
+				again := drop("10.0.0.5", d.DestinationPort, burst+packet)
+				again.Length, again.SourcePort, again.TCPFlags = uint32(100+packet), uint16(packet), decode.TCPFlags(packet)
+				if told {
+					table.Again(&again)
+				} else {
+					table.Add(&again)
+				}
+			}
+			if burst%10 == 0 {
+				flows = append(flows, at(table, burst*20)...)
+			}
+		}
+		return append(flows, at(table, 20_000)...), table.Overflowed()
+	}
+	want, wantOverflowed := run(false)
+	got, overflowed := run(true)
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("-untold +told:\n%s", diff)
+	}
+	if overflowed != wantOverflowed || overflowed == 0 {
+		t.Errorf("%d drops overflowed, want %d and some", overflowed, wantOverflowed)
+	}
+}

@@ -55,7 +55,7 @@ type Table struct {
 	inserting bool // the last batch had new flows, so the next may
 
 	current  *generation
-	last     *entry      // of current: the last folded drop's, nil for none
+	last     *entry      // of current: the last folded drop's, nil for none and for an overflow flow
 	previous *generation // the window before: handed out, or empty; only read here
 	sealed   int64       // when previous was, in nanoseconds since 1970
 	spare    chan *generation
@@ -112,6 +112,16 @@ func (t *Table) Add(d *decode.Drop) {
 	if t.nwaiting == len(t.waiting) {
 		t.fold()
 	}
+}
+
+// Again is Add for a drop of the same flow as the one that was added last.
+func (t *Table) Again(d *decode.Drop) {
+	if t.last == nil || t.nwaiting > 0 { // or last was folded before others that wait
+		t.Add(d)
+		return
+	}
+	t.last.count(d.Time, d.Length)
+	t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
 }
 
 func (t *Table) prefix(text string) uint16 {

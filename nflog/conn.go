@@ -25,6 +25,9 @@ type Config struct {
 	// FlushTimeout bounds how long the kernel keeps a lone packet, in steps of
 	// 10 ms; default 100 ms.
 	FlushTimeout time.Duration
+	// Waits is told when Read begins to wait for the kernel, true, and when it
+	// has waited, false; nil for nobody. While it waits nothing is under way.
+	Waits func(bool)
 }
 
 // A datagram is handed over when threshold packets are in it, when it is full,
@@ -37,6 +40,8 @@ const (
 	netlinkBuffer = 128<<10 - 1024
 	// readBuffer exceeds what the kernel can put into one datagram.
 	readBuffer = 256 << 10
+	// roomyBuffer holds 120 datagrams, each charged what it may hold.
+	roomyBuffer = 16 << 20
 )
 
 func (c Config) withDefaults() Config {
@@ -49,16 +54,20 @@ func (c Config) withDefaults() Config {
 	if c.FlushTimeout == 0 {
 		c.FlushTimeout = 100 * time.Millisecond
 	}
+	if c.Waits == nil {
+		c.Waits = func(bool) {}
+	}
 	return c
 }
 
-// conn is a netlink socket that owns a group.
+// conn is a netlink socket that owns a group. go-nflog and mdlayher/netlink
+// open and configure it; from then on it is read through its descriptor, and
+// waited for at the gate.
 type conn struct {
-	netlink *netlink.Conn
-	raw     syscall.RawConn
-	group   uint16
-
-	deadline time.Time // of reads, as it was last set but by Stop
+	socket int
+	gate   *gate
+	group  uint16
+	roomy  bool // the receive buffer holds some pauses' worth of datagrams
 }
 
 // dial opens a socket and binds the group. Its error is an *OpenError.
@@ -67,31 +76,52 @@ func dial(cfg Config) (*conn, error) {
 	if err != nil {
 		return nil, openError(cfg.Group, err)
 	}
-	c := &conn{netlink: n.Con, group: cfg.Group}
-	if err := c.configure(cfg); err != nil {
-		_ = c.netlink.Close() // the first error is the one that matters
+	socket, err := configure(n.Con, cfg)
+	// The descriptor was taken out of it. Fails only on a closed socket.
+	_ = n.Con.Close()
+	if err != nil {
 		return nil, openError(cfg.Group, err)
 	}
+	c := &conn{socket: socket, group: cfg.Group}
+	if c.gate, err = newGate(socket); err != nil {
+		_ = unix.Close(socket) // the first error is the one that matters
+		return nil, openError(cfg.Group, err)
+	}
+	buffer, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	c.roomy = err == nil && buffer >= roomyBuffer
 	return c, nil
 }
 
-// configure sizes the socket's buffer and binds the group.
-func (c *conn) configure(cfg Config) error {
-	raw, err := c.netlink.SyscallConn()
+// configure sizes the socket's buffer, binds the group, and returns a second
+// descriptor of the socket, which the runtime poller does not know.
+func configure(n *netlink.Conn, cfg Config) (socket int, err error) {
+	raw, err := n.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("get descriptor: %w", err)
+		return -1, fmt.Errorf("get descriptor: %w", err)
 	}
-	c.raw = raw
 	if err := setReceiveBuffer(raw, cfg.ReceiveBuffer); err != nil {
-		return fmt.Errorf("set receive buffer: %w", err)
+		return -1, fmt.Errorf("set receive buffer: %w", err)
+	}
+	control := raw.Control(func(fd uintptr) {
+		socket, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(control, err); err != nil {
+		return -1, fmt.Errorf("get descriptor: %w", err)
 	}
 	// One message for all of it: were the bind a message of its own, the first
 	// packets would come without sequence numbers and uncut.
-	if err := c.send(bindAttributes(cfg)); err != nil {
-		return fmt.Errorf("bind: %w", err)
+	if err = send(socket, cfg.Group, bindAttributes(cfg)); err == nil {
+		err = refusal(socket)
 	}
-	return c.refusal()
+	if err != nil {
+		_ = unix.Close(socket)
+		return -1, fmt.Errorf("bind: %w", err)
+	}
+	return socket, nil
 }
+
+// close gives up the group.
+func (c *conn) close() error { return errors.Join(c.gate.close(), unix.Close(c.socket)) }
 
 // bindAttributes binds a group and sets how it batches. The numbers are in
 // network byte order.
@@ -110,50 +140,50 @@ func bindAttributes(cfg Config) func(*netlink.AttributeEncoder) {
 // unbind gives the group up. The kernel puts what it still held into the
 // socket before it returns, to be read as ever.
 func (c *conn) unbind() error {
-	err := c.send(func(ae *netlink.AttributeEncoder) { ae.Uint8(cfgCmd, cmdUnbind) })
+	err := send(c.socket, c.group, func(ae *netlink.AttributeEncoder) { ae.Uint8(cfgCmd, cmdUnbind) })
 	if err != nil {
 		return fmt.Errorf("unbind: %w", err)
 	}
 	return nil
 }
 
-// send sends a configuration message for the group: struct nfgenmsg, then the
+// send sends a configuration message for a group: struct nfgenmsg, then the
 // attributes. It asks for no acknowledgement, which could stand behind packets
 // in the socket; the kernel has acted on the message when send returns.
-func (c *conn) send(attributes func(*netlink.AttributeEncoder)) error {
+func send(socket int, group uint16, attributes func(*netlink.AttributeEncoder)) error {
 	ae := netlink.NewAttributeEncoder()
 	attributes(ae)
 	encoded, err := ae.Encode()
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
-	header := binary.BigEndian.AppendUint16([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0}, c.group)
-	_, err = c.netlink.Send(netlink.Message{
-		Header: netlink.Header{Type: msgConfig, Flags: netlink.Request},
-		Data:   append(header, encoded...),
-	})
-	return err
+	data := binary.BigEndian.AppendUint16([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0}, group)
+	data = append(data, encoded...)
+	message, err := netlink.Message{
+		Header: netlink.Header{Length: uint32(sizeMessageHeader + len(data)), Type: msgConfig, Flags: netlink.Request},
+		Data:   data,
+	}.MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("encode configuration: %w", err)
+	}
+	return unix.Sendto(socket, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 }
 
 // refusal returns the kernel's error if it refused the bind. Then nothing but
 // that error is in the socket; otherwise there are packets or nothing, which a
 // peek leaves where they are.
-func (c *conn) refusal() error {
+func refusal(socket int) error {
 	var answer [sizeMessageHeader + 4]byte // struct nlmsgerr begins with the errno
-	var n int
-	var peek error
-	err := c.raw.Control(func(fd uintptr) {
-		n, _, peek = unix.Recvfrom(int(fd), answer[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	})
-	if err != nil || errors.Is(peek, unix.EAGAIN) {
-		return err
+	n, _, err := unix.Recvfrom(socket, answer[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if errors.Is(err, unix.EAGAIN) {
+		return nil
 	}
-	if peek == nil && n == len(answer) && binary.NativeEndian.Uint16(answer[4:]) == unix.NLMSG_ERROR {
+	if err == nil && n == len(answer) && binary.NativeEndian.Uint16(answer[4:]) == unix.NLMSG_ERROR {
 		if errno := -int32(binary.NativeEndian.Uint32(answer[sizeMessageHeader:])); errno != 0 {
-			return fmt.Errorf("bind: %w", unix.Errno(errno))
+			return unix.Errno(errno)
 		}
 	}
-	return peek
+	return err
 }
 
 // setReceiveBuffer asks past net.core.rmem_max where the process may

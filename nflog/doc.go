@@ -7,8 +7,10 @@
 // valid only until the callback it was handed to returns.
 //
 // The socket is opened and configured through go-nflog and mdlayher/netlink;
-// messages are then read in batches from its descriptor under the runtime's
-// poller, because receiving them one by one costs ten times as much.
+// messages are then read in batches from its descriptor, because receiving them
+// one by one costs ten times as much. A Reader waits under the runtime's poller,
+// but for the socket only while that is quiet: under load it leaves it alone for
+// up to 20 ms at a time, in which datagrams gather.
 //
 // A Reader belongs to one goroutine. Several groups take several Readers,
 // which share nothing. [Links] may be used by any number of goroutines.

@@ -47,16 +47,11 @@ type Reader struct {
 	backoff  time.Duration
 	retryAt  time.Time // while the socket has failed: when to bind anew
 	draining bool
+	pace     pace
 	stopped  chan struct{}
 
 	mu   sync.Mutex // guards conn, which Bound and Stop read, against fail and reopen
 	conn *conn      // nil while the socket has failed
-
-	// What the poller's callback leaves behind; made once, so that a read
-	// allocates nothing.
-	readOnce func(fd uintptr) bool
-	n        int
-	readErr  error
 }
 
 // Open binds the group. Its error is an *OpenError that says what to do.
@@ -69,10 +64,6 @@ func Open(cfg Config, log *slog.Logger) (*Reader, error) {
 	r := &Reader{
 		cfg: cfg, log: log.With("group", cfg.Group), conn: c,
 		buf: make([]byte, readBuffer), backoff: minBackoff, stopped: make(chan struct{}),
-	}
-	r.readOnce = func(fd uintptr) bool {
-		r.n, r.readErr = unix.Read(int(fd), r.buf)
-		return !errors.Is(r.readErr, unix.EAGAIN) || r.draining
 	}
 	return r, nil
 }
@@ -96,16 +87,19 @@ func (r *Reader) Stop() {
 	defer r.mu.Unlock()
 	if r.conn != nil {
 		// Wakes a Read that waits. Fails only on a closed socket.
-		_ = r.conn.netlink.SetReadDeadline(time.Unix(1, 0))
+		_ = r.conn.gate.wake()
 	}
 }
 
-// Close gives up the group, and what is unread in the socket with it.
+// Close gives up the group, and what is unread in the socket with it. Nothing
+// but Close may be called then.
 func (r *Reader) Close() error {
-	if r.conn == nil {
+	c := r.conn
+	if c == nil {
 		return nil
 	}
-	if err := r.conn.netlink.Close(); err != nil {
+	r.setConn(nil)
+	if err := c.close(); err != nil {
 		return fmt.Errorf("close NFLOG group %d: %w", r.cfg.Group, err)
 	}
 	return nil
@@ -113,7 +107,7 @@ func (r *Reader) Close() error {
 
 // Read waits for the kernel's next datagram and calls handle for each packet
 // in it, in order. It returns with an empty Count at the deadline, if that is
-// not zero. When the socket fails it binds the group anew, as often as it
+// not zero; under load up to 20 ms later. When the socket fails it binds the group anew, as often as it
 // takes, with growing pauses. After Stop it returns io.EOF once nothing is
 // left to hand out.
 func (r *Reader) Read(deadline time.Time, handle func(*Packet)) (Count, error) {
@@ -142,23 +136,32 @@ func (r *Reader) Read(deadline time.Time, handle func(*Packet)) (Count, error) {
 
 // receive reads one datagram into r.buf.
 func (r *Reader) receive(deadline time.Time) (int, error) {
-	if r.draining { // readOnce does not wait now; Stop's deadline goes
-		deadline, r.conn.deadline = time.Time{}, time.Unix(1, 0)
-	}
-	if !deadline.Equal(r.conn.deadline) { // it costs as much as some packets
-		if err := r.conn.netlink.SetReadDeadline(deadline); err != nil {
-			return 0, fmt.Errorf("set deadline: %w", err)
+	for {
+		n, err := unix.Read(r.conn.socket, r.buf)
+		if !errors.Is(err, unix.EAGAIN) || r.draining {
+			r.pace.received(n)
+			return n, err
 		}
-		r.conn.deadline = deadline
+		if err := r.wait(deadline); err != nil {
+			return 0, err
+		}
 	}
-	if r.isStopped() && !r.draining {
-		// Stop's own deadline may just have been overwritten.
-		return 0, os.ErrDeadlineExceeded
+}
+
+// wait waits until there may be a datagram: for a fixed time while there are
+// many, else for the next.
+func (r *Reader) wait(deadline time.Time) (err error) {
+	if pause := r.pace.pause(); pause > 0 && r.conn.roomy {
+		err = r.conn.gate.pause(pause)
+	} else {
+		r.cfg.Waits(true)
+		err = r.conn.gate.await(deadline)
+		r.cfg.Waits(false)
 	}
-	if err := r.conn.raw.Read(r.readOnce); err != nil {
-		return 0, fmt.Errorf("wait for packets: %w", err)
+	if err != nil {
+		return fmt.Errorf("wait for packets: %w", err)
 	}
-	return r.n, r.readErr
+	return nil
 }
 
 // count hands a datagram's packets out and adds up what is missing.
@@ -192,7 +195,7 @@ func (r *Reader) drain() {
 // fail gives up a socket that cannot be read any more.
 func (r *Reader) fail(err error) {
 	r.log.Error("reading from the NFLOG group failed, binding it anew", "error", err)
-	_ = r.conn.netlink.Close() // it has failed already
+	_ = r.conn.close() // it has failed already
 	r.setConn(nil)
 	r.retryAt = time.Now().Add(r.backoff)
 }
@@ -207,6 +210,8 @@ func (r *Reader) reopen(deadline time.Time) (Count, error) {
 	if !deadline.IsZero() && deadline.Before(until) {
 		until, try = deadline, false
 	}
+	r.cfg.Waits(true)
+	defer r.cfg.Waits(false)
 	wait := time.NewTimer(time.Until(until))
 	defer wait.Stop()
 	select {

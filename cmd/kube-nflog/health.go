@@ -18,6 +18,15 @@ func (p *pulse) beat(now time.Time) { p.last.Store(now.UnixNano()) }
 // rest says that nothing is under way.
 func (p *pulse) rest() { p.last.Store(0) }
 
+// pauses rests while yes, and beats when it is over.
+func (p *pulse) pauses(yes bool) {
+	if yes {
+		p.rest()
+	} else {
+		p.beat(time.Now())
+	}
+}
+
 func (p *pulse) stuck(now time.Time, after time.Duration) bool {
 	last := p.last.Load()
 	return last != 0 && now.UnixNano()-last > int64(after)

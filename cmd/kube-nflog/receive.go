@@ -23,29 +23,25 @@ import (
 // receiver brings the packets of one group into a flow table. Nothing in it
 // waits for anything but the kernel.
 type receiver struct {
-	group    uint16
-	reader   *nflog.Reader
-	decoder  *decode.Decoder
-	table    *flow.Table
-	counts   *packetCounters
-	pulse    pulse
-	nextBeat time.Time
-	log      *slog.Logger
+	group   uint16
+	reader  *nflog.Reader
+	decoder *decode.Decoder
+	table   *flow.Table
+	counts  *packetCounters
+	pulse   pulse
+	log     *slog.Logger
 
 	drop    decode.Drop // reused: of a packet that repeats a head, only what differs is set
 	now     int64       // the time of receipt of the datagram at hand; 0 until it is asked for
 	results [decode.Malformed + 1]int
 }
 
-// beat is how often a receiver shows at least that it is not stuck.
-const beat = 20 * time.Second
-
 // run receives until the reader was stopped and everything that the kernel had
 // received by then is handed on, or ctx ends while that is under way.
 func (r *receiver) run(ctx context.Context) error {
-	r.beat(time.Now())
 	for {
-		count, err := r.reader.Read(r.deadline(), r.receive)
+		r.pulse.beat(time.Now())
+		count, err := r.reader.Read(r.table.Deadline(), r.receive)
 		r.account(count) // all are folded then
 		if err != nil {
 			if errors.Is(err, io.EOF) {
@@ -53,27 +49,8 @@ func (r *receiver) run(ctx context.Context) error {
 			}
 			return errors.Join(err, r.table.Close(ctx))
 		}
-		now := time.Now()
-		r.table.HandOn(now)
-		r.beat(now)
+		r.table.HandOn(time.Now())
 	}
-}
-
-func (r *receiver) beat(now time.Time) {
-	r.pulse.beat(now)
-	if !now.Before(r.nextBeat) {
-		r.nextBeat = now.Add(beat)
-	}
-}
-
-// deadline is when the table has something to hand on, or at the latest the
-// next beat, which is put off only once it has passed: a deadline that stays
-// the same costs nothing.
-func (r *receiver) deadline() time.Time {
-	if due := r.table.Deadline(); !due.IsZero() && due.Before(r.nextBeat) {
-		return due
-	}
-	return r.nextBeat
 }
 
 // receive decodes one packet and folds it.
@@ -82,6 +59,11 @@ func (r *receiver) receive(p *nflog.Packet) {
 	d.Time = p.Time
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
+	}
+	if p.Repeats && r.decoder.Repeats(ipOf(p), d) {
+		r.results[decode.Decoded]++
+		r.table.Again(d)
+		return
 	}
 	var result decode.Result
 	if p.Repeats { // and so what d has of its rule and path
@@ -144,14 +126,15 @@ func (r *receiver) account(c nflog.Count) {
 // are this node's pods.
 func openReceiver(group uint16, o *options, rules *dialect.Parser, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
 	flows := flow.Config{Window: o.flowWindow, Local: local}
-	reader, err := nflog.Open(nflog.Config{Group: group}, log)
-	if err != nil {
-		return nil, fmt.Errorf("receive packets: %w", err)
-	}
 	decoder := decode.NewDecoder(o.prefixes)
 	decoder.Ignore(rules.Allows)
-	return &receiver{
-		group: group, reader: reader, decoder: decoder, table: flow.NewTable(flows),
+	r := &receiver{
+		group: group, decoder: decoder, table: flow.NewTable(flows),
 		counts: m.group(group), log: log.With("group", group),
-	}, nil
+	}
+	var err error
+	if r.reader, err = nflog.Open(nflog.Config{Group: group, Waits: r.pulse.pauses}, log); err != nil {
+		return nil, fmt.Errorf("receive packets: %w", err)
+	}
+	return r, nil
 }

@@ -131,10 +131,8 @@ func pause(d time.Duration) {
 
 // sendBatch sends up to n packets and returns how many were taken.
 func (g *generator) sendBatch(n, flows int) (int, error) {
-	if flows > 1 {
-		for i := range n {
-			g.number(g.packets[i], (g.sent+i)%flows)
-		}
+	for i := range n {
+		g.number(g.packets[i], (g.sent+i)%flows) // of one flow, too: the last scenario may have had many
 	}
 	taken, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.messages[0])), uintptr(n), 0, 0, 0)
 	if errno != 0 {
