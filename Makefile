@@ -50,10 +50,10 @@ test-system: check-go $(ROUTER) ## run the tests against a real kernel and a rea
 lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on all modules
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
 		{ echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet ./... # without cgo as the rest here: what is imported is compiled once
 	GOOS=darwin $(GO) vet ./cmd/kube-nflog # explain and rules are for any machine
 	GOOS=windows $(GO) vet ./cmd/kube-nflog
-	$(GOLANGCI) run ./...
+	CGO_ENABLED=0 $(GOLANGCI) run ./...
 	$(INTEST) ../$(GOLANGCI) run --config ../.golangci.yml $$($(GO) list -tags e2e -f '{{.Dir}}' ./... | grep -vE '$(UPSTREAM)')
 	cd test/agreement && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
 	cd test/monitoring && CGO_ENABLED=0 ../../$(GOLANGCI) run --config ../../.golangci.yml ./...
@@ -111,7 +111,7 @@ clean: ## remove what was built
 	rm -rf bin test/bin dist
 
 $(GOLANGCI): test/tools/go.mod test/tools/go.sum
-	$(GO) -C test/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	CGO_ENABLED=0 $(GO) -C test/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # Built ahead of the tests that run it: it takes minutes the first time.
 $(ROUTER): test/tools/kube-router/go.mod test/tools/kube-router/go.sum

@@ -92,25 +92,25 @@ func (s *shape) fill(payload []byte, transport, total int, drop *Drop) bool {
 // remember takes the shape of a packet, if it has one, and of the drop that it
 // was decoded to.
 func (s *shape) remember(payload []byte, drop *Drop) {
-	words := 0
 	switch {
 	case !drop.HasPorts && !drop.HasICMP:
+		return
 	case drop.Family == IPv4 && payload[0]&0x0f == ipv4Header/4 && len(payload) >= ipv4Shape:
-		words, s.last = ipv4Shape/8, ipv4ICMP
+		s.words[0], s.words[1], s.words[2] = word(payload, 0), word(payload, 1), word(payload, 2)
+		s.last = ipv4ICMP
 		if drop.HasPorts {
 			s.last = ipv4Ports
 		}
 	case drop.Family == IPv6 && Protocol(payload[6]) == drop.Protocol && len(payload) >= ipv6Shape:
-		words, s.last = ipv6Shape/8, ipv6ICMP
+		for i := range s.words {
+			s.words[i] = word(payload, i)
+		}
+		s.last = ipv6ICMP
 		if drop.HasPorts {
 			s.last = ipv6Ports
 		}
-	}
-	if words == 0 {
+	default:
 		return
-	}
-	for i := range words {
-		s.words[i] = word(payload, i)
 	}
 	s.family, s.hasPorts, s.tcp = drop.Family, drop.HasPorts, drop.Protocol == TCP
 }
