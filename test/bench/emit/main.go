@@ -55,7 +55,7 @@ func start(o options, args []string) error {
 	case len(args) == 2 && args[0] == "probe": // what a fleet starts as the other client
 		return probe(args[1])
 	case len(args) == 0:
-		args = []string{"compare", "outage", "scan", "latency", "packet", "rates", "fleet"}
+		args = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
 	}
 	return runAll(args, o)
 }
