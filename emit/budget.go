@@ -58,22 +58,23 @@ const (
 // methods and gives the time.
 type budget struct {
 	limiter *rate.Limiter
-	full    float64   // calls per second
-	burst   int       // at the full rate
-	rate    float64   // calls per second, now
-	enough  float64   // calls per second from which it grows slowly
-	paused  time.Time // until when no call starts, as the server wishes
-	yielded time.Time // until when none does, to make room
-	cut     time.Time // when it was cut last: calls that started before tell nothing new
-	failure time.Time // when it was cut last because a call had failed
-	grown   time.Time // when it grew last
-	heard   time.Time // when the last answer came
-	asked   time.Time // when the call started that ended the last silence
-	doubted time.Time // when a late answer came that the next one may contradict, zero: none
-	gaveWay time.Time // when it made room for others last
-	growth  float64   // what it then grows by with each answer in time, as a share
-	spread  float64   // of the next pause
-	probeAt time.Time // when the next probe may start, zero: not chosen yet
+	full    float64       // calls per second
+	burst   int           // at the full rate
+	rate    float64       // calls per second, now
+	enough  float64       // calls per second from which it grows slowly
+	paused  time.Time     // until when no call starts, as the server wishes
+	yielded time.Time     // until when none does, to make room
+	cut     time.Time     // when it was cut last: calls that started before tell nothing new
+	failure time.Time     // when it was cut last because a call had failed
+	grown   time.Time     // when it grew last
+	heard   time.Time     // when the last answer came
+	asked   time.Time     // when the call started that ended the last silence
+	doubted time.Time     // when a late answer came that the next one may contradict, zero: none
+	gaveWay time.Time     // when it made room for others last
+	growth  float64       // what it then grows by with each answer in time, as a share
+	waited  time.Duration // how late the answer was that it gave way to
+	spread  float64       // of the next pause
+	probeAt time.Time     // when the next probe may start, zero: not chosen yet
 	usual   usual
 	random  func() float64 // in [0, 1)
 }
@@ -170,11 +171,19 @@ func (b *budget) grow(now time.Time) {
 
 // late notes an answer that came later than usual. Soon after a silence it says
 // that many others began to speak as well. Later on one alone says little, as a
-// server may be uneven; two in a row do.
+// server may be uneven; two in a row do. One that is no later than the one it
+// gave way to says that this is enough, or that the server has become slow for
+// everybody: then the rate grows again.
 func (b *budget) late(started, now time.Time, took time.Duration) {
 	if started.Before(b.cut) {
 		return
 	}
+	if now.Sub(b.gaveWay) < crowdedFor && took <= b.waited {
+		b.growth = crowdGrowth
+		b.grow(now)
+		return
+	}
+	b.waited = took
 	switch begun := started.Sub(b.asked) < probeAfter; {
 	case begun && b.asked.Sub(b.failure) > probeAfter:
 		// The others' probes came since up to probeSpread before this one: so long

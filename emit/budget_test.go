@@ -149,6 +149,25 @@ func TestBudgetLearnsWhatIsUsual(t *testing.T) {
 	}
 }
 
+// TestBudgetBearsASlowServer has a server become slow soon after the first call.
+func TestBudgetBearsASlowServer(t *testing.T) {
+	b := newBudget(50, 100)
+	b.random = func() float64 { return 0.5 }
+	b.succeeded(start, start.Add(time.Millisecond))
+	now := start.Add(time.Second)
+	for range 20 {
+		started := now.Add(b.wait(now))
+		b.spend(started)
+		now = started.Add(700 * time.Millisecond)
+		b.succeeded(started, now)
+	}
+	if took := now.Sub(start); took > 45*time.Second {
+		t.Errorf("20 calls that take 700 ms each are made in %v, want 45 s", took)
+	} else {
+		t.Log(took)
+	}
+}
+
 // TestBudgetBearsAnUnevenServer holds that slow answers among quick ones do not
 // count as a crowd's: a webhook may be on creations alone, an answer now and
 // then may wait for a disk.
