@@ -147,12 +147,13 @@ func (b *budget) succeeded(started, now time.Time) {
 	}
 	b.doubted = time.Time{}
 	if b.rate < b.full {
-		b.grow(now)
+		b.grow(now, b.growth)
 	}
 }
 
-// grow takes the time since it grew last for more rate.
-func (b *budget) grow(now time.Time) {
+// grow takes the time since it grew last for more rate: soon after it gave way,
+// for at most a share of what it has.
+func (b *budget) grow(now time.Time, share float64) {
 	elapsed := min(now.Sub(b.grown).Seconds(), 1)
 	b.grown = now
 	seconds := growSeconds
@@ -161,7 +162,7 @@ func (b *budget) grow(now time.Time) {
 	}
 	more := elapsed * b.full / seconds
 	if now.Sub(b.gaveWay) < crowdedFor {
-		more = min(more, b.growth*b.rate)
+		more = min(more, share*b.rate)
 	}
 	b.set(now, min(b.full, b.rate+more))
 	if b.rate == b.full {
@@ -179,22 +180,20 @@ func (b *budget) late(started, now time.Time, took time.Duration) {
 		return
 	}
 	if now.Sub(b.gaveWay) < crowdedFor && took <= b.waited {
-		b.growth = crowdGrowth
-		b.grow(now)
+		b.grow(now, crowdGrowth)
 		return
 	}
-	b.waited = took
 	switch begun := started.Sub(b.asked) < probeAfter; {
 	case begun && b.asked.Sub(b.failure) > probeAfter:
 		// The others' probes came since up to probeSpread before this one: so long
 		// has the server been busy with them.
-		b.giveWay(now, crowdRate(took+probeSpread, tiredRate), crowdGrowth)
+		b.giveWay(now, took, crowdRate(took+probeSpread, tiredRate), crowdGrowth)
 	case begun: // the server is back, and slow to begin with
-		b.giveWay(now, crowdRate(took, minRate), ownGrowth)
+		b.giveWay(now, took, crowdRate(took, minRate), ownGrowth)
 	case b.doubted.IsZero():
 		b.doubted = now
 	case !started.Before(b.doubted):
-		b.giveWay(now, max(b.rate/2, crowdRate(took, tiredRate)), ownGrowth)
+		b.giveWay(now, took, max(b.rate/2, crowdRate(took, tiredRate)), ownGrowth)
 	}
 }
 
@@ -205,9 +204,9 @@ func crowdRate(busy time.Duration, floor float64) float64 {
 }
 
 // giveWay makes room for others, whose calls this one waited behind.
-func (b *budget) giveWay(now time.Time, r, growth float64) {
+func (b *budget) giveWay(now time.Time, took time.Duration, r, growth float64) {
 	b.gaveWay, b.cut, b.grown = now, now, now
-	b.growth = growth
+	b.waited, b.growth = took, growth
 	b.doubted = time.Time{}
 	b.set(now, min(b.rate, r))
 	wait := (0.5 + b.random()) / b.rate
