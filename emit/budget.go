@@ -172,14 +172,15 @@ func (b *budget) grow(now time.Time, share float64) {
 
 // late notes an answer that came later than usual. Soon after a silence it says
 // that many others began to speak as well. Later on one alone says little, as a
-// server may be uneven; two in a row do. One that is no later than the one it
+// server may be uneven; two in a row do. One that is about as late as the one it
 // gave way to says that this is enough, or that the server has become slow for
-// everybody: then the rate grows again.
+// everybody: then the rate grows again, and what is usual is learned sooner.
 func (b *budget) late(started, now time.Time, took time.Duration) {
 	if started.Before(b.cut) {
 		return
 	}
-	if now.Sub(b.gaveWay) < crowdedFor && took <= b.waited {
+	if now.Sub(b.gaveWay) < crowdedFor && took <= 2*b.waited {
+		b.usual.learn(took)
 		b.grow(now, crowdGrowth)
 		return
 	}
