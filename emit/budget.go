@@ -38,15 +38,16 @@ const (
 	// agents may have something to tell in one moment, so it goes alone, and
 	// comes later by up to probeSpread at random.
 	probeAfter  = 10 * time.Second
-	probeSpread = 250 * time.Millisecond
-	// lateRate is what late answers alone leave of a budget, in calls per second.
-	lateRate = 0.5
-	// lateShare is the share of the time that calls may spend waiting for late
-	// answers. The longer an answer takes, the more others want one.
+	probeSpread = 550 * time.Millisecond
+	// lateShare is the share of the server's time that a crowd may take: all who
+	// waited for a late answer come again after so many times as long.
 	lateShare = 0.25
-	// crowdedFor is how long after a late answer a budget at most doubles with
-	// each one in time.
-	crowdedFor = 30 * time.Second
+	// crowdedFor is how long after it gave way a budget grows by at most a share
+	// of itself with each answer in time: by crowdGrowth where all may have given
+	// way in one moment, and so grow at once, else by ownGrowth.
+	crowdedFor  = 30 * time.Second
+	crowdGrowth = 0.25
+	ownGrowth   = 1
 )
 
 // budget is the node's allowance of calls. It adapts as TCP does: it halves
@@ -57,19 +58,23 @@ const (
 // methods and gives the time.
 type budget struct {
 	limiter *rate.Limiter
-	full    float64   // calls per second
-	burst   int       // at the full rate
-	rate    float64   // calls per second, now
-	enough  float64   // calls per second from which it grows slowly
-	paused  time.Time // until when no call starts, as the server wishes
-	yielded time.Time // until when none does, to make room
-	cut     time.Time // when it was cut last: calls that started before tell nothing new
-	failure time.Time // when it was cut last because a call had failed
-	grown   time.Time // when it grew last
-	heard   time.Time // when the last answer came
-	late    time.Time // when the last late one came
-	spread  float64   // of the next pause
-	probeAt time.Time // when the next probe may start, zero: not chosen yet
+	full    float64       // calls per second
+	burst   int           // at the full rate
+	rate    float64       // calls per second, now
+	enough  float64       // calls per second from which it grows slowly
+	paused  time.Time     // until when no call starts, as the server wishes
+	yielded time.Time     // until when none does, to make room
+	cut     time.Time     // when it was cut last: calls that started before tell nothing new
+	failure time.Time     // when it was cut last because a call had failed
+	grown   time.Time     // when it grew last
+	heard   time.Time     // when the last answer came
+	asked   time.Time     // when the call started that ended the last silence
+	doubted time.Time     // when a late answer came that the next one may contradict, zero: none
+	gaveWay time.Time     // when it made room for others last
+	growth  float64       // what it then grows by with each answer in time, as a share
+	waited  time.Duration // how late the answer was that it gave way to
+	spread  float64       // of the next pause
+	probeAt time.Time     // when the next probe may start, zero: not chosen yet
 	usual   usual
 	random  func() float64 // in [0, 1)
 }
@@ -123,27 +128,32 @@ func untilToken(l *rate.Limiter, now time.Time) time.Duration {
 func (b *budget) spend(now time.Time) { b.limiter.AllowN(now, 1) }
 
 // answered notes that the server, not the network, has answered.
-func (b *budget) answered(now time.Time) {
+func (b *budget) answered(started, now time.Time) {
+	if b.probes(started) {
+		b.asked = started
+	}
 	b.heard = now
 	b.probeAt = time.Time{}
 }
 
 // succeeded notes an answer that says the server is well, or that it comes late.
 func (b *budget) succeeded(started, now time.Time) {
-	b.answered(now)
+	b.answered(started, now)
 	b.spread = pauseSpread
 	took := now.Sub(started)
 	if !b.usual.quick(took) {
-		b.yield(started, now, took)
+		b.late(started, now, took)
 		return
 	}
+	b.doubted = time.Time{}
 	if b.rate < b.full {
-		b.grow(now)
+		b.grow(now, b.growth)
 	}
 }
 
-// grow takes the time since it grew last for more rate.
-func (b *budget) grow(now time.Time) {
+// grow takes the time since it grew last for more rate: soon after it gave way,
+// for at most a share of what it has.
+func (b *budget) grow(now time.Time, share float64) {
 	elapsed := min(now.Sub(b.grown).Seconds(), 1)
 	b.grown = now
 	seconds := growSeconds
@@ -151,8 +161,8 @@ func (b *budget) grow(now time.Time) {
 		seconds = slowSeconds
 	}
 	more := elapsed * b.full / seconds
-	if now.Sub(b.late) < crowdedFor {
-		more = min(more, b.rate)
+	if now.Sub(b.gaveWay) < crowdedFor {
+		more = min(more, share*b.rate)
 	}
 	b.set(now, min(b.full, b.rate+more))
 	if b.rate == b.full {
@@ -160,13 +170,46 @@ func (b *budget) grow(now time.Time) {
 	}
 }
 
-// yield makes room for others, whose calls this one waited behind.
-func (b *budget) yield(started, now time.Time, took time.Duration) {
+// late notes an answer that came later than usual. Soon after a silence it says
+// that many others began to speak as well. Later on one alone says little, as a
+// server may be uneven; two in a row do. One that is about as late as the one it
+// gave way to says that this is enough, or that the server has become slow for
+// everybody: then the rate grows again, and what is usual is learned sooner.
+func (b *budget) late(started, now time.Time, took time.Duration) {
 	if started.Before(b.cut) {
 		return
 	}
-	b.late, b.cut, b.grown = now, now, now
-	b.set(now, min(b.rate, max(lateRate, lateShare/took.Seconds())))
+	if now.Sub(b.gaveWay) < crowdedFor && took <= 2*b.waited {
+		b.usual.learn(took)
+		b.grow(now, crowdGrowth)
+		return
+	}
+	switch begun := started.Sub(b.asked) < probeAfter; {
+	case begun && b.asked.Sub(b.failure) > probeAfter:
+		// The others' probes came since up to probeSpread before this one: so long
+		// has the server been busy with them.
+		b.giveWay(now, took, crowdRate(took+probeSpread, tiredRate), crowdGrowth)
+	case begun: // the server is back, and slow to begin with
+		b.giveWay(now, took, crowdRate(took, minRate), ownGrowth)
+	case b.doubted.IsZero():
+		b.doubted = now
+	case !started.Before(b.doubted):
+		b.giveWay(now, took, max(b.rate/2, crowdRate(took, tiredRate)), ownGrowth)
+	}
+}
+
+// crowdRate returns the calls per second, floor at least, that each of a crowd
+// may make that has kept the server busy for so long.
+func crowdRate(busy time.Duration, floor float64) float64 {
+	return max(floor, lateShare/busy.Seconds())
+}
+
+// giveWay makes room for others, whose calls this one waited behind.
+func (b *budget) giveWay(now time.Time, took time.Duration, r, growth float64) {
+	b.gaveWay, b.cut, b.grown = now, now, now
+	b.waited, b.growth = took, growth
+	b.doubted = time.Time{}
+	b.set(now, min(b.rate, r))
 	wait := (0.5 + b.random()) / b.rate
 	b.yielded = now.Add(time.Duration(wait * float64(time.Second)))
 }
@@ -182,7 +225,7 @@ func (b *budget) failed(started, now time.Time, overloaded bool, pause time.Dura
 		b.halve(started, now, min(minRate, b.full))
 		return
 	}
-	b.answered(now)
+	b.answered(started, now)
 	if b.halve(started, now, min(tiredRate, b.full)) {
 		b.spread = min(2*b.spread, maxSpread)
 	}

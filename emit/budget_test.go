@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -93,22 +94,26 @@ func TestBudgetHalvesAndGrows(t *testing.T) {
 }
 
 // TestBudgetYieldsToACrowd holds that late answers make a budget give way
-// before the server throttles, the later the more, and at most double with each
+// before the server throttles, the later the more, and grow little with each
 // quick one afterwards.
 func TestBudgetYieldsToACrowd(t *testing.T) {
 	for _, tt := range []struct {
-		took time.Duration
-		want float64 // calls per second
+		took   time.Duration
+		failed time.Time
+		want   float64 // calls per second
 	}{
-		{quickCall, 40},
-		{quickCall + time.Millisecond, lateShare / 0.051},
-		{200 * time.Millisecond, 1.25},
-		{3 * time.Second, lateRate},
+		{took: quickCall, want: 40},
+		{took: quickCall + time.Millisecond, want: lateShare / (0.051 + probeSpread.Seconds())},
+		{took: 450 * time.Millisecond, want: 0.25},
+		{took: 3 * time.Second, want: tiredRate},
+		{took: 200 * time.Millisecond, failed: start.Add(-time.Second), want: 1.25},
+		{took: 3 * time.Second, failed: start.Add(-time.Second), want: minRate},
 	} {
 		b := fullBudget(40, 80)
+		b.failure = tt.failed
 		now := start.Add(tt.took)
 		b.succeeded(start, now)
-		if b.rate != tt.want {
+		if math.Abs(b.rate-tt.want) > 1e-9 {
 			t.Errorf("after an answer that took %v the rate is %v, want %v", tt.took, b.rate, tt.want)
 		}
 		if tt.want == 40 {
@@ -119,8 +124,8 @@ func TestBudgetYieldsToACrowd(t *testing.T) {
 		}
 		b.succeeded(now, now.Add(time.Second/1000))
 		b.succeeded(now, now.Add(time.Second))
-		if b.rate > 2*tt.want {
-			t.Errorf("after a quick answer the rate is %v, want at most twice %v", b.rate, tt.want)
+		if most := tt.want * (1 + b.growth) * (1 + b.growth); b.rate > most {
+			t.Errorf("after two quick answers the rate is %v, want at most %v", b.rate, most)
 		}
 	}
 }
@@ -144,27 +149,60 @@ func TestBudgetLearnsWhatIsUsual(t *testing.T) {
 	}
 }
 
-// TestBudgetBearsAnUnevenServer holds that quick answers among slow ones do not
-// make the slow ones count as late: a webhook may be on creations alone.
+// TestBudgetBearsASlowServer has a server become slow soon after the first call.
+func TestBudgetBearsASlowServer(t *testing.T) {
+	b := newBudget(50, 100)
+	b.random = func() float64 { return 0.5 }
+	b.succeeded(start, start.Add(time.Millisecond))
+	now := start.Add(time.Second)
+	for range 20 {
+		started := now.Add(b.wait(now))
+		b.spend(started)
+		now = started.Add(700 * time.Millisecond)
+		b.succeeded(started, now)
+	}
+	if took := now.Sub(start); took > 45*time.Second {
+		t.Errorf("20 calls that take 700 ms each are made in %v, want 45 s", took)
+	} else {
+		t.Log(took)
+	}
+}
+
+// TestBudgetBearsAnUnevenServer holds that slow answers among quick ones do not
+// count as a crowd's: a webhook may be on creations alone, an answer now and
+// then may wait for a disk.
 func TestBudgetBearsAnUnevenServer(t *testing.T) {
-	for name, answers := range map[string][]time.Duration{
-		"half":      {10 * time.Millisecond, 300 * time.Millisecond},
-		"most slow": {10 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond},
+	rnd := rand.New(rand.NewPCG(1, 2))
+	every := func(n int) func(int) bool { return func(call int) bool { return call%n == n-1 } }
+	for name, tt := range map[string]struct {
+		slow func(call int) bool
+		held time.Duration // at most, of ten minutes
+	}{
+		"1 in 2":            {every(2), 5 * time.Minute},
+		"3 in 4":            {func(call int) bool { return call%4 != 0 }, 5 * time.Minute},
+		"1 in 10":           {every(10), 0},
+		"1 in 100":          {every(100), 0},
+		"1 in 10 at random": {func(int) bool { return rnd.IntN(10) == 0 }, 30 * time.Second},
 	} {
 		b := fullBudget(40, 80)
-		b.random = rand.New(rand.NewPCG(1, 2)).Float64
-		now, calls, waited := start, 0, time.Duration(0)
-		for ; now.Before(start.Add(20 * time.Minute)); calls++ {
+		b.random = rnd.Float64
+		now, held := start, time.Duration(0)
+		for call := 0; now.Before(start.Add(20 * time.Minute)); call++ {
+			took := 25 * time.Millisecond // as the full rate has it
+			if tt.slow(call) {
+				took = 300 * time.Millisecond
+			}
 			wait := b.wait(now)
 			started := now.Add(wait)
-			now = started.Add(answers[calls%len(answers)])
+			b.spend(started)
+			now = started.Add(took)
 			b.succeeded(started, now)
 			if now.After(start.Add(10 * time.Minute)) {
-				waited += wait
+				held += wait
 			}
 		}
-		if waited > 5*time.Minute {
-			t.Errorf("%s: of ten minutes, calls were held back for %v", name, waited)
+		if held > tt.held {
+			t.Errorf("slow are %s: of ten minutes, calls were held back for %v, want at most %v", name, held, tt.held)
 		}
 	}
 }

@@ -72,8 +72,8 @@ func (l *ledger) newJob(r *record, now time.Time) *job {
 // eventPatch is a merge patch of an event: absolute values, so that applying
 // it twice does no harm.
 type eventPatch struct {
-	Metadata *patchMetadata `json:"metadata,omitempty"`
-	Count    int32          `json:"count,omitempty"`
+	Metadata patchMetadata `json:"metadata,omitzero"`
+	Count    int32         `json:"count,omitempty"`
 	// FirstTimestamp is set where it is earlier than the object's, as when the
 	// clock was set back.
 	FirstTimestamp string `json:"firstTimestamp,omitempty"`
@@ -82,7 +82,11 @@ type eventPatch struct {
 }
 
 type patchMetadata struct {
-	Annotations map[string]string `json:"annotations"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// ManagedFields are one empty entry to have the API server no longer keep who
+	// set which field: nobody applies events, and it is a fifth of what a patch
+	// costs it and almost half of the object.
+	ManagedFields []struct{} `json:"managedFields,omitempty"`
 }
 
 func patchOf(r *record, message string) eventPatch {
@@ -94,7 +98,10 @@ func patchOf(r *record, message string) eventPatch {
 		p.FirstTimestamp = timestamp(r.first)
 	}
 	if !r.owned {
-		p.Metadata = &patchMetadata{Annotations: map[string]string{writerAnnotation: r.writer}}
+		p.Metadata.Annotations = map[string]string{writerAnnotation: r.writer}
+	}
+	if !r.bare {
+		p.Metadata.ManagedFields = []struct{}{{}}
 	}
 	return p
 }

@@ -76,6 +76,7 @@ type record struct {
 	readyAt  int           // index in the subject's ready list
 	followUp bool          // its next call completes a write under way
 	owned    bool          // the object bears this record's mark
+	bare     bool          // the object has no managed fields
 }
 
 // pending returns how many packets are not written.
@@ -126,6 +127,7 @@ func (r *record) restart() {
 	r.began = time.Time{}
 	r.message = ""
 	r.owned = false
+	r.bare = false
 }
 
 // adopt goes on with the count of an object that an earlier run left.
@@ -145,6 +147,7 @@ func (r *record) written(j *job, now time.Time) {
 	r.message = j.message
 	r.object = objectPresent
 	r.owned = true
+	r.bare = j.op == opPatch
 	r.followUp = false
 	r.interval = nextInterval(r.interval, r.key.rollup, r.subject.crowded())
 	r.lastWrite = now

@@ -13,6 +13,11 @@ type usual time.Duration
 // quick says that a call took no longer than is usual, and learns from it.
 func (u *usual) quick(took time.Duration) bool {
 	quick := took <= 2*time.Duration(*u)
-	*u = max(usual(quickCall/2), *u-*u/8, min(usual(took), *u+*u/4))
+	u.learn(took)
 	return quick
+}
+
+// learn takes a call into account.
+func (u *usual) learn(took time.Duration) {
+	*u = max(usual(quickCall/2), *u-*u/8, min(usual(took), *u+*u/4))
 }

@@ -15,7 +15,7 @@ const (
 	fleetFlows   = 6 // of each agent
 	fleetWindows = 30
 	fleetPhases  = 20
-	fleetIdle    = 10 * time.Second // of the other client alone
+	fleetIdle    = 30 * time.Second // of the other client alone: several garbage collections
 	fleetSettle  = 5 * time.Minute
 )
 
@@ -111,6 +111,7 @@ func fleetOnce(ctx context.Context, o options, s fleetSetting) error {
 		[]string{"events visible", fmt.Sprintf("%d of %d", m.visible, size*fleetFlows)},
 		[]string{"calls", fmt.Sprintf("%d, %.0f/s", m.calls, float64(m.calls)/m.ended.Sub(m.began).Seconds())},
 		[]string{"throttled (429)", fmt.Sprintf("%d, %.1f %%", m.throttled, 100*float64(m.throttled)/float64(m.calls))},
+		[]string{"the last agent's first call leaves after", round(time.Unix(0, count.lastFirst.Load()).Sub(m.began))},
 		[]string{"an agent's first event, p50 / p99 / slowest", quantiles(m.perAgent)},
 		[]string{"a flow's first event, p50 / p99 / slowest", quantiles(m.perFlow)},
 		[]string{"another client's request, idle p50 / p99 / slowest", quantiles(idle)},

@@ -6,6 +6,7 @@
 //	scan     50,000 sources against one pod with 20 quiet neighbours
 //	latency  a new flow every 50 ms, from the emitter on
 //	packet   the first packets of new flows, from the kernel on
+//	rates    new events at fixed rates, and another client's latency at each
 //	fleet    many emitters, each with its own connection, one API server
 //
 // Usage, from the test module's directory:
@@ -72,7 +73,7 @@ func runAll(scenarios []string, o options) error {
 
 func run(ctx context.Context, scenario string, o options) error {
 	scenarios := map[string]func(context.Context, options) error{
-		"compare": compare, "outage": outage, "scan": scan, "latency": latency, "fleet": fleet,
+		"compare": compare, "outage": outage, "scan": scan, "latency": latency, "rates": rates, "fleet": fleet,
 		"packet":        func(ctx context.Context, _ options) error { return again(ctx, "packet-inside") },
 		"packet-inside": firstPacket,
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,15 +33,22 @@ type sink interface {
 }
 
 // calls counts requests and, of these, the ones that were throttled.
-type calls struct{ all, throttled atomic.Int64 }
+type calls struct {
+	all, throttled atomic.Int64
+	lastFirst      atomic.Int64 // when the last client made its first write, Unix nanoseconds
+}
 
 type countingTransport struct {
 	next  http.RoundTripper
 	calls *calls
+	wrote sync.Once
 }
 
 func (t *countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.calls.all.Add(1)
+	if r.Method == http.MethodPost {
+		t.wrote.Do(func() { t.calls.lastFirst.Store(time.Now().UnixNano()) })
+	}
 	resp, err := t.next.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusTooManyRequests {
 		t.calls.throttled.Add(1)
@@ -75,7 +83,9 @@ type emitterSink struct {
 	ended   chan error
 }
 
-func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error) {
+// agentClient returns a client of the core API as an agent has it, with a
+// connection of its own.
+func agentClient(c *cluster, count *calls) (rest.Interface, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", c.agent)
 	if err != nil {
 		return nil, err
@@ -88,11 +98,15 @@ func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error)
 	cfg.APIPath, cfg.GroupVersion, cfg.QPS = "/api", &corev1.SchemeGroupVersion, -1
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
 	cfg.ContentType = runtime.ContentTypeProtobuf
-	// client-go shares connections between equal configurations; a dialer of
-	// its own gives each emitter one of its own.
+	// client-go shares connections between equal configurations, but not between
+	// dialers.
 	cfg.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	count.wrap(cfg)
-	client, err := rest.RESTClientFor(cfg)
+	return rest.RESTClientFor(cfg)
+}
+
+func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error) {
+	client, err := agentClient(c, count)
 	if err != nil {
 		return nil, err
 	}
