@@ -31,8 +31,10 @@ func (a *agent) settle(ctx context.Context) {
 	if a.resolver.WaitSynced(ctx) != nil || a.explainer.WaitSynced(ctx) != nil {
 		return // it ends before it has started
 	}
-	debug.FreeOSMemory()
 	if err := unmapProgram(); err != nil {
 		a.log.Debug("could not spare memory", "error", err)
 	}
+	// Last, as it collects garbage: the pages of the program that this takes are
+	// needed again, and are better not fetched while the node is at rest.
+	debug.FreeOSMemory()
 }

@@ -30,7 +30,8 @@ const (
 	netlinkBuffer = 128<<10 - 1024
 )
 
-// receiveOnly reads the group's datagrams and looks at nothing in them but the
+// receiveOnly reads each of the group's datagrams when it comes, which wakes it
+// more often than kube-nflog lets itself be, and looks at nothing in them but the
 // first message's length: all messages of the benchmark have the same, so that
 // it tells how many there are.
 func receiveOnly(ctx context.Context, group uint16) (packets uint64, err error) {
