@@ -32,6 +32,7 @@ func TestHealthy(t *testing.T) {
 		{"before the start", func(*receiver, *deliverer) {}, time.Hour, ""},
 		{"working", func(r *receiver, d *deliverer) { r.pulse.beat(start); d.pulse.beat(start) }, stuckAfter, ""},
 		{"a reader that is stuck", func(r *receiver, _ *deliverer) { r.pulse.beat(start) }, stuckAfter + 1, "the reader of group 7 is stuck"},
+		{"a reader that waits for packets", func(r *receiver, _ *deliverer) { r.pulse.beat(start); r.pulse.pauses(true) }, time.Hour, ""},
 		{"flows that go nowhere", func(_ *receiver, d *deliverer) { d.pulse.beat(start) }, stuckAfter + 1, "the flows of group 7 are not consumed"},
 		{"nothing to deliver", func(_ *receiver, d *deliverer) { d.pulse.beat(start); d.pulse.rest() }, time.Hour, ""},
 		{"recovered", func(r *receiver, _ *deliverer) {
