@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -81,28 +82,34 @@ func TestFlowsOfEveryKind(t *testing.T) {
 	}
 }
 
-// TestAgain adds the same bursts to a table that is told what comes again, and
-// to one that is not; some find the window full.
+// TestAgain adds the same bursts of a few flows to a table that is told what
+// comes again, and to one that looks at each drop; datagrams end between any
+// two packets, and some flows find the window full.
 func TestAgain(t *testing.T) {
 	run := func(told bool) (flows []Flow, overflowed uint64) {
-		table := NewTable(Config{MaxFlows: 4})
-		for burst := range 500 {
-			d := drop("10.0.0.5", uint16(burst*burst%37), burst)
-			table.Add(&d)
-			for packet := range burst % 7 {
-				again := drop("10.0.0.5", d.DestinationPort, burst+packet)
-				again.Length, again.SourcePort, again.TCPFlags = uint32(100+packet), uint16(packet), decode.TCPFlags(packet)
-				if told {
-					table.Again(&again)
-				} else {
-					table.Add(&again)
-				}
+		table, random := NewTable(Config{MaxFlows: 4}), rand.New(rand.NewPCG(1, 2))
+		var last uint16
+		for ms := range 20_000 {
+			port := last
+			if random.IntN(3) == 0 {
+				port = uint16(80 + random.IntN(3) + 5*(ms/5000)*random.IntN(2))
 			}
-			if burst%10 == 0 {
-				flows = append(flows, at(table, burst*20)...)
+			d := drop("10.0.0.5", port, ms)
+			d.Length, d.SourcePort, d.TCPFlags = uint32(100+ms%7), uint16(ms), decode.TCPFlags(ms)
+			if told && port == last {
+				table.Again(&d)
+			} else {
+				table.Add(&d)
+			}
+			last = port
+			switch random.IntN(20) {
+			case 0, 1, 2:
+				table.Overflowed() // as at the end of a datagram
+			case 3:
+				flows = append(flows, at(table, ms)...)
 			}
 		}
-		return append(flows, at(table, 20_000)...), table.Overflowed()
+		return append(flows, at(table, 30_000)...), table.Overflowed()
 	}
 	want, wantOverflowed := run(false)
 	got, overflowed := run(true)
@@ -111,5 +118,12 @@ func TestAgain(t *testing.T) {
 	}
 	if overflowed != wantOverflowed || overflowed == 0 {
 		t.Errorf("%d drops overflowed, want %d and some", overflowed, wantOverflowed)
+	}
+	var packets uint64
+	for _, f := range got {
+		packets += f.Packets
+	}
+	if packets != 20_000 {
+		t.Errorf("%d packets came out, want 20,000", packets)
 	}
 }

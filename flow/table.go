@@ -55,7 +55,7 @@ type Table struct {
 	inserting bool // the last batch had new flows, so the next may
 
 	current  *generation
-	last     *entry      // of current: the last folded drop's, nil for none and for an overflow flow
+	last     *entry      // of current: the last drop's if none waits, nil for none and for an overflow flow
 	previous *generation // the window before: handed out, or empty; only read here
 	sealed   int64       // when previous was, in nanoseconds since 1970
 	spare    chan *generation
@@ -103,7 +103,7 @@ func (t *Table) Overflowed() uint64 {
 // while the table grows.
 func (t *Table) Add(d *decode.Drop) {
 	rest := restOf(d, t.prefix(d.Prefix))
-	if t.last != nil && t.last.is(d, rest) { // packets of a flow come in bursts
+	if t.nwaiting == 0 && t.last != nil && t.last.is(d, rest) { // packets of a flow come in bursts
 		t.last.count(d.Time, d.Length)
 		t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
 		return
@@ -116,7 +116,7 @@ func (t *Table) Add(d *decode.Drop) {
 
 // Again is Add for a drop of the same flow as the one that was added last.
 func (t *Table) Again(d *decode.Drop) {
-	if t.last == nil || t.nwaiting > 0 { // or last was folded before others that wait
+	if t.nwaiting > 0 || t.last == nil {
 		t.Add(d)
 		return
 	}

@@ -25,8 +25,9 @@ type Config struct {
 	// FlushTimeout bounds how long the kernel keeps a lone packet, in steps of
 	// 10 ms; default 100 ms.
 	FlushTimeout time.Duration
-	// Waits is told when Read begins to wait for the kernel, true, and when it
-	// has waited, false; nil for nobody. While it waits nothing is under way.
+	// Waits is told when Read begins to wait for more than half a minute, if no
+	// packet comes, true, and when it has waited, false; nil for nobody. Nothing
+	// is under way then.
 	Waits func(bool)
 }
 
@@ -40,7 +41,8 @@ const (
 	netlinkBuffer = 128<<10 - 1024
 	// readBuffer exceeds what the kernel can put into one datagram.
 	readBuffer = 256 << 10
-	// roomyBuffer holds 120 datagrams, each charged what it may hold.
+	// roomyBuffer, as SO_RCVBUF has it after doubling, holds 120 datagrams, each
+	// charged what it may hold.
 	roomyBuffer = 16 << 20
 )
 

@@ -2,6 +2,7 @@ package nflog
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -59,10 +60,14 @@ func (g *gate) open() error {
 	)
 	g.file = os.NewFile(uintptr(epoll), "epoll")
 	if err == nil {
+		// os.NewFile does not say whether the runtime poller took it; this does.
+		err = g.file.SetReadDeadline(time.Time{})
+	}
+	if err == nil {
 		g.raw, err = g.file.SyscallConn()
 	}
 	if err != nil {
-		return errors.Join(os.NewSyscallError("epoll_ctl", err), g.file.Close())
+		return errors.Join(fmt.Errorf("set up epoll: %w", err), g.file.Close())
 	}
 	return nil
 }

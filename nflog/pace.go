@@ -3,9 +3,9 @@ package nflog
 import "time"
 
 const (
-	// maxPause bounds how much later a packet is seen because of a pause. It is
-	// a quarter of what the receive buffer lasts in a flood of a million packets
-	// a second.
+	// maxPause bounds how much later a packet is seen because of a pause. It is a
+	// third of what the smallest receive buffer that pauses are made with lasts in
+	// a flood of a million packets a second.
 	maxPause = 20 * time.Millisecond
 	minPause = time.Millisecond
 	// perPause is how many datagrams a pause shall bring: to wake up costs as

@@ -154,14 +154,21 @@ func (r *Reader) wait(deadline time.Time) (err error) {
 	if pause := r.pace.pause(); pause > 0 && r.conn.roomy {
 		err = r.conn.gate.pause(pause)
 	} else {
-		r.cfg.Waits(true)
-		err = r.conn.gate.await(deadline)
-		r.cfg.Waits(false)
+		err = r.await(deadline)
 	}
 	if err != nil {
 		return fmt.Errorf("wait for packets: %w", err)
 	}
 	return nil
+}
+
+// await waits for the next datagram.
+func (r *Reader) await(deadline time.Time) error {
+	if deadline.IsZero() || time.Until(deadline) > maxBackoff {
+		r.cfg.Waits(true)
+		defer r.cfg.Waits(false)
+	}
+	return r.conn.gate.await(deadline)
 }
 
 // count hands a datagram's packets out and adds up what is missing.
@@ -210,8 +217,6 @@ func (r *Reader) reopen(deadline time.Time) (Count, error) {
 	if !deadline.IsZero() && deadline.Before(until) {
 		until, try = deadline, false
 	}
-	r.cfg.Waits(true)
-	defer r.cfg.Waits(false)
 	wait := time.NewTimer(time.Until(until))
 	defer wait.Stop()
 	select {

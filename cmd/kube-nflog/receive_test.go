@@ -107,14 +107,21 @@ func TestRepeats(t *testing.T) {
 	}
 	packets := []nflog.Packet{
 		packet("deny: ", 3, 53, false), packet("deny: ", 3, 53, true), packet("deny: ", 3, 54, true),
+		packet("deny: ", 3, 53, true), packet("deny: ", 3, 53, true), packet("deny: ", 3, 53, true),
 		packet("trace: ", 3, 53, false), packet("trace: ", 3, 53, true),
 		packet("deny: ", 4, 53, false), packet("deny: ", 4, 53, true),
 	}
-	fold := func(told bool) (flows []flow.Flow) {
-		r := &receiver{group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{})}
-		for _, p := range packets {
+	fold := func(told bool, datagram int) (flows []flow.Flow) {
+		r := &receiver{
+			group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{}),
+			counts: newMetrics().group(100), log: slog.New(slog.DiscardHandler),
+		}
+		for i, p := range packets {
 			p.Repeats = p.Repeats && told
 			r.receive(&p)
+			if i%datagram == 0 {
+				r.account(nflog.Count{Packets: datagram})
+			}
 		}
 		if err := r.table.Close(t.Context()); err != nil {
 			t.Fatal(err)
@@ -127,11 +134,13 @@ func TestRepeats(t *testing.T) {
 		}
 		return flows
 	}
-	want := fold(false)
+	want := fold(false, 100)
 	if len(want) != 2 {
 		t.Fatalf("%d flows, want those to two ports: %+v", len(want), want)
 	}
-	if diff := cmp.Diff(want, fold(true), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-		t.Errorf("-untold +told:\n%s", diff)
+	for datagram := range 8 {
+		if diff := cmp.Diff(want, fold(true, datagram+1), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("datagrams of %d: -untold +told:\n%s", datagram+1, diff)
+		}
 	}
 }
