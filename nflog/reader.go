@@ -91,8 +91,8 @@ func (r *Reader) Stop() {
 	}
 }
 
-// Close gives up the group, and what is unread in the socket with it. Nothing
-// but Close may be called then.
+// Close gives up the group, and what is unread in the socket with it. It
+// is not to be read then.
 func (r *Reader) Close() error {
 	c := r.conn
 	if c == nil {
@@ -107,9 +107,9 @@ func (r *Reader) Close() error {
 
 // Read waits for the kernel's next datagram and calls handle for each packet
 // in it, in order. It returns with an empty Count at the deadline, if that is
-// not zero; under load up to 20 ms later. When the socket fails it binds the group anew, as often as it
-// takes, with growing pauses. After Stop it returns io.EOF once nothing is
-// left to hand out.
+// not zero; under load up to 20 ms later. When the socket fails it binds the
+// group anew, as often as it takes, with growing pauses. After Stop it returns
+// io.EOF once nothing is left to hand out.
 func (r *Reader) Read(deadline time.Time, handle func(*Packet)) (Count, error) {
 	if r.isStopped() && !r.draining {
 		r.drain()
@@ -139,7 +139,7 @@ func (r *Reader) receive(deadline time.Time) (int, error) {
 	for {
 		n, err := unix.Read(r.conn.socket, r.buf)
 		if !errors.Is(err, unix.EAGAIN) || r.draining {
-			r.pace.received(n)
+			r.pace.received(n) // -1 of a full buffer, which ends the pauses
 			return n, err
 		}
 		if err := r.wait(deadline); err != nil {

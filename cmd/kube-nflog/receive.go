@@ -60,17 +60,18 @@ func (r *receiver) receive(p *nflog.Packet) {
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
 	}
-	if p.Repeats && r.decoder.Repeats(ipOf(p), d) {
+	payload := ipOf(p)
+	if p.Repeats && r.decoder.Repeats(payload, d) {
 		r.results[decode.Decoded]++
 		r.table.Again(d)
 		return
 	}
 	var result decode.Result
 	if p.Repeats { // and so what d has of its rule and path
-		result = r.decoder.Again(ipOf(p), d)
+		result = r.decoder.Again(payload, d)
 	} else {
 		d.Group, d.Hook, d.In, d.Out = r.group, hookOf(p), p.In, p.Out
-		result = r.decoder.Decode(ipOf(p), p.Prefix, p.EtherType, d)
+		result = r.decoder.Decode(payload, p.Prefix, p.EtherType, d)
 	}
 	r.results[result]++
 	if result == decode.Decoded {
