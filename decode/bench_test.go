@@ -1,6 +1,10 @@
 package decode
 
-import "testing"
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
 
 // BenchmarkDecode decodes one packet of each kind.
 func BenchmarkDecode(b *testing.B) {
@@ -17,22 +21,40 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkRepeats decodes packets of one flow.
-func BenchmarkRepeats(b *testing.B) {
+// BenchmarkLike decodes packets of one flow, and such of two in turn.
+func BenchmarkLike(b *testing.B) {
 	for _, c := range decodeCases() {
-		d := NewDecoder(nil)
-		var drop Drop
-		d.Decode(c.payload, nil, c.ether(), &drop)
-		if !d.Repeats(c.payload, &drop) {
-			continue
-		}
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if !d.Repeats(c.payload, &drop) {
-					b.Fatal("is another")
-				}
+		for _, want := range []Likeness{SameFlow, Alike} {
+			other := c.payload
+			if want == Alike {
+				other = fromAnother(c.payload)
 			}
-		})
+			d := NewDecoder(nil)
+			var drop Drop
+			d.Decode(c.payload, nil, c.ether(), &drop)
+			if d.Like(other, &drop) != want {
+				continue
+			}
+			b.Run(fmt.Sprintf("%s/likeness=%d", c.name, want), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if d.Like(c.payload, &drop) != want || d.Like(other, &drop) != want {
+						b.Fatal("is another")
+					}
+				}
+			})
+		}
 	}
+}
+
+// fromAnother returns a packet from another source address, if it has one.
+func fromAnother(payload []byte) []byte {
+	other, end := bytes.Clone(payload), 15
+	if len(other) >= ipv6Header && other[0]>>4 == 6 {
+		end = 23
+	}
+	if end < len(other) {
+		other[end] ^= 1
+	}
+	return other
 }

@@ -2,28 +2,45 @@ package decode
 
 import "encoding/binary"
 
-// shape is what the packets of one flow have in common in their IP header and
-// the start of their transport header: of a burst that a flow sends, all but
-// the first need only be seen to have the shape of the one before. Packets with
-// IP options or extension headers have none.
+// Likeness is what a packet has in common with the one before.
+type Likeness uint8
+
+// How like packets may be.
+const (
+	// Unlike: the packet has to be decoded; it may still be like the other.
+	Unlike Likeness = iota
+	// Alike: they have the same headers up to the ports, or ICMP type and code.
+	Alike
+	// SameFlow: they have the same addresses as well, and the same destination
+	// port, or ICMP type and code.
+	SameFlow
+)
+
+// shape is what most packets in a row have in common in their IP header and the
+// start of their transport header, so that all but the first need only be seen
+// to have the shape of the one before: those of a flow all but what changes from
+// packet to packet, others all but addresses and ports. Packets with IP options
+// or extension headers have none.
 type shape struct {
 	family   Family // 0 for no shape
 	hasPorts bool
 	tcp      bool
-	// words are the first packet's header in little-endian words, of IPv4 three
+	// words are the last packet's header in little-endian words, of IPv4 three
 	// and of IPv6 six. The last holds the start of the transport header, of which
-	// last says what is the same.
+	// last says what is the same within a flow.
 	words [6]uint64
 	last  uint64
 }
 
 // What is the same in the words of a header, as little-endian numbers: of IPv4
 // (RFC 791, 3.1) version, header length, more-fragments, fragment offset and
-// protocol beside the addresses, of IPv6 (RFC 8200, 3) version and next header;
-// of the transport header the destination port, or ICMP's type and code.
+// protocol, of IPv6 (RFC 8200, 3) version and next header; within a flow the
+// addresses, and of the transport header the destination port, or ICMP's type
+// and code.
 const (
 	ipv4First  = 0xff3f_0000_0000_00ff
-	ipv4Second = 0xffff_ffff_0000_ff00
+	ipv4Second = 0x0000_0000_0000_ff00
+	ipv4Source = 0xffff_ffff_0000_0000
 	ipv4Ports  = 0xffff_0000_ffff_ffff
 	ipv4ICMP   = 0x0000_ffff_ffff_ffff
 
@@ -38,40 +55,60 @@ const (
 	ipv6Shape = 6 * 8
 )
 
-// Repeats says whether a packet is of the flow of the packet before, which
-// filled drop, and fills in what may differ: Length, SourcePort and TCPFlags.
-// It may say no of a packet that is. The packets' prefix and EtherType must be
-// the same.
-func (d *Decoder) Repeats(payload []byte, drop *Drop) bool {
+// Like says what a packet has in common with the one before, which filled drop,
+// and unless that is nothing fills in what may differ. The packets' prefix and
+// EtherType must be the same.
+func (d *Decoder) Like(payload []byte, drop *Drop) Likeness {
 	s := &d.shape
 	switch s.family {
 	case IPv4:
-		return s.is4(payload) && s.fill(payload, ipv4Header, int(binary.BigEndian.Uint16(payload[2:])), drop)
+		if len(payload) >= ipv4Shape {
+			return s.like4(payload, drop)
+		}
 	case IPv6:
-		return s.is6(payload) && s.fill(payload, ipv6Header, ipv6Header+int(binary.BigEndian.Uint16(payload[4:])), drop)
+		if len(payload) >= ipv6Shape {
+			return s.like6(payload, drop)
+		}
 	}
-	return false
+	return Unlike
 }
 
-func (s *shape) is4(b []byte) bool {
-	if len(b) < ipv4Shape {
-		return false
+func (s *shape) like4(b []byte, drop *Drop) Likeness {
+	w0, w1, w2 := word(b, 0), word(b, 1), word(b, 2)
+	if (w0^s.words[0])&ipv4First|(w1^s.words[1])&ipv4Second != 0 ||
+		!s.fill(b, ipv4Header, int(binary.BigEndian.Uint16(b[2:])), drop) {
+		return Unlike
 	}
-	return (word(b, 0)^s.words[0])&ipv4First|(word(b, 1)^s.words[1])&ipv4Second|(word(b, 2)^s.words[2])&s.last == 0
+	if (w1^s.words[1])&ipv4Source|(w2^s.words[2])&s.last == 0 {
+		return SameFlow
+	}
+	s.words[1], s.words[2] = w1, w2
+	putMapped(&drop.Source, b[12:])
+	putMapped(&drop.Destination, b[16:])
+	s.fillLast(b[ipv4Header:], drop)
+	return Alike
 }
 
-func (s *shape) is6(b []byte) bool {
-	if len(b) < ipv6Shape {
-		return false
+func (s *shape) like6(b []byte, drop *Drop) Likeness {
+	if (word(b, 0)^s.words[0])&ipv6First != 0 ||
+		!s.fill(b, ipv6Header, ipv6Header+int(binary.BigEndian.Uint16(b[4:])), drop) {
+		return Unlike
 	}
-	return (word(b, 0)^s.words[0])&ipv6First|(word(b, 5)^s.words[5])&s.last|
-		(word(b, 1)^s.words[1])|(word(b, 2)^s.words[2])|(word(b, 3)^s.words[3])|(word(b, 4)^s.words[4]) == 0
+	w1, w2, w3, w4, w5 := word(b, 1), word(b, 2), word(b, 3), word(b, 4), word(b, 5)
+	if (w1^s.words[1])|(w2^s.words[2])|(w3^s.words[3])|(w4^s.words[4])|(w5^s.words[5])&s.last == 0 {
+		return SameFlow
+	}
+	s.words[1], s.words[2], s.words[3], s.words[4], s.words[5] = w1, w2, w3, w4, w5
+	drop.Source, drop.Destination = [16]byte(b[8:24]), [16]byte(b[24:40])
+	s.fillLast(b[ipv6Header:], drop)
+	return Alike
 }
 
 func word(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 
-// fill fills in what may differ, from a transport header in a packet of a
-// total length that its header gives; it says no where that is not plausible.
+// fill fills in what may differ between a flow's packets, from a transport header
+// in a packet of a total length that its header gives; it says no where that is
+// not plausible.
 func (s *shape) fill(payload []byte, transport, total int, drop *Drop) bool {
 	if total < transport+minTransport {
 		return false
@@ -87,6 +124,15 @@ func (s *shape) fill(payload []byte, transport, total int, drop *Drop) bool {
 		}
 	}
 	return true
+}
+
+// fillLast fills in what of a transport header tells flows apart.
+func (s *shape) fillLast(transport []byte, drop *Drop) {
+	if s.hasPorts {
+		drop.DestinationPort = binary.BigEndian.Uint16(transport[2:])
+	} else {
+		drop.ICMPType, drop.ICMPCode = transport[0], transport[1]
+	}
 }
 
 // remember takes the shape of a packet, if it has one, and of the drop that it

@@ -45,18 +45,19 @@ func (t *Table) HandOn(now time.Time) {
 func (t *Table) sendWindow(now time.Time) {
 	select {
 	case next := <-t.spare:
-		t.swap(next, now)
+		t.swap(next)
 	default:
 		t.windowAt = now.Add(t.cfg.EarlyAfter)
 		t.earlyAt = t.windowAt
 	}
 }
 
-func (t *Table) swap(next *generation, now time.Time) {
+func (t *Table) swap(next *list[entry]) {
 	next.reset()
 	done := t.current
-	t.windows <- Window{entries: &done.list, prefixes: t.prefixes, release: func() { t.spare <- done }}
-	t.previous, t.current, t.last, t.sealed = done, next, nil, now.UnixNano()
+	t.windows <- Window{entries: done, prefixes: t.prefixes, release: func() { t.spare <- done }}
+	t.current, t.last = next, nil
+	t.memory.forget()
 	t.windowAt, t.earlyAt, t.examined, t.unknown, t.haveLocal = time.Time{}, time.Time{}, 0, false, false
 }
 
@@ -76,8 +77,8 @@ func (t *Table) sendEarly(now time.Time) {
 }
 
 // takeEarly moves out what is early.
-func (t *Table) takeEarly(room *list) {
-	room.reset(1)
+func (t *Table) takeEarly(room *list[entry]) {
+	room.reset()
 	for ; t.examined < t.current.n && room.n < earlyRoom; t.examined++ {
 		if e := t.current.at(t.examined); e.early {
 			*room.append() = *e
@@ -98,17 +99,17 @@ func (t *Table) Close(ctx context.Context) error {
 	}
 	select {
 	case next := <-t.spare: // also when ctx has ended as well
-		t.swap(next, time.Now())
+		t.swap(next)
 		return nil
 	default:
 	}
 	select {
 	case next := <-t.spare:
-		t.swap(next, time.Now())
+		t.swap(next)
 		return nil
 	case <-ctx.Done():
 		var packets uint64
-		for f := range (Window{entries: &t.current.list, prefixes: t.prefixes}).Flows() {
+		for f := range (Window{entries: t.current, prefixes: t.prefixes}).Flows() {
 			packets += f.Packets
 		}
 		return fmt.Errorf("hand on the last window: %d packets are left: %w", packets, ctx.Err())

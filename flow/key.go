@@ -53,21 +53,35 @@ func (k *key) is(d *decode.Drop, r rest) bool {
 
 // restOf returns the rest of the key of a drop's flow.
 func restOf(d *decode.Drop, prefix uint16) rest {
-	port, kind := uint16(0), hasSource|hasDestination
+	kind := hasSource | hasDestination
 	switch {
 	case d.HasPorts:
-		port, kind = d.DestinationPort, kind|hasPorts
+		kind |= hasPorts
 	case d.HasICMP:
-		port, kind = uint16(d.ICMPType)<<8|uint16(d.ICMPCode), kind|hasICMP
+		kind |= hasICMP
 	case d.Fragment:
 		kind |= fragment
 	}
-	r := rest(port) | rest(d.Group)<<groupShift | rest(d.Protocol)<<protocolShift | kind.rest() |
+	r := rest(portOf(d)) | rest(d.Group)<<groupShift | rest(d.Protocol)<<protocolShift | kind.rest() |
 		rest(d.Hook&0xf)<<hookShift | rest(prefix)<<prefixShift
 	if d.Family == decode.IPv6 {
 		r |= 1 << ipv6Shift
 	}
 	return r
+}
+
+// with returns the rest with a drop's port instead.
+func (r rest) with(d *decode.Drop) rest { return r&^0xffff | rest(portOf(d)) }
+
+// portOf returns the destination port, or ICMP type and code, or 0.
+func portOf(d *decode.Drop) uint16 {
+	switch {
+	case d.HasPorts:
+		return d.DestinationPort
+	case d.HasICMP:
+		return uint16(d.ICMPType)<<8 | uint16(d.ICMPCode)
+	}
+	return 0
 }
 
 // rule is what a rule's packets of one protocol and IP version have in common.

@@ -37,11 +37,19 @@ func byRule(k *key) key { return key{rest: k.rest.rule() | overflow.rest()} }
 // overflowEntry returns the entry with the key, a new one if that may be made.
 func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	hash := k.hash(&t.seed)
-	e, at := t.current.find(&k, hash)
-	if e == nil && mayInsert {
-		return t.current.insert(&k, hash, at, &t.seed)
+	record := t.memory.recall(&k, hash)
+	if record != none {
+		if r := t.memory.records.at(record); r.window == t.memory.window {
+			return t.current.at(int(r.entry))
+		}
 	}
-	return e
+	if !mayInsert {
+		return nil
+	}
+	if record == none {
+		record = t.memory.add(&k, hash)
+	}
+	return t.enter(t.memory.records.at(record), 0)
 }
 
 // localSides tells which end of a flow is this node's. A flood mostly has one

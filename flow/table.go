@@ -32,13 +32,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxFlows == 0 {
 		c.MaxFlows = 1 << 16
 	}
-	c.MaxFlows = min(c.MaxFlows, maxEntries-overflowRoom-2)
+	c.MaxFlows = min(c.MaxFlows, maxRecords-overflowRoom-2)
 	return c
 }
-
-// recentWindows is how many windows after its last drop a flow still counts as
-// known, if no other window came in between.
-const recentWindows = 10
 
 // Table folds drops into flows, a window at a time. It belongs to one
 // goroutine; the windows it sends belong to their consumer until released.
@@ -50,17 +46,17 @@ type Table struct {
 	prefixOf   map[string]uint16
 	lastPrefix uint16 // most drops in a row come from one rule
 
-	waiting   [batch]waiting // drops to fold
-	nwaiting  int
-	inserting bool // the last batch had new flows, so the next may
+	waiting  [batch]waiting // drops to fold
+	nwaiting int
 
-	current  *generation
-	last     *entry      // of current: the last drop's if none waits, nil for none and for an overflow flow
-	previous *generation // the window before: handed out, or empty; only read here
-	sealed   int64       // when previous was, in nanoseconds since 1970
-	spare    chan *generation
-	early    chan *list
-	windows  chan Window
+	memory  memory
+	current *list[entry]
+	last    *entry // of current: the last drop's if none waits, nil for none and for an overflow flow
+	spare   chan *list[entry]
+	early   chan *list[entry]
+	windows chan Window
+
+	rest rest // of the drop that was added last
 
 	windowAt time.Time // when the current window is due; zero while it is empty
 	earlyAt  time.Time // when early flows are due; zero while there are none
@@ -74,15 +70,16 @@ type Table struct {
 
 // NewTable returns an empty table.
 func NewTable(cfg Config) *Table {
+	cfg = cfg.withDefaults()
 	t := &Table{
-		cfg: cfg.withDefaults(), seed: newSeed(), prefixOf: make(map[string]uint16),
-		current: newGeneration(), previous: newGeneration(),
-		spare: make(chan *generation, 1), early: make(chan *list, 1),
+		cfg: cfg, seed: newSeed(), prefixOf: make(map[string]uint16),
+		memory: newMemory(cfg.MaxFlows + overflowRoom + 2), current: new(list[entry]),
+		spare: make(chan *list[entry], 1), early: make(chan *list[entry], 1),
 		// Room for one whole window and one early one: sending never waits.
 		windows: make(chan Window, 2),
 	}
-	t.spare <- t.previous
-	t.early <- new(list)
+	t.spare <- new(list[entry])
+	t.early <- new(list[entry])
 	t.lastPrefix = t.addPrefix("")
 	return t
 }
@@ -101,9 +98,15 @@ func (t *Table) Overflowed() uint64 {
 // Add folds a drop in, at once or with those that follow, at the latest when
 // HandOn, Overflowed or Close is called. It does not wait, and allocates only
 // while the table grows.
-func (t *Table) Add(d *decode.Drop) {
-	rest := restOf(d, t.prefix(d.Prefix))
-	if t.nwaiting == 0 && t.last != nil && t.last.is(d, rest) { // packets of a flow come in bursts
+func (t *Table) Add(d *decode.Drop) { t.add(d, restOf(d, t.prefix(d.Prefix))) }
+
+// AddAlike is Add for a drop that differs from the last one in nothing but
+// addresses, ports, or ICMP type and code, and what no key has.
+func (t *Table) AddAlike(d *decode.Drop) { t.add(d, t.rest.with(d)) }
+
+func (t *Table) add(d *decode.Drop, rest rest) {
+	t.rest = rest
+	if t.nwaiting == 0 && t.last != nil && (t.last.is(d, rest) || t.guessed(d, rest)) {
 		t.last.count(d.Time, d.Length)
 		t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
 		return
@@ -112,6 +115,25 @@ func (t *Table) Add(d *decode.Drop) {
 	if t.nwaiting == len(t.waiting) {
 		t.fold()
 	}
+}
+
+// guessed says whether the memory has guessed a drop's flow, whose entry is the
+// last one then.
+func (t *Table) guessed(d *decode.Drop, rest rest) bool {
+	record := t.memory.guess()
+	r := t.memory.records.at(record)
+	switch {
+	case !r.is(d, rest):
+		return false
+	case r.window == t.memory.window:
+		t.last = t.current.at(int(r.entry))
+	case t.current.n >= t.cfg.MaxFlows:
+		return false
+	default:
+		t.last = t.begin(record, d.Time)
+	}
+	t.memory.next = record + 1
+	return true
 }
 
 // Again is Add for a drop of the same flow as the one that was added last.

@@ -258,11 +258,12 @@ func TestOverflowOfOverflow(t *testing.T) {
 	}
 	table.HandOn(start)
 	var packets uint64
-	for _, f := range at(table, 1000) {
+	flows := at(table, 1000)
+	for _, f := range flows {
 		packets += f.Packets
 	}
-	if most := 10 + overflowRoom + 2; table.previous.n > most || packets != offered {
-		t.Errorf("%d flows, at most %d wanted; %d packets, want %d", table.previous.n, most, packets, offered)
+	if most := 10 + overflowRoom + 2; len(flows) > most || packets != offered {
+		t.Errorf("%d flows, at most %d wanted; %d packets, want %d", len(flows), most, packets, offered)
 	}
 }
 
@@ -316,14 +317,14 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		d := drop("10.0.0.5", uint16(i), 0)
 		table.Add(&d)
 	}
-	flooded := len(table.current.index)
-	for window := range 4 {
+	flooded := len(table.memory.records.index)
+	for window := range 3*recentWindows + 5 {
 		add(table, drop("10.0.0.5", 80, 0))
 		at(table, 10_000*window)
 		at(table, 10_000*window+1000)
 	}
-	slots := len(table.current.index) + len(table.previous.index)
-	chunks := len(table.current.chunks) + len(table.previous.chunks)
+	slots := len(table.memory.records.index) + len(table.memory.old.index)
+	chunks := len(table.current.chunks) + len(table.memory.records.chunks) + len(table.memory.old.chunks)
 	if flooded <= 4*chunkSize || slots != 4*chunkSize || chunks > 4 {
 		t.Errorf("the index had %d slots in the flood; after it %d and %d chunks", flooded, slots, chunks)
 	}

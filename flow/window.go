@@ -10,7 +10,7 @@ import (
 // done. A flow that was handed on early comes again at the window's end with
 // what was added since, if anything.
 type Window struct {
-	entries  *list
+	entries  *list[entry]
 	prefixes []string
 	release  func()
 }

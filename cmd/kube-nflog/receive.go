@@ -61,13 +61,18 @@ func (r *receiver) receive(p *nflog.Packet) {
 		d.Time = r.receiptTime()
 	}
 	payload := ipOf(p)
-	if p.Repeats && r.decoder.Repeats(payload, d) {
-		r.results[decode.Decoded]++
-		r.table.Again(d)
-		return
-	}
 	var result decode.Result
 	if p.Repeats { // and so what d has of its rule and path
+		switch r.decoder.Like(payload, d) {
+		case decode.SameFlow:
+			r.results[decode.Decoded]++
+			r.table.Again(d)
+			return
+		case decode.Alike:
+			r.results[decode.Decoded]++
+			r.table.AddAlike(d)
+			return
+		}
 		result = r.decoder.Again(payload, d)
 	} else {
 		d.Group, d.Hook, d.In, d.Out = r.group, hookOf(p), p.In, p.Out

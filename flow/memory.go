@@ -1,0 +1,95 @@
+package flow
+
+// recentWindows is for how many windows after its last drop a flow still counts
+// as known.
+const recentWindows = 10
+
+// memory is what the table knows of flows beyond the window at hand: so a flow
+// that goes on is found again, and not taken for a new one. There is room for a
+// window's flows; when it is used up the memory begins anew and keeps the full
+// records until they are full again, to be asked what the new do not know.
+type memory struct {
+	room    int
+	records *records
+	old     *records
+
+	next    int    // the number of the record behind the one that was found last
+	missed  bool   // records did not know a drop of the last batch
+	window  uint32 // the number of the current window, from 1
+	renewed uint32 // the window in which records were begun, or looked at by forget
+	fresh   int    // how many of records were in a window since
+}
+
+func newMemory(room int) memory {
+	return memory{room: room, records: newRecords(), old: newRecords(), window: 1}
+}
+
+// guess returns the number of the record that the next drop most likely has if
+// it is not of the last one's flow: flows that come again mostly do so in the
+// order in which they came first. There must be a record.
+func (m *memory) guess() int {
+	if m.next >= m.records.n {
+		m.next = 0
+	}
+	return m.next
+}
+
+// recall returns the number of the record with the key, or none.
+func (m *memory) recall(k *key, hash uint64) int {
+	if number := m.records.find(k, hash); number != none {
+		return number
+	}
+	m.missed = true
+	if m.old.n == 0 {
+		return none
+	}
+	from := m.old.find(k, hash)
+	if from == none {
+		return none
+	}
+	old := *m.old.at(from) // add may empty old
+	number := m.add(k, hash)
+	*m.records.at(number) = old
+	return number
+}
+
+// add adds a record for a key that recall does not know, and returns its number.
+func (m *memory) add(k *key, hash uint64) int {
+	if m.records.n >= m.room {
+		// Nothing of the current window is in old alone: what recall finds there it
+		// adds to records.
+		m.old.reset()
+		m.renew(m.old)
+	}
+	return m.records.insert(k, hash)
+}
+
+func (m *memory) renew(with *records) {
+	m.old, m.records = m.records, with
+	m.next, m.renewed, m.fresh = 0, m.window, 0
+}
+
+// enter notes that a record's flow has its first drop in the current window, and
+// where its entry is there.
+func (m *memory) enter(r *record, entry int, time int64) {
+	if r.window <= m.renewed {
+		m.fresh++
+	}
+	r.window, r.entry, r.seen = m.window, uint32(entry), time
+}
+
+// forget, called between windows, gives up what is not recent, if it is much.
+func (m *memory) forget() {
+	m.window++
+	if m.window-m.renewed <= recentWindows {
+		return
+	}
+	if m.records.n > chunkSize && m.fresh < m.records.n/2 {
+		m.renew(newRecords())
+		return
+	}
+	if m.old.n > 0 {
+		m.old = newRecords()
+	}
+	m.renewed, m.fresh = m.window, 0
+}
