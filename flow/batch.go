@@ -26,10 +26,10 @@ type waiting struct {
 }
 
 // wait puts a drop into the batch and asks for its place in the index.
-func (t *Table) wait(d *decode.Drop, rest rest) {
+func (t *Table) wait(d *decode.Drop) {
 	w := &t.waiting[t.nwaiting]
 	t.nwaiting++
-	w.source, w.destination, w.rest = addressOf(&d.Source), addressOf(&d.Destination), rest
+	w.source, w.destination, w.rest = addressOf(&d.Source), addressOf(&d.Destination), t.rest
 	w.time, w.length, w.in, w.out, w.sourcePort, w.flags = d.Time, d.Length, d.In, d.Out, d.SourcePort, d.TCPFlags
 	w.hash = w.key.hash(&t.seed)
 	t.memory.records.prefetchSlot(w.hash)

@@ -96,7 +96,7 @@ func TestAgain(t *testing.T) {
 			}
 			d := drop("10.0.0.5", port, ms)
 			d.Length, d.SourcePort, d.TCPFlags = uint32(100+ms%7), uint16(ms), decode.TCPFlags(ms)
-			if told && port == last {
+			if told && ms > 0 && port == last {
 				table.Again(&d)
 			} else {
 				table.Add(&d)

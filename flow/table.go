@@ -98,20 +98,43 @@ func (t *Table) Overflowed() uint64 {
 // Add folds a drop in, at once or with those that follow, at the latest when
 // HandOn, Overflowed or Close is called. It does not wait, and allocates only
 // while the table grows.
-func (t *Table) Add(d *decode.Drop) { t.add(d, restOf(d, t.prefix(d.Prefix))) }
-
-// AddAlike is Add for a drop that differs from the last one in nothing but
-// addresses, ports, or ICMP type and code, and what no key has.
-func (t *Table) AddAlike(d *decode.Drop) { t.add(d, t.rest.with(d)) }
-
-func (t *Table) add(d *decode.Drop, rest rest) {
-	t.rest = rest
-	if t.nwaiting == 0 && t.last != nil && (t.last.is(d, rest) || t.guessed(d, rest)) {
-		t.last.count(d.Time, d.Length)
-		t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
+func (t *Table) Add(d *decode.Drop) {
+	t.rest = restOf(d, t.prefix(d.Prefix))
+	if t.nwaiting == 0 && t.last != nil && t.last.is(d, t.rest) { // packets of a flow come in bursts
+		t.tally(d)
 		return
 	}
-	t.wait(d, rest)
+	t.add(d)
+}
+
+// AddAlike is Add for a drop that differs from the one added last in addresses,
+// ports, or ICMP type and code, and otherwise in nothing but what no key has.
+func (t *Table) AddAlike(d *decode.Drop) {
+	t.rest = t.rest.with(d)
+	t.add(d)
+}
+
+// Again is Add for a drop of the same flow as the one that was added last.
+func (t *Table) Again(d *decode.Drop) {
+	if t.nwaiting > 0 || t.last == nil {
+		t.add(d)
+		return
+	}
+	t.tally(d)
+}
+
+// tally counts a drop of the last one's flow.
+func (t *Table) tally(d *decode.Drop) {
+	t.last.count(d.Time, d.Length)
+	t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
+}
+
+func (t *Table) add(d *decode.Drop) {
+	if t.nwaiting == 0 && t.last != nil && t.guessed(d) {
+		t.tally(d)
+		return
+	}
+	t.wait(d)
 	if t.nwaiting == len(t.waiting) {
 		t.fold()
 	}
@@ -119,11 +142,11 @@ func (t *Table) add(d *decode.Drop, rest rest) {
 
 // guessed says whether the memory has guessed a drop's flow, whose entry is the
 // last one then.
-func (t *Table) guessed(d *decode.Drop, rest rest) bool {
+func (t *Table) guessed(d *decode.Drop) bool {
 	record := t.memory.guess()
 	r := t.memory.records.at(record)
 	switch {
-	case !r.is(d, rest):
+	case !r.is(d, t.rest):
 		return false
 	case r.window == t.memory.window:
 		t.last = t.current.at(int(r.entry))
@@ -134,16 +157,6 @@ func (t *Table) guessed(d *decode.Drop, rest rest) bool {
 	}
 	t.memory.next = record + 1
 	return true
-}
-
-// Again is Add for a drop of the same flow as the one that was added last.
-func (t *Table) Again(d *decode.Drop) {
-	if t.nwaiting > 0 || t.last == nil {
-		t.Add(d)
-		return
-	}
-	t.last.count(d.Time, d.Length)
-	t.last.describe(d.In, d.Out, d.SourcePort, d.TCPFlags)
 }
 
 func (t *Table) prefix(text string) uint16 {

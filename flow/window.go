@@ -37,6 +37,30 @@ func (w Window) With(wanted func(prefix string) bool) iter.Seq[*Flow] {
 	})
 }
 
+// Sums adds the flows up: each Flow has nothing but Prefix, Protocol and Packets,
+// of as many flows in a row as share those, and is valid until the next.
+func (w Window) Sums() iter.Seq[*Flow] {
+	return func(yield func(*Flow) bool) {
+		const shared = rest(0xff<<protocolShift | (maxPrefixes-1)<<prefixShift)
+		var sum Flow // of what has no prefix and protocol 0, at first
+		var of rest
+		for i := range w.entries.n {
+			e := w.entries.at(i)
+			if (e.rest^of)&shared != 0 {
+				if sum.Packets > 0 && !yield(&sum) {
+					return
+				}
+				of = e.rest
+				sum = Flow{Prefix: w.prefixes[of.prefix()], Protocol: of.protocol()}
+			}
+			sum.Packets += e.packets
+		}
+		if sum.Packets > 0 {
+			yield(&sum)
+		}
+	}
+}
+
 func (w Window) flows(wanted func(prefix uint16) bool) iter.Seq[*Flow] {
 	return func(yield func(*Flow) bool) {
 		var f Flow

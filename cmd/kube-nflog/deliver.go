@@ -3,7 +3,6 @@
 package main
 
 import (
-	"iter"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -42,12 +41,18 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		flows := d.merger.Merge(w)
-		if d.nameless {
-			d.count(flows)
-		} else {
-			for f, said := range flows {
+		switch {
+		case !d.nameless:
+			for f, said := range d.merger.Merge(w) {
 				d.deliver(f, said)
+			}
+		case d.follow.any() || !d.merger.Plain(w):
+			for f := range d.merger.Merge(w) {
+				d.count(f)
+			}
+		default:
+			for sum := range w.Sums() {
+				d.emitter.Count(sum)
 			}
 		}
 		d.counts.add(d.merger.Counts())
@@ -56,22 +61,14 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 	}
 }
 
-// count is for a node without a cluster: there flows have nothing to be told
-// apart by but prefix and protocol, which most of a window's share.
-func (d *deliverer) count(flows iter.Seq2[*flow.Flow, []dialect.Said]) {
-	var sum flow.Flow
-	for f := range flows {
-		if f.Protocol != sum.Protocol || f.Prefix != sum.Prefix {
-			d.emitter.Count(&sum)
-			sum = flow.Flow{Protocol: f.Protocol, Prefix: f.Prefix}
-		}
-		sum.Packets += f.Packets
-		if d.follow.any() {
-			source, destination := external(f.Source), external(f.Destination)
-			d.follow.offer(f, &source, &destination)
-		}
+// count is deliver on a node without a cluster: there flows have nothing to be
+// told apart by but prefix and protocol.
+func (d *deliverer) count(f *flow.Flow) {
+	d.emitter.Count(f)
+	if d.follow.any() {
+		source, destination := external(f.Source), external(f.Destination)
+		d.follow.offer(f, &source, &destination)
 	}
-	d.emitter.Count(&sum)
 }
 
 // deliver resolves both ends of a flow, as of its last packet, has it explained

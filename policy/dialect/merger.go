@@ -112,6 +112,17 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	}
 }
 
+// Plain says that Merge would return a window's flows as they are.
+func (m *Merger) Plain(w Window) bool {
+	if m == nil {
+		return true
+	}
+	for range w.With(m.isProvisional) {
+		return false
+	}
+	return len(m.known)+len(m.older) == 0
+}
+
 // isProvisional says whether a prefix is of a policy's record.
 func (m *Merger) isProvisional(prefix string) bool {
 	return prefix != "" && m.parse(prefix)[0].provisional
