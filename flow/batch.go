@@ -1,41 +1,37 @@
 package flow
 
-import (
-	"unsafe"
-
-	"github.com/kube-nflog/kube-nflog/decode"
-)
+import "github.com/kube-nflog/kube-nflog/decode"
 
 // batch is how many drops are folded at once. Of many flows, each is somewhere
-// else in memory, and to wait for that costs more than all the rest: so what
-// the drops of a batch need is asked for first, to come while the others are
-// looked at.
-const batch = 16
+// else in memory, and to wait for that costs more than all the rest. So what
+// the drops of a batch need is read for all of them before it is looked at: a
+// processor waits for many reads at a time if none depends on another.
+const batch = 32
 
 // waiting is a drop that is to be folded.
 type waiting struct {
 	key
 
-	hash       uint64
-	record     int   // the number of the flow's, or none
 	time       int64 // nanoseconds since 1970
 	length     uint32
 	in, out    uint32
 	sourcePort uint16
 	flags      decode.TCPFlags
+
+	hash   uint64
+	slot   slot
+	record int // the number of the flow's, or none
+	entry  int // the same in the current window
+	read   uint64
 }
 
-// wait puts a drop into the batch and asks for its place in the index.
+// wait puts a drop into the batch.
 func (t *Table) wait(d *decode.Drop) {
 	w := &t.waiting[t.nwaiting]
 	t.nwaiting++
 	w.source, w.destination, w.rest = addressOf(&d.Source), addressOf(&d.Destination), t.rest
 	w.time, w.length, w.in, w.out, w.sourcePort, w.flags = d.Time, d.Length, d.In, d.Out, d.SourcePort, d.TCPFlags
 	w.hash = w.key.hash(&t.seed)
-	t.memory.records.prefetchSlot(w.hash)
-	if t.memory.missed {
-		t.memory.old.prefetchSlot(w.hash)
-	}
 }
 
 // fold folds the drops of the batch.
@@ -45,20 +41,18 @@ func (t *Table) fold() {
 	}
 	drops := t.waiting[:t.nwaiting]
 	t.nwaiting = 0
-	for i := range drops {
-		t.memory.records.prefetchRecord(drops[i].hash)
-	}
-	for i := range drops {
-		t.findRecord(&drops[i])
-	}
-	t.memory.missed = false
+	t.look(drops)
 	in := t.memory.records
 	for i := range drops {
 		w := &drops[i]
-		if w.record == none || t.memory.records != in { // a drop before may have added it, or begun the memory anew
-			w.record = t.memory.recall(&w.key, w.hash)
+		if w.entry != none {
+			t.last, t.memory.next = t.current.at(w.entry), w.record+1
+		} else {
+			if w.record == none || t.memory.records != in { // a drop before may have added it, or begun the memory anew
+				w.record = t.memory.recall(&w.key, w.hash)
+			}
+			t.last = t.entry(w)
 		}
-		t.last = t.entry(w)
 		t.last.count(w.time, w.length)
 		t.last.describe(w.in, w.out, w.sourcePort, w.flags)
 	}
@@ -67,15 +61,38 @@ func (t *Table) fold() {
 	}
 }
 
-// findRecord asks for the entry of a drop's flow, if it has one.
-func (t *Table) findRecord(w *waiting) {
-	if w.record = t.memory.records.find(&w.key, w.hash); w.record == none {
-		return
+// look looks for the records of the drops' flows, where they most likely are,
+// and for their entries.
+func (t *Table) look(drops []waiting) {
+	records := t.memory.records
+	for i := range drops {
+		drops[i].slot = records.index[records.home(drops[i].hash)]
 	}
-	if r := t.memory.records.at(w.record); r.window == t.memory.window {
-		e := t.current.at(int(r.entry))
-		prefetch(unsafe.Pointer(&e.sourcePort)) // what is behind the key
-		prefetch(unsafe.Pointer(&e.bytes))
+	for i := range drops {
+		w := &drops[i]
+		w.record, w.entry = none, none
+		for at := records.home(w.hash); w.slot != 0; w.slot = records.index[at] {
+			if w.slot.has(w.hash) {
+				w.record = w.slot.number()
+				w.read = records.at(w.record).hash
+				break
+			}
+			at = records.next(at)
+		}
+	}
+	for i := range drops {
+		w := &drops[i]
+		if w.record == none {
+			continue
+		}
+		r := records.at(w.record)
+		if !r.key.equals(&w.key) {
+			w.record = none
+		} else if r.window == t.memory.window {
+			w.entry = int(r.entry)
+			e := t.current.at(w.entry)
+			w.read = uint64(e.in) + e.bytes // its first and its last field that are counted in
+		}
 	}
 }
 

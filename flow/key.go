@@ -51,6 +51,12 @@ func (k *key) is(d *decode.Drop, r rest) bool {
 	return k.rest == r && k.source == addressOf(&d.Source) && k.destination == addressOf(&d.Destination)
 }
 
+// equals compares word by word, which == of so large a value does not: it calls
+// a function that must find out how long it is.
+func (k *key) equals(o *key) bool {
+	return k.rest == o.rest && k.source == o.source && k.destination == o.destination
+}
+
 // restOf returns the rest of the key of a drop's flow.
 func restOf(d *decode.Drop, prefix uint16) rest {
 	kind := hasSource | hasDestination

@@ -14,7 +14,6 @@ type memory struct {
 	old     *records
 
 	next    int    // the number of the record behind the one that was found last
-	missed  bool   // records did not know a drop of the last batch
 	window  uint32 // the number of the current window, from 1
 	renewed uint32 // the window in which records were begun, or looked at by forget
 	fresh   int    // how many of records were in a window since
@@ -39,7 +38,6 @@ func (m *memory) recall(k *key, hash uint64) int {
 	if number := m.records.find(k, hash); number != none {
 		return number
 	}
-	m.missed = true
 	if m.old.n == 0 {
 		return none
 	}

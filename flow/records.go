@@ -1,9 +1,6 @@
 package flow
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "math/bits"
 
 // record is what the table remembers of a flow from window to window. It fills
 // one line of a processor's cache.
@@ -54,7 +51,7 @@ const none = -1
 // find returns the number of the record with the key, or none.
 func (r *records) find(k *key, hash uint64) int {
 	for at := r.home(hash); r.index[at] != 0; at = r.next(at) {
-		if s := r.index[at]; s.has(hash) && r.at(s.number()).key == *k {
+		if s := r.index[at]; s.has(hash) && r.at(s.number()).equals(k) {
 			return s.number()
 		}
 	}
@@ -95,16 +92,6 @@ func (r *records) reset() {
 		clear(r.index)
 	}
 	r.list.reset()
-}
-
-// prefetchSlot asks for the place in the index where the hash is, or may be put.
-func (r *records) prefetchSlot(hash uint64) { prefetch(unsafe.Pointer(&r.index[r.home(hash)])) }
-
-// prefetchRecord asks for the record that is most likely the hash's, if one is.
-func (r *records) prefetchRecord(hash uint64) {
-	if s := r.index[r.home(hash)]; s != 0 {
-		prefetch(unsafe.Pointer(r.at(s.number())))
-	}
 }
 
 func (r *records) home(hash uint64) int { return int(hash >> (r.shift & 63)) }
