@@ -16,6 +16,9 @@
 // do: some of a flow soon after another, some not in its window. Either way each
 // flow has had a packet before what is measured begins.
 //
+// What a paced reader costs varies by a third from round to round, and with a
+// -duration of twice as long not reliably by less: hence medians.
+//
 // It prints a table for each scenario, medians over the rounds, and what has
 // become of each bar; -json writes the same and every round's numbers.
 //

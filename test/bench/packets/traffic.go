@@ -50,6 +50,6 @@ func (t traffic) order() func(sent int) int {
 	if !t.Random {
 		return func(sent int) int { return sent % t.Flows }
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same for each reader
+	random := rand.New(rand.NewPCG(1, 2))
 	return func(int) int { return random.IntN(t.Flows) }
 }
