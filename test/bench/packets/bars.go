@@ -71,6 +71,8 @@ func bars(c cells, idle, span time.Duration) []bar {
 	}
 	all = append(all, c.flows(fastFlows, fast)...)
 	all = append(all, c.flows(floodFlows, flood)...)
+	all = append(all, c.flows(fastRandom, fast)...)
+	all = append(all, c.flows(floodRandom, flood)...)
 	perMinute := 0.0
 	if span > 0 {
 		perMinute = float64(idle) / float64(time.Millisecond) * float64(time.Minute) / float64(span)

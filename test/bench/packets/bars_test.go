@@ -15,6 +15,7 @@ func TestBars(t *testing.T) {
 		flood + kubeNflog:      {Median: 2, MostLost: 3},
 		fastFlows + kubeNflog:  {Median: 1.6, Peak: 49 << 10},
 		floodFlows + kubeNflog: {Median: 3, Peak: 48 << 10},
+		fastRandom + kubeNflog: {Median: 1.25, Peak: 24 << 10},
 	}
 	var got []string
 	for _, b := range bars(func(scenario, reader string) *result { return costs[scenario+reader] }, time.Millisecond, 2*time.Minute) {
@@ -32,6 +33,10 @@ func TestBars(t *testing.T) {
 		"NOT MET       50000/s-65536-flows: CPU per packet in that with one flow = 1.6, bar ≤ 1.5",
 		"met           flood-65536-flows: peak memory = 48 MiB, bar ≤ 48 MiB",
 		"met           flood-65536-flows: CPU per packet in that with one flow = 1.5, bar ≤ 1.5",
+		"met           50000/s-65536-flows-random: peak memory = 24 MiB, bar ≤ 48 MiB",
+		"met           50000/s-65536-flows-random: CPU per packet in that with one flow = 1.25, bar ≤ 1.5",
+		"not measured  flood-65536-flows-random: CPU per packet in that with one flow ≤ 1.5",
+		"not measured  flood-65536-flows-random: peak memory ≤ 48 MiB",
 		"met           idle: CPU time = 0.5 ms a minute, bar ≤ 1 ms a minute",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -57,7 +57,7 @@ func (b *bench) run(ctx context.Context, p plan) (*report, error) {
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", s.Name, err)
 				}
-				fmt.Fprintf(b.progress, "round %d of %d  %-22s %-30s %6.2f µs/packet, %d lost\n",
+				fmt.Fprintf(b.progress, "round %d of %d  %-26s  %-27s %6.2f µs/packet, %d lost\n",
 					round+1, p.rounds, s.Name, reader.name, m.perPacket(), m.Lost)
 				r.add(s, reader.name, m)
 			}

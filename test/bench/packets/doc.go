@@ -11,6 +11,14 @@
 // time is what the kernel's clock for that process says from before the first
 // packet until, after the last, it stands still.
 //
+// Of many flows, packets come in turn in some scenarios, so that each is as far
+// from its last one as can be, and in others at random, as those of many clients
+// do: some of a flow soon after another, some not in its window. Either way each
+// flow has had a packet before what is measured begins.
+//
+// What a paced reader costs varies by a third from round to round, and with a
+// -duration of twice as long not reliably by less: hence medians.
+//
 // It prints a table for each scenario, medians over the rounds, and what has
 // become of each bar; -json writes the same and every round's numbers.
 //

@@ -39,7 +39,7 @@ type generator struct {
 	vectors  [batch]unix.Iovec
 	messages [batch]message
 	source   netip.Addr
-	sent     int // numbers the flows
+	sent     int // counts the packets, over all that was ever sent
 }
 
 // newGenerator opens the socket in the namespace and makes the packets. The
@@ -91,9 +91,8 @@ func (g *generator) otherCPUs() *unix.CPUSet {
 	return &others
 }
 
-// send sends count packets of as many flows at the rate, in packets a second;
-// 0 is as fast as it goes. It returns how long that took.
-func (g *generator) send(count, rate, flows int) (took time.Duration, err error) {
+// send sends what it is told to and returns how long that took.
+func (g *generator) send(t traffic) (took time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var own unix.CPUSet
@@ -103,20 +102,20 @@ func (g *generator) send(count, rate, flows int) (took time.Duration, err error)
 	}
 	defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &g.cpus)) }()
 
-	start := time.Now()
-	for sent := 0; sent < count; {
-		due := count
-		if rate > 0 {
-			due = min(count, 1+int(time.Since(start).Seconds()*float64(rate)))
+	order, start := t.order(), time.Now()
+	for sent := 0; sent < t.Packets; {
+		due := t.Packets
+		if t.Rate > 0 {
+			due = min(t.Packets, 1+int(time.Since(start).Seconds()*float64(t.Rate)))
 		}
 		for sent < due {
-			n, err := g.sendBatch(min(batch, due-sent), flows)
+			n, err := g.sendBatch(min(batch, due-sent), order)
 			if err != nil {
 				return 0, fmt.Errorf("generator: after %d packets: %w", sent, err)
 			}
 			sent += n
 		}
-		if rate > 0 && sent < count {
+		if t.Rate > 0 && sent < t.Packets {
 			pause(tick)
 		}
 	}
@@ -130,9 +129,9 @@ func pause(d time.Duration) {
 }
 
 // sendBatch sends up to n packets and returns how many were taken.
-func (g *generator) sendBatch(n, flows int) (int, error) {
+func (g *generator) sendBatch(n int, order func(sent int) int) (int, error) {
 	for i := range n {
-		g.number(g.packets[i], (g.sent+i)%flows) // of one flow, too: the last scenario may have had many
+		g.number(g.packets[i], order(g.sent+i)) // of one flow, too: the last scenario may have had many
 	}
 	taken, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.messages[0])), uintptr(n), 0, 0, 0)
 	if errno != 0 {

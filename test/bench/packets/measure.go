@@ -9,13 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Before it is measured each reader gets some packets at leisure, so that what
-// it does once is done.
-const (
-	warmUp     = 1000
-	warmUpRate = 10_000
-)
-
 // measurement is what one reader cost in one round of a scenario.
 type measurement struct {
 	CPU        time.Duration `json:"cpuNanoseconds"`
@@ -68,7 +61,7 @@ func (l *lab) measure(ctx context.Context, r reader, s scenario, cpus *unix.CPUS
 		if err != nil {
 			return err
 		}
-		return m.count(ctx, l, r, p, port, after-before)
+		return m.count(ctx, l, r, p, port, after-before, uint64(s.warmUp().Packets))
 	})
 	m.ProcessCPU = ran
 	// The two clocks are the kernel's; what they disagree in is a mistake here.
@@ -81,14 +74,14 @@ func (l *lab) measure(ctx context.Context, r reader, s scenario, cpus *unix.CPUS
 // cost sends the traffic, after some to warm up, and returns what the process
 // ran because of it.
 func (l *lab) cost(ctx context.Context, r reader, s scenario, p *process) (cpu, took time.Duration, err error) {
-	if _, err := l.generator.send(warmUp, warmUpRate, s.Flows); err != nil {
+	if _, err := l.generator.send(s.warmUp()); err != nil {
 		return 0, 0, err
 	}
 	before, err := p.awaitRest(ctx, r.rest)
 	if err != nil {
 		return 0, 0, err
 	}
-	if took, err = l.generator.send(s.Packets, s.Rate, s.Flows); err != nil {
+	if took, err = l.generator.send(s.traffic); err != nil {
 		return 0, 0, err
 	}
 	after, err := p.awaitRest(ctx, r.rest)
@@ -97,7 +90,7 @@ func (l *lab) cost(ctx context.Context, r reader, s scenario, p *process) (cpu, 
 
 // count fills in what was received and lost of the packets offered, those to
 // warm up among them: they come so slowly that every reader gets them.
-func (m *measurement) count(ctx context.Context, l *lab, r reader, p *process, port uint32, offered uint64) (err error) {
+func (m *measurement) count(ctx context.Context, l *lab, r reader, p *process, port uint32, offered, warmUp uint64) (err error) {
 	if m.Peak, err = p.peak(); err != nil {
 		return err
 	}
@@ -121,7 +114,7 @@ func (m *measurement) count(ctx context.Context, l *lab, r reader, p *process, p
 // idle returns what kube-nflog runs in a span without traffic, after it had some.
 func (l *lab) idle(ctx context.Context, r reader, span time.Duration, cpus *unix.CPUSet) (ran time.Duration, err error) {
 	_, err = l.with(ctx, r, cpus, func(p *process, _ uint32) error {
-		if _, err := l.generator.send(warmUp, warmUpRate, 1); err != nil {
+		if _, err := l.generator.send(traffic{Flows: 1}.warmUp()); err != nil {
 			return err
 		}
 		before, err := p.awaitRest(ctx, r.rest)

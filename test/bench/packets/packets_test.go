@@ -41,15 +41,19 @@ func TestEveryReaderGetsWhatIsOffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(skipped)
-	for _, flows := range []int{1, 100} {
-		s := scenario{Name: "test", Rate: 10_000, Flows: flows, Packets: 2_000}
+	for _, tt := range []traffic{
+		{Rate: 10_000, Flows: 1, Packets: 2_000},
+		{Rate: 10_000, Flows: 100, Packets: 2_000},
+		{Rate: 10_000, Flows: 3_000, Packets: 2_000, Random: true}, // whose warm-up is longer
+	} {
+		s := scenario{Name: "test", traffic: tt}
 		for _, r := range found {
 			m, err := l.measure(t.Context(), r, s, l.generator.otherCPUs())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if m.Offered != 2_000 || m.Received != 2_000 || m.Lost != 0 || m.CPU <= 0 || m.Peak == 0 {
-				t.Errorf("%s, %d flows: %+v", r.name, flows, m)
+				t.Errorf("%s, %s: %+v", r.name, tt, m)
 			}
 		}
 	}
@@ -70,7 +74,7 @@ func testRecords(t *testing.T, l *lab) {
 		}
 		r := reader{name: u.name, command: command, rest: restOfSocket, received: u.received("/usr/sbin/ulogd")}
 		_, err = l.with(t.Context(), r, nil, func(p *process, _ uint32) error {
-			if _, err := l.generator.send(10_000, warmUpRate, 1); err != nil {
+			if _, err := l.generator.send(traffic{Rate: warmUpRate, Flows: 1, Packets: 10_000}); err != nil {
 				return err
 			}
 			if _, err := p.awaitRest(t.Context(), r.rest); err != nil {

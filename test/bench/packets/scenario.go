@@ -9,11 +9,13 @@ import (
 
 // The scenarios' names.
 const (
-	slow       = "1000/s"
-	fast       = "50000/s"
-	flood      = "flood"
-	fastFlows  = "50000/s-65536-flows"
-	floodFlows = "flood-65536-flows"
+	slow        = "1000/s"
+	fast        = "50000/s"
+	flood       = "flood"
+	fastFlows   = "50000/s-65536-flows"
+	floodFlows  = "flood-65536-flows"
+	fastRandom  = "50000/s-65536-flows-random"
+	floodRandom = "flood-65536-flows-random"
 )
 
 // manyFlows is the default bound of kube-nflog's flow table.
@@ -21,10 +23,8 @@ const manyFlows = 65536
 
 // scenario is one kind of traffic.
 type scenario struct {
-	Name    string `json:"name"`
-	Rate    int    `json:"rate"` // packets per second; 0 for as fast as one core can
-	Flows   int    `json:"flows"`
-	Packets int    `json:"packets"` // how many are sent
+	Name string `json:"name"`
+	traffic
 	// readers are those that are measured in it; nil for all.
 	readers []string
 }
@@ -34,21 +34,30 @@ func (s scenario) measures(reader string) bool {
 	return s.readers == nil || slices.Contains(s.readers, reader)
 }
 
-func scenarioNames() []string { return []string{slow, fast, flood, fastFlows, floodFlows} }
+func scenarioNames() []string {
+	return []string{slow, fast, flood, fastFlows, floodFlows, fastRandom, floodRandom}
+}
 
 // scenarios returns those of the given names, all if there are none. Paced
 // ones last as long as given, floods have that many packets.
 func scenarios(names string, duration time.Duration, packets int) ([]scenario, error) {
-	paced := func(name string, rate, flows int) scenario {
-		return scenario{Name: name, Rate: rate, Flows: flows, Packets: int(duration.Seconds() * float64(rate))}
-	}
 	all := []scenario{
-		paced(slow, 1000, 1), paced(fast, 50_000, 1), {Name: flood, Flows: 1, Packets: packets},
-		paced(fastFlows, 50_000, manyFlows), {Name: floodFlows, Flows: manyFlows, Packets: packets},
+		{Name: slow, traffic: traffic{Rate: 1000, Flows: 1}},
+		{Name: fast, traffic: traffic{Rate: 50_000, Flows: 1}},
+		{Name: flood, traffic: traffic{Flows: 1}},
+		{Name: fastFlows, traffic: traffic{Rate: 50_000, Flows: manyFlows}},
+		{Name: floodFlows, traffic: traffic{Flows: manyFlows}},
+		{Name: fastRandom, traffic: traffic{Rate: 50_000, Flows: manyFlows, Random: true}},
+		{Name: floodRandom, traffic: traffic{Flows: manyFlows, Random: true}},
 	}
 	for i := range all {
-		if all[i].Flows > 1 {
-			all[i].readers = []string{kubeNflog, floor} // the others know no flows
+		s := &all[i]
+		s.Packets = packets
+		if s.Rate > 0 {
+			s.Packets = int(duration.Seconds() * float64(s.Rate))
+		}
+		if s.Flows > 1 {
+			s.readers = []string{kubeNflog, floor} // the others know no flows
 		}
 	}
 	return chosen(names, all, func(s scenario) string { return s.Name })
@@ -74,13 +83,4 @@ func chosen[T any](names string, all []T, name func(T) string) ([]T, error) {
 	return found, nil
 }
 
-func (s scenario) String() string {
-	rate, flows := "as fast as one core can", "one flow"
-	if s.Rate > 0 {
-		rate = fmt.Sprintf("%d a second", s.Rate)
-	}
-	if s.Flows > 1 {
-		flows = fmt.Sprintf("%d flows", s.Flows)
-	}
-	return fmt.Sprintf("%s: %d packets, %s, %s", s.Name, s.Packets, rate, flows)
-}
+func (s scenario) String() string { return s.Name + ": " + s.traffic.String() }

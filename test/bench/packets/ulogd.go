@@ -90,7 +90,7 @@ func (u ulogdOutput) recordSize(ctx context.Context, l *lab, binary string) (flo
 	}
 	r := reader{name: u.name, command: command, rest: restOfSocket}
 	_, err = l.with(ctx, r, nil, func(p *process, _ uint32) error {
-		if _, err := l.generator.send(sample, warmUpRate, 1); err != nil {
+		if _, err := l.generator.send(traffic{Rate: warmUpRate, Flows: 1, Packets: sample}); err != nil {
 			return err
 		}
 		_, err := p.awaitRest(ctx, restOfSocket)
