@@ -19,9 +19,10 @@ type waiting struct {
 	flags      decode.TCPFlags
 
 	hash   uint64
-	slot   slot
-	record int // the number of the flow's, or none
-	entry  int // the same in the current window
+	slot   slot // that has the hash, or 0
+	at     int  // where it is in the index
+	record int  // the number of the flow's, or none
+	entry  int  // the same of its entry in the current window
 	read   uint64
 }
 
@@ -41,7 +42,8 @@ func (t *Table) fold() {
 	}
 	drops := t.waiting[:t.nwaiting]
 	t.nwaiting = 0
-	t.look(drops)
+	t.findSlots(drops)
+	t.findEntries(drops)
 	in := t.memory.records
 	for i := range drops {
 		w := &drops[i]
@@ -49,7 +51,7 @@ func (t *Table) fold() {
 			t.last, t.memory.next = t.current.at(w.entry), w.record+1
 		} else {
 			if w.record == none || t.memory.records != in { // a drop before may have added it, or begun the memory anew
-				w.record = t.memory.recall(&w.key, w.hash)
+				w.record = t.memory.records.find(&w.key, w.hash)
 			}
 			t.last = t.entry(w)
 		}
@@ -61,42 +63,60 @@ func (t *Table) fold() {
 	}
 }
 
-// look looks for the records of the drops' flows, where they most likely are,
-// and for their entries.
-func (t *Table) look(drops []waiting) {
+// findSlots finds the drops' slots, and reads what they lead to.
+func (t *Table) findSlots(drops []waiting) {
 	records := t.memory.records
 	for i := range drops {
-		drops[i].slot = records.index[records.home(drops[i].hash)]
+		w := &drops[i]
+		w.at = records.home(w.hash)
+		w.slot = records.index[w.at]
 	}
 	for i := range drops {
 		w := &drops[i]
 		w.record, w.entry = none, none
-		for at := records.home(w.hash); w.slot != 0; w.slot = records.index[at] {
-			if w.slot.has(w.hash) {
-				w.record = w.slot.number()
-				w.read = records.at(w.record).hash
-				break
-			}
-			at = records.next(at)
+		for w.slot != 0 && !w.slot.has(w.hash) {
+			w.at = records.next(w.at)
+			w.slot = records.index[w.at]
 		}
-	}
-	for i := range drops {
-		w := &drops[i]
-		if w.record == none {
+		if w.slot == 0 {
 			continue
 		}
-		r := records.at(w.record)
-		if !r.key.equals(&w.key) {
-			w.record = none
-		} else if r.window == t.memory.window {
-			w.entry = int(r.entry)
-			e := t.current.at(w.entry)
-			w.read = uint64(e.in) + e.bytes // its first and its last field that are counted in
+		w.record = w.slot.number()
+		if entry := w.slot.entryIn(t.memory.window); entry != none && entry < t.current.n {
+			w.entry = entry
+			w.readEntry(t.current.at(entry))
+		} else {
+			w.read = records.at(w.record).hash
 		}
 	}
 }
 
-// entry returns the entry of a drop's flow, whose record may be none.
+// readEntry reads both ends of an entry, which is on two lines of a cache mostly.
+func (w *waiting) readEntry(e *entry) { w.read = e.source.high + e.bytes }
+
+// findEntries finds out which slots have led to the drops' flows.
+func (t *Table) findEntries(drops []waiting) {
+	records := t.memory.records
+	for i := range drops {
+		w := &drops[i]
+		if w.record == none || w.entry != none && t.current.at(w.entry).equals(&w.key) {
+			continue
+		}
+		w.entry = none
+		r := records.at(w.record)
+		switch {
+		case !r.equals(&w.key): // has the same tag
+			w.record = none
+		case r.window == t.memory.window:
+			w.entry = int(r.entry)
+			records.index[w.at] = w.slot.with(w.entry, r.window)
+			w.readEntry(t.current.at(w.entry))
+		}
+	}
+}
+
+// entry returns the entry of a drop's flow, whose number among the records may
+// be none.
 func (t *Table) entry(w *waiting) *entry {
 	if w.record != none {
 		if r := t.memory.records.at(w.record); r.window == t.memory.window {
@@ -106,6 +126,9 @@ func (t *Table) entry(w *waiting) *entry {
 	}
 	if t.current.n >= t.cfg.MaxFlows {
 		return t.insertOverflow(&w.key)
+	}
+	if w.record == none {
+		w.record = t.memory.restore(&w.key, w.hash)
 	}
 	if w.record == none {
 		w.record = t.memory.add(&w.key, w.hash)

@@ -33,11 +33,9 @@ func (m *memory) guess() int {
 	return m.next
 }
 
-// recall returns the number of the record with the key, or none.
-func (m *memory) recall(k *key, hash uint64) int {
-	if number := m.records.find(k, hash); number != none {
-		return number
-	}
+// restore returns the number of the record with a key that records do not know,
+// if old does, or none.
+func (m *memory) restore(k *key, hash uint64) int {
 	if m.old.n == 0 {
 		return none
 	}
@@ -45,21 +43,25 @@ func (m *memory) recall(k *key, hash uint64) int {
 	if from == none {
 		return none
 	}
-	old := *m.old.at(from) // add may empty old
-	number := m.add(k, hash)
-	*m.records.at(number) = old
-	return number
+	return m.copy(*m.old.at(from))
 }
 
-// add adds a record for a key that recall does not know, and returns its number.
-func (m *memory) add(k *key, hash uint64) int {
+// add adds a record for a key that is not known, and returns its number.
+func (m *memory) add(k *key, hash uint64) int { return m.copy(record{key: *k, hash: hash}) }
+
+// copy adds a record and returns its number. When there is no room the memory
+// begins anew, with the flows of the current window, for which there is.
+func (m *memory) copy(r record) int {
 	if m.records.n >= m.room {
-		// Nothing of the current window is in old alone: what recall finds there it
-		// adds to records.
 		m.old.reset()
 		m.renew(m.old)
+		for i := range m.old.n {
+			if old := m.old.at(i); old.window == m.window {
+				m.records.insert(old)
+			}
+		}
 	}
-	return m.records.insert(k, hash)
+	return m.records.insert(&r)
 }
 
 func (m *memory) renew(with *records) {

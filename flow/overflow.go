@@ -37,7 +37,7 @@ func byRule(k *key) key { return key{rest: k.rest.rule() | overflow.rest()} }
 // overflowEntry returns the entry with the key, a new one if that may be made.
 func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	hash := k.hash(&t.seed)
-	record := t.memory.recall(&k, hash)
+	record := t.memory.records.find(&k, hash)
 	if record != none {
 		if r := t.memory.records.at(record); r.window == t.memory.window {
 			return t.current.at(int(r.entry))

@@ -22,16 +22,22 @@ type records struct {
 	shift int // that takes a hash to its place in the index
 }
 
-// slot is a record's number plus one in its lower bits, and above them a tag,
-// the lowest bits of its hash, which tells most records apart without a look at
-// them; 0 is a free slot. It is as small as can be: the index is what does not
-// fit into the processor's caches first.
-type slot uint32
+// slot is, from its lowest bit, a record's number plus one, the number of its
+// entry in a window and the lowest bits of that window's, as they were when a
+// drop was last found here, and a tag, the lowest bits of the hash. The tag tells
+// most records apart without a look at them, and the entry saves the look at
+// one: each is a wait for memory. 0 is a free slot.
+type slot uint64
 
 const (
 	numberBits = 17
+	windowBits = 14
 	maxRecords = 1<<numberBits - 1
 	minIndex   = 2 * chunkSize
+
+	entryShift  = numberBits
+	windowShift = entryShift + numberBits
+	tagShift    = windowShift + windowBits
 )
 
 func newRecords() *records {
@@ -58,13 +64,13 @@ func (r *records) find(k *key, hash uint64) int {
 	return none
 }
 
-// insert adds a record for a key that has none, and returns its number.
-func (r *records) insert(k *key, hash uint64) int {
+// insert adds a record, whose key has none, and returns its number.
+func (r *records) insert(added *record) int {
 	if 2*r.n == len(r.index) {
 		r.grow()
 	}
-	r.setSlot(r.n, hash)
-	*r.append() = record{key: *k, hash: hash}
+	r.setSlot(r.n, added.hash)
+	*r.append() = *added
 	return r.n - 1
 }
 
@@ -98,8 +104,23 @@ func (r *records) home(hash uint64) int { return int(hash >> (r.shift & 63)) }
 
 func (r *records) next(at int) int { return (at + 1) & (len(r.index) - 1) }
 
-func slotOf(number int, hash uint64) slot { return slot(hash)<<numberBits | slot(number+1) }
+func slotOf(number int, hash uint64) slot { return slot(hash)<<tagShift | slot(number+1) }
 
-func (s slot) has(hash uint64) bool { return (s^slot(hash)<<numberBits)>>numberBits == 0 }
+func (s slot) has(hash uint64) bool { return (s^slot(hash)<<tagShift)>>tagShift == 0 }
 
 func (s slot) number() int { return int(s&maxRecords) - 1 }
+
+// with returns the slot with an entry of a window.
+func (s slot) with(entry int, window uint32) slot {
+	const changed = slot(1<<tagShift - 1<<entryShift)
+	return s&^changed | (slot(window)<<windowShift|slot(entry)<<entryShift)&changed
+}
+
+// entryIn returns the number of an entry if it is of the window, as far as the
+// slot can tell, or else none.
+func (s slot) entryIn(window uint32) int {
+	if (s>>windowShift^slot(window))&(1<<windowBits-1) != 0 {
+		return none
+	}
+	return int(s >> entryShift & maxRecords)
+}
