@@ -1,0 +1,173 @@
+package flow
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+)
+
+// row is what tells flows of the test's traffic apart.
+type row struct {
+	source   netip.Addr
+	port     uint16
+	prefix   string
+	overflow bool
+}
+
+type count struct {
+	packets, bytes uint64
+	sourcePort     uint16 // the last packet's
+}
+
+// traffic is drops of some hundred flows: bursts, flows in turn, any flow.
+type traffic struct {
+	random *rand.Rand
+	flows  int
+	flow   int
+	ms     int
+}
+
+// next returns a drop and which method of a table may be told of it.
+func (tr *traffic) next() (d decode.Drop, again, alike bool) {
+	before := tr.flow
+	switch mode := tr.ms / 700 % 4; {
+	case mode == 0 || tr.random.IntN(3) == 0:
+		tr.flow = (tr.flow + 1) % tr.flows
+	case mode == 1 || tr.random.IntN(8) == 0:
+		tr.flow = tr.random.IntN(tr.flows)
+	}
+	tr.ms++
+	d = tr.drop(tr.flow)
+	return d, tr.ms > 1 && before == tr.flow, tr.ms > 1 && before%4 == tr.flow%4
+}
+
+func (tr *traffic) drop(flow int) decode.Drop {
+	d := drop("10.0.0.5", uint16(80+flow%3), tr.ms)
+	d.Source[14], d.Source[15] = byte(flow>>8), byte(flow)
+	d.Prefix = fmt.Sprintf("rule %d: ", flow%4)
+	d.Length = uint32(60 + tr.ms%100)
+	return d
+}
+
+// model is what a table shall do, done slowly.
+type model struct {
+	rows map[row]count
+	room int
+}
+
+func (m *model) add(d *decode.Drop) {
+	r := row{d.SourceAddr(), d.DestinationPort, d.Prefix, false}
+	c, ok := m.rows[r]
+	if !ok && len(m.rows) >= m.room {
+		r, c = row{overflow: true}, m.rows[row{overflow: true}]
+	}
+	c.packets, c.bytes, c.sourcePort = c.packets+1, c.bytes+uint64(d.Length), d.SourcePort
+	m.rows[r] = c
+}
+
+// rowsOf adds up the overflow flows of a window, and finds each other row once.
+func rowsOf(t *testing.T, flows []Flow) map[row]count {
+	t.Helper()
+	rows := map[row]count{}
+	for _, f := range flows {
+		r, sourcePort := row{f.Source, f.DestinationPort, f.Prefix, false}, f.SourcePort
+		if f.Overflow {
+			r, sourcePort = row{overflow: true}, 0
+		} else if _, ok := rows[r]; ok {
+			t.Errorf("two rows of %+v in a window", r)
+		}
+		rows[r] = count{rows[r].packets + f.Packets, rows[r].bytes + f.Bytes, sourcePort}
+	}
+	return rows
+}
+
+// TestWindowsAgainstAModel folds the traffic of many windows, so that the memory
+// begins anew between windows and within, and flows come back from what is old.
+func TestWindowsAgainstAModel(t *testing.T) {
+	for _, flows := range []int{3, 90, 150, 2000} {
+		random := rand.New(rand.NewPCG(5, uint64(flows)))
+		table := NewTable(Config{MaxFlows: 100, EarlyAfter: time.Hour})
+		table.memory.room = 130 // so that it begins anew within windows
+		tr, m := traffic{random: random, flows: flows}, model{room: 100, rows: map[row]count{}}
+		renewed := 0
+		for tr.ms < 60_000 {
+			records := table.memory.records
+			d, again, alike := tr.next()
+			switch {
+			case again:
+				table.Again(&d)
+			case alike:
+				table.AddAlike(&d)
+			default:
+				table.Add(&d)
+			}
+			m.add(&d)
+			if random.IntN(50) == 0 {
+				table.Overflowed() // as at the end of a datagram
+			}
+			if tr.ms%1000 == 1 { // the window begins
+				at(table, tr.ms)
+			}
+			if tr.ms%1000 == 0 {
+				got := rowsOf(t, at(table, tr.ms+1))
+				if c, ok := m.rows[row{overflow: true}]; ok {
+					m.rows[row{overflow: true}] = count{c.packets, c.bytes, 0}
+				}
+				if diff := cmp.Diff(m.rows, got, cmp.AllowUnexported(row{}, count{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+					t.Fatalf("%d flows, after %d ms: -want +got:\n%s", flows, tr.ms, diff)
+				}
+				clear(m.rows)
+			}
+			if table.memory.records != records {
+				renewed++
+			}
+		}
+		if flows > 130 && renewed < 30 {
+			t.Errorf("%d flows: the memory began anew %d times", flows, renewed)
+		}
+	}
+}
+
+// TestMemoryOutlivesWindows: a flow that comes back within ten windows is known,
+// although other flows had the windows between, and the memory began anew.
+func TestMemoryOutlivesWindows(t *testing.T) {
+	for _, others := range []int{0, 5, 100} {
+		table := NewTable(Config{MaxFlows: 100})
+		table.memory.room = 120
+		add(table, drop("10.0.0.5", 80, 0))
+		at(table, 0)
+		at(table, 50) // early
+		at(table, 1000)
+		for window := range 5 {
+			ms := 1001 + 1100*window
+			for i := range others {
+				// Mostly the same, so that not all is forgotten that is old.
+				add(table, drop("10.0.0.6", uint16(1000+i+10*window), ms))
+			}
+			at(table, ms)
+			at(table, ms+50)
+			at(table, ms+1000)
+		}
+		add(table, drop("10.0.0.5", 80, 7000), drop("10.0.0.5", 81, 7000))
+		at(table, 7000)
+		check(t, fmt.Sprintf("early, after windows of %d others", others), at(table, 7050), wantFlow(81, 1, 7000, 7000))
+	}
+}
+
+// TestSlotHolds packs and unpacks the parts of a slot.
+func TestSlotHolds(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	for range 100_000 {
+		number, entry, window, hash := random.IntN(maxRecords), random.IntN(maxRecords), random.Uint32(), random.Uint64()
+		s := slotOf(number, hash).with(random.IntN(maxRecords), random.Uint32()).with(entry, window)
+		if s.number() != number || !s.has(hash) || s.entryIn(window) != entry || s.entryIn(window+1) != none || s.has(hash+1) {
+			t.Fatalf("record %d, hash %#x, entry %d, window %d: %#x", number, hash, entry, window, uint64(s))
+		}
+	}
+}
