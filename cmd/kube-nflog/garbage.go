@@ -12,14 +12,16 @@ import (
 // collections has Go collect garbage when there is some. Left to itself it also
 // does every two minutes, which is nearly all that an agent at rest would cost.
 //
-// While hardly anything is allocated, a memory limit stands in for the
-// percentage, as nothing else turns the clock off. It lets the heap grow half as
-// far as the percentage would, so that what little garbage there is does not pile
-// up, and the collection that comes then puts the percentage back. That stays
-// until a whole cycle, of two minutes at most, has again made hardly any.
+// That clock stops only where there is no percentage (GOGC), and then only a
+// memory limit has garbage collected. So while hardly anything is allocated, a
+// limit stands in for the percentage. It lets the heap grow half as far, so that
+// what little garbage there is does not pile up, and the collection that comes
+// then puts the percentage back. That stays, and the clock with it, until a
+// cycle, of two minutes at most, has again made less than a quarter of what the
+// percentage allows: collections at rest are never more frequent than they were.
 //
-// It looks at nothing but what Go's own accounts say, and at that once for each
-// collection: packets allocate nothing, and pay nothing for it.
+// It looks at nothing but Go's own accounts, once for each collection: packets
+// allocate nothing, and pay nothing for it.
 type collections struct {
 	read func() heap
 	pace func(pace)
