@@ -18,7 +18,7 @@ import (
 // what little garbage there is does not pile up, and the collection that comes
 // then puts the percentage back. That stays, and the clock with it, until a
 // cycle, of two minutes at most, has again made less than a quarter of what the
-// percentage allows: collections at rest are never more frequent than they were.
+// percentage allows: at that rate the limit is reached later than two minutes on.
 //
 // It looks at nothing but Go's own accounts, once for each collection: packets
 // allocate nothing, and pay nothing for it.
