@@ -14,11 +14,11 @@ import (
 //
 // That clock stops only where there is no percentage (GOGC), and then only a
 // memory limit has garbage collected. So while hardly anything is allocated, a
-// limit stands in for the percentage. It lets the heap grow half as far, so that
-// what little garbage there is does not pile up, and the collection that comes
-// then puts the percentage back. That stays, and the clock with it, until a
-// cycle, of two minutes at most, has again made less than a quarter of what the
-// percentage allows: at that rate the limit is reached later than two minutes on.
+// limit stands in for the percentage. It lets the heap grow as far, less what the
+// runtime takes for other things meanwhile, and the collection that comes then
+// puts the percentage back. That stays, and the clock with it, until a cycle, of
+// two minutes at most, has again made less than a quarter of what the percentage
+// allows: at that rate the limit is reached later than two minutes on.
 //
 // It looks at nothing but Go's own accounts, once for each collection: packets
 // allocate nothing, and pay nothing for it.
@@ -87,7 +87,7 @@ func (c *collections) decide(h heap, made int64) {
 	if h.pace.percent < 0 || room <= 0 || made >= room/4 {
 		return
 	}
-	if limit := h.limitFor(h.live + room/2); limit < h.pace.limit {
+	if limit := h.limitFor(h.goal); limit < h.pace.limit {
 		c.own = &h.pace
 		c.pace(pace{percent: -1, limit: limit})
 	}
