@@ -37,4 +37,5 @@ func (a *agent) settle(ctx context.Context) {
 	// Last, as it collects garbage: the pages of the program that this takes are
 	// needed again, and are better not fetched while the node is at rest.
 	debug.FreeOSMemory()
+	(&collections{read: readHeap, pace: setPace}).watch(ctx)
 }
