@@ -8,8 +8,10 @@ import (
 // bar is a limit that kube-nflog shall keep.
 type bar struct {
 	What  string  `json:"what"`
-	Limit float64 `json:"limit"`
-	Unit  string  `json:"unit"`
+	Limit float64 `json:"limit"` // 0 with None
+	// None says that there is no limit: it is measured to be known.
+	None bool   `json:"none"`
+	Unit string `json:"unit"`
 	// Measured is valid iff Known: what it takes may not have been measured.
 	Measured float64 `json:"measured"`
 	Known    bool    `json:"known"`
@@ -17,7 +19,12 @@ type bar struct {
 }
 
 func (b bar) String() string {
-	if !b.Known {
+	switch {
+	case b.None && b.Known:
+		return fmt.Sprintf("no bar        %s = %.3g%s", b.What, b.Measured, b.Unit)
+	case b.None:
+		return "not measured  " + b.What
+	case !b.Known:
 		return fmt.Sprintf("not measured  %s ≤ %.4g%s", b.What, b.Limit, b.Unit)
 	}
 	verdict := "NOT MET"
@@ -45,17 +52,32 @@ func (c cells) ratio(scenario, other string, limit float64) bar {
 }
 
 // flows are the bars on what many flows cost more than one does.
-func (c cells) flows(many, one string) []bar {
-	cost, memory := many+": CPU per packet in that with one flow", many+": peak memory"
+func (c cells) flows(many, one string) []bar { return []bar{c.timesOne(many, one), c.memory(many)} }
+
+// timesOne is the bar on what many flows cost in that of one.
+func (c cells) timesOne(many, one string) bar {
+	cost := many + ": CPU per packet in that with one flow"
 	a, b := c(many, kubeNflog), c(one, kubeNflog)
-	if a == nil {
-		return []bar{newBar(cost, 1.5, "", 0, false), newBar(memory, 48, " MiB", 0, false)}
+	if a == nil || b == nil {
+		return newBar(cost, 1.5, "", 0, false)
 	}
-	bars := []bar{newBar(memory, 48, " MiB", float64(a.Peak)/1024, true)}
-	if b == nil {
-		return append(bars, newBar(cost, 1.5, "", 0, false))
+	return newBar(cost, 1.5, "", a.Median/b.Median, true)
+}
+
+func (c cells) memory(scenario string) bar {
+	what := scenario + ": peak memory"
+	r := c(scenario, kubeNflog)
+	if r == nil {
+		return newBar(what, 48, " MiB", 0, false)
 	}
-	return append(bars, newBar(cost, 1.5, "", a.Median/b.Median, true))
+	return newBar(what, 48, " MiB", float64(r.Peak)/1024, true)
+}
+
+// withoutBar is what is only measured: of flows in any order most of the cost is
+// waiting for memory, which one flow does not.
+func withoutBar(b bar) bar {
+	b.None, b.Limit, b.Met = true, 0, false
+	return b
 }
 
 // bars are all of them. Idle is what kube-nflog ran in the span.
@@ -71,8 +93,8 @@ func bars(c cells, idle, span time.Duration) []bar {
 	}
 	all = append(all, c.flows(fastFlows, fast)...)
 	all = append(all, c.flows(floodFlows, flood)...)
-	all = append(all, c.flows(fastRandom, fast)...)
-	all = append(all, c.flows(floodRandom, flood)...)
+	all = append(all, withoutBar(c.timesOne(fastRandom, fast)), c.memory(fastRandom))
+	all = append(all, withoutBar(c.timesOne(floodRandom, flood)), c.memory(floodRandom))
 	perMinute := 0.0
 	if span > 0 {
 		perMinute = float64(idle) / float64(time.Millisecond) * float64(time.Minute) / float64(span)

@@ -14,16 +14,18 @@ type traffic struct {
 }
 
 // Before it is measured each reader gets some packets at leisure, so that what
-// it does once is done: for itself, and for each flow.
+// it does once is done: for itself, and for each flow. kube-nflog has memory for
+// two windows of a second, of which both have grown then.
 const (
 	warmUpPackets   = 1000
 	warmUpRate      = 10_000
 	warmUpFlowsRate = 50_000 // of more flows than that
+	warmUpEach      = 2      // packets of each flow
 )
 
 // warmUp is what goes before: the same flows in turn, so that each appears.
 func (t traffic) warmUp() traffic {
-	w := traffic{Rate: warmUpRate, Flows: t.Flows, Packets: max(warmUpPackets, t.Flows)}
+	w := traffic{Rate: warmUpRate, Flows: t.Flows, Packets: max(warmUpPackets, warmUpEach*t.Flows)}
 	if t.Flows > warmUpPackets {
 		w.Rate = warmUpFlowsRate
 	}

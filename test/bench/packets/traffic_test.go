@@ -28,8 +28,8 @@ func TestWarmUp(t *testing.T) {
 	}{
 		{traffic{Rate: 1000, Flows: 1, Packets: 10}, traffic{Rate: 10_000, Flows: 1, Packets: 1000}, 1000},
 		{traffic{Flows: 100, Packets: 10}, traffic{Rate: 10_000, Flows: 100, Packets: 1000}, 10},
-		{traffic{Flows: manyFlows, Packets: 10}, traffic{Rate: 50_000, Flows: manyFlows, Packets: manyFlows}, 1},
-		{traffic{Flows: manyFlows, Packets: 10, Random: true}, traffic{Rate: 50_000, Flows: manyFlows, Packets: manyFlows}, 1},
+		{traffic{Flows: manyFlows, Packets: 10}, traffic{Rate: 50_000, Flows: manyFlows, Packets: 2 * manyFlows}, 2},
+		{traffic{Flows: manyFlows, Packets: 10, Random: true}, traffic{Rate: 50_000, Flows: manyFlows, Packets: 2 * manyFlows}, 2},
 	} {
 		got := tt.of.warmUp()
 		if diff := cmp.Diff(tt.want, got); diff != "" {
