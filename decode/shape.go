@@ -74,13 +74,13 @@ func (d *Decoder) Like(payload []byte, drop *Drop) Likeness {
 }
 
 func (s *shape) like4(b []byte, drop *Drop) Likeness {
-	w0, w1, w2 := word(b, 0), word(b, 1), word(b, 2)
-	if (w0^s.words[0])&ipv4First|(w1^s.words[1])&ipv4Second != 0 ||
-		!s.fill(b, ipv4Header, int(binary.BigEndian.Uint16(b[2:])), drop) {
-		return Unlike
+	w1, w2 := word(b, 1), word(b, 2)
+	other := (word(b, 0)^s.words[0])&ipv4First | (w1^s.words[1])&ipv4Second
+	if other|(w1^s.words[1])&ipv4Source|(w2^s.words[2])&s.last == 0 {
+		return s.fill(b, ipv4Header, int(binary.BigEndian.Uint16(b[2:])), drop, SameFlow)
 	}
-	if (w1^s.words[1])&ipv4Source|(w2^s.words[2])&s.last == 0 {
-		return SameFlow
+	if other != 0 || s.fill(b, ipv4Header, int(binary.BigEndian.Uint16(b[2:])), drop, Alike) != Alike {
+		return Unlike
 	}
 	s.words[1], s.words[2] = w1, w2
 	putMapped(&drop.Source, b[12:])
@@ -91,7 +91,7 @@ func (s *shape) like4(b []byte, drop *Drop) Likeness {
 
 func (s *shape) like6(b []byte, drop *Drop) Likeness {
 	if (word(b, 0)^s.words[0])&ipv6First != 0 ||
-		!s.fill(b, ipv6Header, ipv6Header+int(binary.BigEndian.Uint16(b[4:])), drop) {
+		s.fill(b, ipv6Header, ipv6Header+int(binary.BigEndian.Uint16(b[4:])), drop, Alike) != Alike {
 		return Unlike
 	}
 	w1, w2, w3, w4, w5 := word(b, 1), word(b, 2), word(b, 3), word(b, 4), word(b, 5)
@@ -107,11 +107,11 @@ func (s *shape) like6(b []byte, drop *Drop) Likeness {
 func word(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 
 // fill fills in what may differ between a flow's packets, from a transport header
-// in a packet of a total length that its header gives; it says no where that is
-// not plausible.
-func (s *shape) fill(payload []byte, transport, total int, drop *Drop) bool {
+// in a packet of a total length that its header gives. It returns the likeness
+// if that is plausible.
+func (s *shape) fill(payload []byte, transport, total int, drop *Drop, like Likeness) Likeness {
 	if total < transport+minTransport {
-		return false
+		return Unlike
 	}
 	drop.Length = uint32(total)
 	if s.hasPorts {
@@ -123,7 +123,7 @@ func (s *shape) fill(payload []byte, transport, total int, drop *Drop) bool {
 			drop.TCPFlags = TCPFlags(payload[at])
 		}
 	}
-	return true
+	return like
 }
 
 // fillLast fills in what of a transport header tells flows apart.
