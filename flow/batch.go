@@ -152,7 +152,8 @@ func (t *Table) begin(record int, time int64) *entry {
 // enter adds an entry of the current window.
 func (t *Table) enter(r *record, time int64) *entry {
 	e := t.current.append()
-	*e = entry{key: r.key, first: noTime}
+	e.key, e.last = r.key, 0 // what describe sets is set soon
+	e.giveUp()
 	t.memory.enter(r, t.current.n-1, time)
 	return e
 }

@@ -36,5 +36,6 @@ func (e *entry) describe(in, out uint32, sourcePort uint16, flags decode.TCPFlag
 // noTime is before every time that is the earlier one.
 const noTime = math.MaxInt64
 
-// giveUp empties an entry that was handed on.
+// giveUp empties an entry that was handed on, or is taken for a new flow. It sets
+// one field after the other: a whole entry would be made elsewhere and copied.
 func (e *entry) giveUp() { e.early, e.first, e.packets, e.bytes = false, noTime, 0, 0 }
