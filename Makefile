@@ -94,7 +94,7 @@ release: check-go $(SBOM) ## build static binaries for amd64 and arm64 with SBOM
 e2e: check-go $(HELM) ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
 	$(INTEST) HELM=$(HELM) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
 
-bench: check-go ## compare the packet path's cost with its peers', some 10 minutes
+bench: check-go ## compare the packet path's cost with its peers', some 13 minutes
 	test/bench/packets/setup
 	$(INTEST) $(GO) run ./bench/packets -json bin/bench/packets.json
 

@@ -5,10 +5,14 @@
 // A [Table] belongs to the goroutine that reads packets, one table a reader.
 // That goroutine never waits: it hands windows to one consumer over
 // [Table.Windows], and while the consumer is still busy with the last one it
-// goes on folding into the current one. Drops of many flows are folded some at
-// a time, so that what each needs from memory is waited for together. A flow
-// that was not seen in the window before is handed on early, within
-// [Config.EarlyAfter].
+// goes on folding into the current one. A flow that was not seen lately is
+// handed on early, within [Config.EarlyAfter].
+//
+// A drop's flow is found in one of three ways, the cheapest first: it is the
+// last drop's; it is the one that came behind that when both were new; or it is
+// looked up, some drops at a time, so that what each needs from memory is waited
+// for together. What is found is a record, which outlives windows and says where
+// the flow's entry in the current one is.
 //
 // Memory is bounded and reused. When a window is full, further flows fold into
 // overflow flows, so that packets and bytes always add up.

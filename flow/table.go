@@ -11,8 +11,8 @@ import (
 type Config struct {
 	// Window is how long drops of a flow are folded; default 1 s.
 	Window time.Duration
-	// EarlyAfter is how long the first drops of a flow that the window before
-	// had not are held until the next HandOn hands them on; default 50 ms.
+	// EarlyAfter is how long the first drops of a flow that was not seen for ten
+	// windows are held until the next HandOn hands them on; default 50 ms.
 	EarlyAfter time.Duration
 	// MaxFlows bounds the flows of a window; default 65,536, at most twice that.
 	MaxFlows int
