@@ -134,13 +134,12 @@ func (t *Table) entry(w *waiting) *entry {
 		w.record = t.memory.add(&w.key, w.hash)
 	}
 	t.memory.next = w.record + 1
-	return t.begin(w.record, w.time)
+	return t.begin(t.memory.records.at(w.record), w.time)
 }
 
 // begin returns a new entry of the current window for a record's flow, which is
 // to go out early if it was not seen lately.
-func (t *Table) begin(record int, time int64) *entry {
-	r := t.memory.records.at(record)
+func (t *Table) begin(r *record, time int64) *entry {
 	known := r.window > 0 && time-r.seen <= recentWindows*int64(t.cfg.Window)
 	e := t.enter(r, time)
 	if !known {

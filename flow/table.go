@@ -52,12 +52,10 @@ type Table struct {
 	memory  memory
 	current *list[entry]
 	last    *entry // of current: the last drop's if none waits, nil for none and for an overflow flow
+	rest    rest   // of the last drop's key
 	spare   chan *list[entry]
 	early   chan *list[entry]
 	windows chan Window
-
-	rest rest // of the drop that was added last
-
 	windowAt time.Time // when the current window is due; zero while it is empty
 	earlyAt  time.Time // when early flows are due; zero while there are none
 	examined int       // entries of current that were looked at for early ones
@@ -153,7 +151,7 @@ func (t *Table) guessed(d *decode.Drop) bool {
 	case t.current.n >= t.cfg.MaxFlows:
 		return false
 	default:
-		t.last = t.begin(record, d.Time)
+		t.last = t.begin(r, d.Time)
 	}
 	t.memory.next = record + 1
 	return true
