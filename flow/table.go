@@ -49,13 +49,13 @@ type Table struct {
 	waiting  [batch]waiting // drops to fold
 	nwaiting int
 
-	memory  memory
-	current *list[entry]
-	last    *entry // of current: the last drop's if none waits, nil for none and for an overflow flow
-	rest    rest   // of the last drop's key
-	spare   chan *list[entry]
-	early   chan *list[entry]
-	windows chan Window
+	memory   memory
+	current  *list[entry]
+	last     *entry // of current: the last drop's if none waits, nil for none and for an overflow flow
+	rest     rest   // of the last drop's key
+	spare    chan *list[entry]
+	early    chan *list[entry]
+	windows  chan Window
 	windowAt time.Time // when the current window is due; zero while it is empty
 	earlyAt  time.Time // when early flows are due; zero while there are none
 	examined int       // entries of current that were looked at for early ones
