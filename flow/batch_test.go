@@ -82,6 +82,43 @@ func TestFlowsOfEveryKind(t *testing.T) {
 	}
 }
 
+// TestSums adds up windows of flows that go back and forth between rules and
+// protocols, some handed on early, and holds the sums against the flows'.
+func TestSums(t *testing.T) {
+	type rule struct {
+		prefix   string
+		protocol decode.Protocol
+	}
+	table, random := NewTable(Config{MaxFlows: 50}), rand.New(rand.NewPCG(9, 9))
+	rows, flows := 0, 0
+	for ms := range 5000 {
+		d := drop("10.0.0.5", uint16(random.IntN(70)), ms)
+		d.Prefix, d.Protocol = []string{"", "deny: "}[random.IntN(2)], []decode.Protocol{0, decode.TCP, decode.UDP}[random.IntN(3)]
+		table.Add(&d)
+		table.HandOn(start.Add(time.Duration(ms) * time.Millisecond))
+		select {
+		case w := <-table.Windows():
+			want, got := map[rule]uint64{}, map[rule]uint64{}
+			for f := range w.Flows() {
+				want[rule{f.Prefix, f.Protocol}] += f.Packets
+				flows++
+			}
+			for sum := range w.Sums() {
+				got[rule{sum.Prefix, sum.Protocol}] += sum.Packets
+				rows++
+			}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(rule{})); diff != "" {
+				t.Fatalf("-flows +sums:\n%s", diff)
+			}
+			w.Release()
+		default:
+		}
+	}
+	if rows == 0 || rows >= flows {
+		t.Errorf("%d sums of %d flows", rows, flows)
+	}
+}
+
 // TestAgain adds the same bursts of a few flows to a table that is told what
 // comes again, and to one that looks at each drop; datagrams end between any
 // two packets, and some flows find the window full.

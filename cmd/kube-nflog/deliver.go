@@ -46,7 +46,7 @@ func (d *deliverer) run(windows <-chan flow.Window) {
 			for f, said := range d.merger.Merge(w) {
 				d.deliver(f, said)
 			}
-		case d.follow.any() || !d.merger.Plain(w):
+		case d.follow.any() || !d.merger.Unchanged(w):
 			for f := range d.merger.Merge(w) {
 				d.count(f)
 			}

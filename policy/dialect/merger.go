@@ -112,8 +112,9 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	}
 }
 
-// Plain says that Merge would return a window's flows as they are.
-func (m *Merger) Plain(w Window) bool {
+// Unchanged says that Merge would return a window's flows as they are. It may say
+// no where it would as well.
+func (m *Merger) Unchanged(w Window) bool {
 	if m == nil {
 		return true
 	}

@@ -45,6 +45,33 @@ func through(m *Merger, flows ...flow.Flow) []kept {
 	return all
 }
 
+// asTheyAre is flows of which a Merger keeps all and says nothing.
+func asTheyAre(flows []flow.Flow) []kept {
+	var all []kept
+	for i := range flows {
+		all = append(all, kept{Prefix: flows[i].Prefix, Port: flows[i].DestinationPort, Packets: flows[i].Packets})
+	}
+	return all
+}
+
+// TestUnchanged: windows are until the first policy's record, and none is then.
+func TestUnchanged(t *testing.T) {
+	m := newMerger(t, Auto)
+	plain := []flow.Flow{logged("mine", 80, 3, 0), logged("", 80, 3, 0)}
+	for _, w := range []struct {
+		flows []flow.Flow
+		want  bool
+	}{{plain, true}, {plain, true}, {[]flow.Flow{logged(byA, 80, 1, 0)}, false}, {plain, false}} {
+		if got := m.Unchanged(each(w.flows)); got != w.want {
+			t.Errorf("%+v unchanged: %v", w.flows, got)
+		}
+		through(m, w.flows...)
+	}
+	if !(*Merger)(nil).Unchanged(each(plain)) {
+		t.Error("nobody changes them")
+	}
+}
+
 // each is a window of flows, which come in one place.
 func each(flows []flow.Flow) window {
 	return func(yield func(*flow.Flow) bool) {
@@ -132,7 +159,12 @@ func TestWindow(t *testing.T) {
 			var got []kept
 			var sent, told uint64
 			for _, w := range tt.windows {
-				got = append(got, through(m, w...)...)
+				unchanged := m.Unchanged(each(w))
+				merged := through(m, w...)
+				if diff := cmp.Diff(asTheyAre(w), merged); unchanged && diff != "" {
+					t.Errorf("they would be unchanged: -want +got:\n%s", diff)
+				}
+				got = append(got, merged...)
 				for i := range w {
 					sent += w[i].Packets
 				}
