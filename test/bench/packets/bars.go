@@ -93,8 +93,9 @@ func bars(c cells, idle, span time.Duration) []bar {
 	}
 	all = append(all, c.flows(fastFlows, fast)...)
 	all = append(all, c.flows(floodFlows, flood)...)
-	all = append(all, withoutBar(c.timesOne(fastRandom, fast)), c.memory(fastRandom))
-	all = append(all, withoutBar(c.timesOne(floodRandom, flood)), c.memory(floodRandom))
+	all = append(all,
+		withoutBar(c.timesOne(fastRandom, fast)), c.memory(fastRandom),
+		withoutBar(c.timesOne(floodRandom, flood)), c.memory(floodRandom))
 	perMinute := 0.0
 	if span > 0 {
 		perMinute = float64(idle) / float64(time.Millisecond) * float64(time.Minute) / float64(span)
