@@ -41,23 +41,27 @@ type deliverer struct {
 func (d *deliverer) run(windows <-chan flow.Window) {
 	for w := range windows {
 		d.pulse.beat(time.Now())
-		switch {
-		case !d.nameless:
-			for f, said := range d.merger.Merge(w) {
-				d.deliver(f, said)
-			}
-		case d.follow.any() || !d.merger.Unchanged(w):
-			for f := range d.merger.Merge(w) {
-				d.count(f)
-			}
-		default:
-			for sum := range w.Sums() {
-				d.emitter.Count(sum)
-			}
-		}
+		d.consume(w)
 		d.counts.add(d.merger.Counts())
 		w.Release()
 		d.pulse.rest()
+	}
+}
+
+func (d *deliverer) consume(w flow.Window) {
+	switch {
+	case !d.nameless:
+		for f, said := range d.merger.Merge(w) {
+			d.deliver(f, said)
+		}
+	case d.follow.any() || !d.merger.Unchanged(w):
+		for f := range d.merger.Merge(w) {
+			d.count(f)
+		}
+	default:
+		for sum := range w.Sums() {
+			d.emitter.Count(sum)
+		}
 	}
 }
 

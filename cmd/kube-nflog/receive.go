@@ -53,35 +53,42 @@ func (r *receiver) run(ctx context.Context) error {
 	}
 }
 
-// receive decodes one packet and folds it.
+// receive decodes one packet and folds it. Of most it need only be seen how like
+// the one before they are.
 func (r *receiver) receive(p *nflog.Packet) {
 	d := &r.drop
 	d.Time = p.Time
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
 	}
-	payload := ipOf(p)
-	var result decode.Result
-	if p.Repeats { // and so what d has of its rule and path
-		switch r.decoder.Like(payload, d) {
-		case decode.SameFlow:
-			r.results[decode.Decoded]++
-			r.table.Again(d)
-			return
-		case decode.Alike:
-			r.results[decode.Decoded]++
-			r.table.AddAlike(d)
-			return
+	payload, like := ipOf(p), decode.Unlike
+	if p.Repeats {
+		like = r.decoder.Like(payload, d)
+	}
+	switch like {
+	case decode.SameFlow:
+		r.results[decode.Decoded]++
+		r.table.Again(d)
+	case decode.Alike:
+		r.results[decode.Decoded]++
+		r.table.AddAlike(d)
+	default:
+		result := r.decode(p, payload)
+		r.results[result]++
+		if result == decode.Decoded {
+			r.table.Add(d)
 		}
-		result = r.decoder.Again(payload, d)
-	} else {
-		d.Group, d.Hook, d.In, d.Out = r.group, hookOf(p), p.In, p.Out
-		result = r.decoder.Decode(payload, p.Prefix, p.EtherType, d)
 	}
-	r.results[result]++
-	if result == decode.Decoded {
-		r.table.Add(d)
+}
+
+// decode fills in the drop.
+func (r *receiver) decode(p *nflog.Packet, payload []byte) decode.Result {
+	d := &r.drop
+	if p.Repeats { // and so what d has of its rule and path
+		return r.decoder.Again(payload, d)
 	}
+	d.Group, d.Hook, d.In, d.Out = r.group, hookOf(p), p.In, p.Out
+	return r.decoder.Decode(payload, p.Prefix, p.EtherType, d)
 }
 
 // hookOf tells the device hooks from those whose numbers they share: the netdev
