@@ -16,11 +16,11 @@ type memory struct {
 	next    int    // the number of the record behind the one that was found last
 	window  uint32 // the number of the current window, from 1
 	renewed uint32 // the window in which records were begun, or looked at by forget
-	fresh   int    // how many of records were in a window since
+	fresh   int    // how many of records were in that window or one since
 }
 
 func newMemory(room int) memory {
-	return memory{room: room, records: newRecords(), old: newRecords(), window: 1}
+	return memory{room: room, records: newRecords(), old: newRecords(), window: 1, renewed: 1}
 }
 
 // guess returns the number of the record that the next drop most likely has if
@@ -60,6 +60,7 @@ func (m *memory) copy(r record) int {
 				m.records.insert(old)
 			}
 		}
+		m.fresh = m.records.n
 	}
 	return m.records.insert(&r)
 }
@@ -72,7 +73,7 @@ func (m *memory) renew(with *records) {
 // enter notes that a record's flow has its first drop in the current window, and
 // where its entry is there.
 func (m *memory) enter(r *record, entry int, time int64) {
-	if r.window <= m.renewed {
+	if r.window < m.renewed { // or else it is counted
 		m.fresh++
 	}
 	r.window, r.entry, r.seen = m.window, uint32(entry), time

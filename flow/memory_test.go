@@ -160,6 +160,31 @@ func TestMemoryOutlivesWindows(t *testing.T) {
 	}
 }
 
+// TestFreshRecordsAreCountedOnce: of flows that come in every window, each is one
+// of those that were in a window since, and so records of more than twice as many
+// are given up.
+func TestFreshRecordsAreCountedOnce(t *testing.T) {
+	const all, staying = 5000, 2000
+	table := NewTable(Config{})
+	for window := range 5 * recentWindows {
+		flows, ms := staying, 1100*window
+		if window == 0 {
+			flows = all
+		}
+		for i := range flows {
+			add(table, drop("10.0.0.5", uint16(i), ms))
+		}
+		at(table, ms)
+		at(table, ms+1000)
+		if m := &table.memory; m.fresh > m.records.n {
+			t.Fatalf("after window %d %d of %d records are fresh", window, m.fresh, m.records.n)
+		}
+	}
+	if n := table.memory.records.n + table.memory.old.n; n != staying {
+		t.Errorf("%d records, want those of the %d flows that stay", n, staying)
+	}
+}
+
 // TestSlotHolds packs and unpacks the parts of a slot.
 func TestSlotHolds(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
