@@ -19,11 +19,11 @@ type waiting struct {
 	flags      decode.TCPFlags
 
 	hash   uint64
-	slot   slot // that has the hash, or 0
-	at     int  // where it is in the index
-	record int  // the number of the flow's, or none
-	entry  int  // the same of its entry in the current window
-	read   uint64
+	slot   slot   // that has the hash, or 0
+	at     int    // where it is in the index
+	record int    // the number of the flow's, or none
+	entry  int    // the same of its entry in the current window
+	read   uint64 // what was read ahead: were it not kept, it would not be read
 }
 
 // wait puts a drop into the batch.
@@ -140,8 +140,8 @@ func (t *Table) entry(w *waiting) *entry {
 // begin returns a new entry of the current window for a record's flow, which is
 // to go out early if it was not seen lately.
 func (t *Table) begin(r *record, time int64) *entry {
-	known := r.window > 0 && time-r.seen <= recentWindows*int64(t.cfg.Window)
-	e := t.enter(r, time)
+	known := t.memory.knows(r, time, t.cfg.Window)
+	e := t.enter(r)
 	if !known {
 		e.early, t.unknown = true, true
 	}
@@ -149,10 +149,10 @@ func (t *Table) begin(r *record, time int64) *entry {
 }
 
 // enter adds an entry of the current window.
-func (t *Table) enter(r *record, time int64) *entry {
+func (t *Table) enter(r *record) *entry {
 	e := t.current.append()
 	e.key, e.last = r.key, 0 // what describe sets is set soon
 	e.giveUp()
-	t.memory.enter(r, t.current.n-1, time)
+	t.memory.note(r, t.current.n-1)
 	return e
 }

@@ -45,19 +45,19 @@ func (t *Table) HandOn(now time.Time) {
 func (t *Table) sendWindow(now time.Time) {
 	select {
 	case next := <-t.spare:
-		t.swap(next)
+		t.swap(next, now)
 	default:
 		t.windowAt = now.Add(t.cfg.EarlyAfter)
 		t.earlyAt = t.windowAt
 	}
 }
 
-func (t *Table) swap(next *list[entry]) {
+func (t *Table) swap(next *list[entry], now time.Time) {
 	next.reset()
 	done := t.current
 	t.windows <- Window{entries: done, prefixes: t.prefixes, release: func() { t.spare <- done }}
 	t.current, t.last = next, nil
-	t.memory.forget()
+	t.memory.end(now)
 	t.windowAt, t.earlyAt, t.examined, t.unknown, t.haveLocal = time.Time{}, time.Time{}, 0, false, false
 }
 
@@ -99,13 +99,13 @@ func (t *Table) Close(ctx context.Context) error {
 	}
 	select {
 	case next := <-t.spare: // also when ctx has ended as well
-		t.swap(next)
+		t.swap(next, time.Now())
 		return nil
 	default:
 	}
 	select {
 	case next := <-t.spare:
-		t.swap(next)
+		t.swap(next, time.Now())
 		return nil
 	case <-ctx.Done():
 		var packets uint64

@@ -1,7 +1,9 @@
 package flow
 
-// recentWindows is for how many windows after its last drop a flow still counts
-// as known.
+import "time"
+
+// recentWindows is for how many windows after that of its last drop a flow still
+// counts as known, and for how long, in windows.
 const recentWindows = 10
 
 // memory is what the table knows of flows beyond the window at hand: so a flow
@@ -15,8 +17,10 @@ type memory struct {
 
 	next    int    // the number of the record behind the one that was found last
 	window  uint32 // the number of the current window, from 1
-	renewed uint32 // the window in which records were begun, or looked at by forget
+	renewed uint32 // the window in which records were begun, or looked at by end
 	fresh   int    // how many of records were in that window or one since
+
+	ended [recentWindows + 1]int64 // when the last windows did, by their numbers, in nanoseconds since 1970
 }
 
 func newMemory(room int) memory {
@@ -43,15 +47,15 @@ func (m *memory) restore(k *key, hash uint64) int {
 	if from == none {
 		return none
 	}
-	return m.copy(*m.old.at(from))
+	return m.insert(*m.old.at(from))
 }
 
 // add adds a record for a key that is not known, and returns its number.
-func (m *memory) add(k *key, hash uint64) int { return m.copy(record{key: *k, hash: hash}) }
+func (m *memory) add(k *key, hash uint64) int { return m.insert(record{key: *k, hash: hash}) }
 
-// copy adds a record and returns its number. When there is no room the memory
+// insert adds a record and returns its number. When there is no room the memory
 // begins anew, with the flows of the current window, for which there is.
-func (m *memory) copy(r record) int {
+func (m *memory) insert(r record) int {
 	if m.records.n >= m.room {
 		m.old.reset()
 		m.renew(m.old)
@@ -70,17 +74,25 @@ func (m *memory) renew(with *records) {
 	m.next, m.renewed, m.fresh = 0, m.window, 0
 }
 
-// enter notes that a record's flow has its first drop in the current window, and
+// knows says whether a record's flow was seen lately, as of a time, in nanoseconds
+// since 1970, with windows of a length.
+func (m *memory) knows(r *record, time int64, window time.Duration) bool {
+	return r.window > 0 && m.window-r.window <= recentWindows &&
+		time-m.ended[r.window%uint32(len(m.ended))] <= recentWindows*int64(window)
+}
+
+// note notes that a record's flow has its first drop in the current window, and
 // where its entry is there.
-func (m *memory) enter(r *record, entry int, time int64) {
+func (m *memory) note(r *record, entry int) {
 	if r.window < m.renewed { // or else it is counted
 		m.fresh++
 	}
-	r.window, r.entry, r.seen = m.window, uint32(entry), time
+	r.window, r.entry = m.window, uint32(entry)
 }
 
-// forget, called between windows, gives up what is not recent, if it is much.
-func (m *memory) forget() {
+// end ends the current window, and gives up what is not recent, if it is much.
+func (m *memory) end(now time.Time) {
+	m.ended[m.window%uint32(len(m.ended))] = now.UnixNano()
 	m.window++
 	if m.window-m.renewed <= recentWindows {
 		return

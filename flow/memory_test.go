@@ -160,6 +160,25 @@ func TestMemoryOutlivesWindows(t *testing.T) {
 	}
 }
 
+// TestKnownAfterALongWindow: a window that a busy consumer stretched beyond ten
+// does not make its flows new.
+func TestKnownAfterALongWindow(t *testing.T) {
+	table := NewTable(Config{})
+	add(table, drop("10.0.0.5", 80, 0))
+	table.HandOn(start)
+	table.HandOn(start.Add(time.Second))
+	held := <-table.Windows()
+	for ms := 1000; ms < 15_000; ms += 10 {
+		add(table, drop("10.0.0.5", 80, ms))
+		table.HandOn(start.Add(time.Duration(ms) * time.Millisecond))
+	}
+	held.Release()
+	at(table, 15_000)
+	add(table, drop("10.0.0.5", 80, 15_010))
+	at(table, 15_010)
+	check(t, "early", at(table, 15_070))
+}
+
 // TestFreshRecordsAreCountedOnce: of flows that come in every window, each is one
 // of those that were in a window since, and so records of more than twice as many
 // are given up.

@@ -49,7 +49,7 @@ func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	if record == none {
 		record = t.memory.add(&k, hash)
 	}
-	return t.enter(t.memory.records.at(record), 0)
+	return t.enter(t.memory.records.at(record))
 }
 
 // localSides tells which end of a flow is this node's. A flood mostly has one

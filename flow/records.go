@@ -8,9 +8,9 @@ type record struct {
 	key
 
 	hash   uint64
-	seen   int64  // when it was first in its last window, in nanoseconds since 1970
-	window uint32 // the number of that window
+	window uint32 // the number of the last window that it was in, or 0
 	entry  uint32 // and of its entry there
+	_      uint64
 }
 
 // records are flows in order of their first drop, and an open-addressed index

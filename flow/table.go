@@ -14,7 +14,7 @@ type Config struct {
 	// EarlyAfter is how long the first drops of a flow that was not seen for ten
 	// windows are held until the next HandOn hands them on; default 50 ms.
 	EarlyAfter time.Duration
-	// MaxFlows bounds the flows of a window; default 65,536, at most twice that.
+	// MaxFlows bounds the flows of a window; default 65,536, at most 130,045.
 	MaxFlows int
 	// Local says whether an address is one of this node's pods. It is asked
 	// when a window is full, to tell which address an overflow flow keeps, and
@@ -36,8 +36,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Table folds drops into flows, a window at a time. It belongs to one
-// goroutine; the windows it sends belong to their consumer until released.
+// Table folds the drops of one group into flows, a window at a time. It belongs
+// to one goroutine; the windows it sends belong to their consumer until released.
 type Table struct {
 	cfg  Config
 	seed seed

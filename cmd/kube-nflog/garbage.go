@@ -27,7 +27,7 @@ type collections struct {
 	pace func(pace)
 
 	allocated int64 // up to the last collection
-	own       *pace // the operator's, or ours of spare, while the limit stands in for it
+	own       *pace // the operator's, or that which spare set, while the limit stands in for it
 }
 
 // pace is when Go collects: when the heap has grown by so many percent, never by
