@@ -76,9 +76,9 @@ func (m *memory) renew(with *records) {
 
 // knows says whether a record's flow was seen lately, as of a time, in nanoseconds
 // since 1970, with windows of a length.
-func (m *memory) knows(r *record, time int64, window time.Duration) bool {
+func (m *memory) knows(r *record, at int64, window time.Duration) bool {
 	return r.window > 0 && m.window-r.window <= recentWindows &&
-		time-m.ended[r.window%uint32(len(m.ended))] <= recentWindows*int64(window)
+		at-m.ended[r.window%uint32(len(m.ended))] <= recentWindows*int64(window)
 }
 
 // note notes that a record's flow has its first drop in the current window, and
