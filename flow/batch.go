@@ -119,9 +119,9 @@ func (t *Table) findEntries(drops []waiting) {
 // be none.
 func (t *Table) entry(w *waiting) *entry {
 	if w.record != none {
-		if r := t.memory.records.at(w.record); r.window == t.memory.window {
+		if e := t.inWindow(t.memory.records.at(w.record)); e != nil {
 			t.memory.next = w.record + 1
-			return t.current.at(int(r.entry))
+			return e
 		}
 	}
 	if t.current.n >= t.cfg.MaxFlows {
@@ -135,6 +135,14 @@ func (t *Table) entry(w *waiting) *entry {
 	}
 	t.memory.next = w.record + 1
 	return t.begin(t.memory.records.at(w.record), w.time)
+}
+
+// inWindow returns the entry of a record's flow in the current window, or nil.
+func (t *Table) inWindow(r *record) *entry {
+	if r.window != t.memory.window {
+		return nil
+	}
+	return t.current.at(int(r.entry))
 }
 
 // begin returns a new entry of the current window for a record's flow, which is

@@ -39,8 +39,8 @@ func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	hash := k.hash(&t.seed)
 	record := t.memory.records.find(&k, hash)
 	if record != none {
-		if r := t.memory.records.at(record); r.window == t.memory.window {
-			return t.current.at(int(r.entry))
+		if e := t.inWindow(t.memory.records.at(record)); e != nil {
+			return e
 		}
 	}
 	if !mayInsert {

@@ -143,17 +143,17 @@ func (t *Table) add(d *decode.Drop) {
 func (t *Table) guessed(d *decode.Drop) bool {
 	record := t.memory.guess()
 	r := t.memory.records.at(record)
-	switch {
-	case !r.is(d, t.rest):
+	if !r.is(d, t.rest) {
 		return false
-	case r.window == t.memory.window:
-		t.last = t.current.at(int(r.entry))
-	case t.current.n >= t.cfg.MaxFlows:
-		return false
-	default:
-		t.last = t.begin(r, d.Time)
 	}
-	t.memory.next = record + 1
+	e := t.inWindow(r)
+	if e == nil {
+		if t.current.n >= t.cfg.MaxFlows {
+			return false
+		}
+		e = t.begin(r, d.Time)
+	}
+	t.last, t.memory.next = e, record+1
 	return true
 }
 

@@ -36,6 +36,10 @@ const (
 	maxBackoff = 30 * time.Second
 )
 
+// longWait is how long a wait must be for Config.Waits to be told of it: between
+// packets and a flow table's deadlines there are many shorter ones.
+const longWait = 30 * time.Second
+
 // Reader receives the packets of one group. Bound and Stop may be called by
 // anyone, the rest by one goroutine.
 type Reader struct {
@@ -164,7 +168,7 @@ func (r *Reader) wait(deadline time.Time) (err error) {
 
 // await waits for the next datagram.
 func (r *Reader) await(deadline time.Time) error {
-	if deadline.IsZero() || time.Until(deadline) > maxBackoff {
+	if deadline.IsZero() || time.Until(deadline) > longWait {
 		r.cfg.Waits(true)
 		defer r.cfg.Waits(false)
 	}
