@@ -26,7 +26,8 @@ service account. Without a cluster it prints what it sees:
   kube-nflog run --events=false --output json
 
 Every flag can be set in the environment, as KUBE_NFLOG_ and the flag's name in
-capitals with _ for -; a flag on the command line comes first. NODE_NAME and
+capitals with _ for -; a flag on the command line comes first. A KUBE_NFLOG_
+variable of another name is an error. NODE_NAME and
 NFLOG_GROUP are read too, and those variables of kube-iptables-tailer that
 still mean something.`
 
@@ -48,12 +49,16 @@ func runCommand() *cobra.Command {
 			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
 				return cmd.Help()
 			}
-			if err := errors.Join(parse(cmd.Flags(), args), o.validate()); err != nil {
+			if err := errors.Join(o.parse(cmd.Flags(), args), o.validate()); err != nil {
 				return usageError{oneLineEach(err)}
 			}
 			log := newLogger(os.Stderr, o.logLevel, o.logFormat)
 			if os.Getenv(tailerInterval) != "" {
 				log.Warn("ignored: nothing is left out, and event counts are written ever more rarely; --event-qps bounds writes", "variable", tailerInterval)
+			}
+			if len(o.ignored) > 0 {
+				log.Warn("ignored: the kubelet has set these for a Service of this name; enableServiceLinks: false in the pod's spec keeps them out",
+					"variables", o.ignored)
 			}
 			spare(log)
 			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,7 +17,7 @@ import (
 // kube-iptables-tailer, so that its DaemonSet can be moved over by changing the
 // image.
 func environment(flag string) []variable {
-	own := variable{"KUBE_NFLOG_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")), asIs}
+	own := variable{ownVariables + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")), asIs}
 	others := map[string]variable{
 		"group":                {"NFLOG_GROUP", asIs},
 		"node-name":            {"NODE_NAME", asIs},
@@ -44,10 +45,11 @@ func asIs(value string) string { return value }
 
 func asPort(value string) string { return ":" + value }
 
-// parse takes args and the environment into the flags: a flag on the command
-// line comes before KUBE_NFLOG_<FLAG>, that before the others. It reports
-// everything that cannot be read, all at once.
-func parse(flags *pflag.FlagSet, args []string) error {
+// parse takes args and the environment into the flags, whose values are o's: a
+// flag on the command line comes before KUBE_NFLOG_<FLAG>, that before the
+// others. It reports everything that cannot be read, all at once. o.ignored
+// names the variables that are a Service's and no setting.
+func (o *options) parse(flags *pflag.FlagSet, args []string) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) { f.Value = &collecting{Value: f.Value, flag: "--" + f.Name, errs: &errs} })
 	errs = append(errs, unknownFlags(flags, args)...)
@@ -58,23 +60,60 @@ func parse(flags *pflag.FlagSet, args []string) error {
 	if len(flags.Args()) > 0 {
 		errs = append(errs, fmt.Errorf("run takes no arguments, got %q", flags.Args()))
 	}
+	o.fromVariable = map[string]string{}
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !f.Changed {
-			setFromEnvironment(f)
+			o.setFromEnvironment(f)
 		}
 	})
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.unknownVariables(flags)...)...)
 }
 
-func setFromEnvironment(f *pflag.Flag) {
+func (o *options) setFromEnvironment(f *pflag.Flag) {
 	for _, v := range environment(f.Name) {
-		if value := os.Getenv(v.name); value != "" {
-			c := f.Value.(*collecting) //nolint:forcetypeassert // parse has put it there
-			c.flag += " (from " + v.name + ")"
-			_ = c.Set(v.read(value)) // never fails: it collects
-			return
+		value := os.Getenv(v.name)
+		if value == "" {
+			continue
+		}
+		if isServiceLink(v.name, value) {
+			o.ignored = append(o.ignored, v.name)
+			continue
+		}
+		o.fromVariable[f.Name] = v.name
+		c := f.Value.(*collecting) //nolint:forcetypeassert // parse has put it there
+		c.flag = o.nameOf(f.Name)
+		_ = c.Set(v.read(value)) // never fails: it collects
+		return
+	}
+}
+
+// nameOf returns a flag's name for a message, with the variable that set it.
+func (o *options) nameOf(flag string) string {
+	if variable := o.fromVariable[flag]; variable != "" {
+		return "--" + flag + " (from " + variable + ")"
+	}
+	return "--" + flag
+}
+
+// ownVariables is what the names of the agent's own variables begin with.
+const ownVariables = "KUBE_NFLOG_"
+
+// unknownVariables finds the variables that are named like the agent's own and
+// set no flag. An empty one counts as not set, as everywhere.
+func (o *options) unknownVariables(flags *pflag.FlagSet) (errs []error) {
+	var known []string
+	flags.VisitAll(func(f *pflag.Flag) { known = append(known, environment(f.Name)[0].name) })
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case !strings.HasPrefix(name, ownVariables) || value == "" || slices.Contains(known, name):
+		case isServiceLink(name, value):
+			o.ignored = append(o.ignored, name)
+		default:
+			errs = append(errs, fmt.Errorf("%s: no such variable; the nearest is %s", name, nearest(name, known)))
 		}
 	}
+	return errs
 }
 
 // unknownFlags finds the flags among args that do not exist. pflag would stop

@@ -34,12 +34,23 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	err := rootCommand().ExecuteContext(ctx)
+	err := execute(ctx, rootCommand())
 	stop()
 	if err != nil && statusOf(err) != exitDenied {
 		fmt.Fprintf(os.Stderr, "kube-nflog: %v\n", err)
 	}
 	os.Exit(statusOf(err))
+}
+
+// execute runs the command that the arguments name. An unknown command is a
+// mistake also where --help follows it: cobra finds the command before it reads
+// flags, and the only errors of the root command itself are such mistakes.
+func execute(ctx context.Context, root *cobra.Command) error {
+	ran, err := root.ExecuteContextC(ctx)
+	if err != nil && ran == root {
+		return usageError{err}
+	}
+	return err
 }
 
 func statusOf(err error) int {
@@ -66,14 +77,9 @@ tells why traffic disappears.`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q: see kube-nflog --help", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.InitDefaultHelpFlag() // or "--help fly" would take fly for its value
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	root.SetVersionTemplate("kube-nflog {{.Version}}\n")
 	root.AddCommand(nodeCommands()...)

@@ -56,6 +56,9 @@ type options struct {
 	logLevel       string
 	logFormat      string
 	shutdownWithin time.Duration
+
+	fromVariable map[string]string // the variable that set a flag, by the flag's name; see parse
+	ignored      []string          // variables that are service links, see parse
 }
 
 // The values of --output.

@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +20,7 @@ func read(args ...string) (options, error) {
 	var o options
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	o.define(flags)
-	err := errors.Join(parse(flags, args), o.validate())
+	err := errors.Join(o.parse(flags, args), o.validate())
 	return o, err
 }
 
@@ -77,6 +79,63 @@ func TestTailerEnvironment(t *testing.T) {
 	}
 }
 
+// TestServiceLinks starts where the kubelet has set a Service's variables, also of
+// one whose name begins like the agent's own variables. They are no settings.
+func TestServiceLinks(t *testing.T) {
+	links := map[string]string{
+		"METRICS_SERVER_PORT": "tcp://10.96.0.9:443",
+		"KUBE_NFLOG_PORT":     "udp://[fd00::9]:9090", "KUBE_NFLOG_SERVICE_HOST": "10.96.0.8",
+		"KUBE_NFLOG_SERVICE_PORT": "9090", "KUBE_NFLOG_SERVICE_PORT_HTTP_METRICS": "9090",
+		"KUBE_NFLOG_PORT_9090_TCP": "tcp://10.96.0.8:9090", "KUBE_NFLOG_PORT_9090_TCP_PROTO": "tcp",
+		"KUBE_NFLOG_PORT_9090_TCP_PORT": "9090", "KUBE_NFLOG_PORT_9090_TCP_ADDR": "fd00::9",
+	}
+	for name, value := range links {
+		t.Setenv(name, value)
+	}
+	o, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(o.ignored)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(links)), o.ignored); diff != "" || o.listen != ":9090" {
+		t.Errorf("listens on %s; ignored, -want +got:\n%s", o.listen, diff)
+	}
+}
+
+// TestUnknownVariables mistypes variables: none of them is ignored. Values that no
+// kubelet sets are no service links.
+func TestUnknownVariables(t *testing.T) {
+	for name, value := range map[string]string{
+		"KUBE_NFLOG_EVENT_QSP": "3", "KUBE_NFLOG_GROUPS": "7", "KUBE_NFLOG_PORT": "9090", "KUBE_NFLOG_EMPTY": "", "METRICS_SERVER_PORT": "tcp:9090",
+	} {
+		t.Setenv(name, value)
+	}
+	_, err := read()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{
+		`--listen (from METRICS_SERVER_PORT): ":tcp:9090" is no address such as :9090 or 127.0.0.1:9090`,
+		"KUBE_NFLOG_EVENT_QSP: no such variable; the nearest is KUBE_NFLOG_EVENT_QPS",
+		"KUBE_NFLOG_GROUPS: no such variable; the nearest is KUBE_NFLOG_GROUP",
+		"KUBE_NFLOG_PORT: no such variable; the nearest is KUBE_NFLOG_PPROF",
+	}
+	got := strings.Split(err.Error(), "\n")
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestMistakesNameTheVariable looks at a value that can be read and means nothing.
+func TestMistakesNameTheVariable(t *testing.T) {
+	t.Setenv("KUBE_NFLOG_OUTPUT", "xml")
+	_, err := read()
+	if want := `--output (from KUBE_NFLOG_OUTPUT): "xml" is neither none nor json`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	t.Setenv("KUBE_NFLOG_EVENT_QPS", "many")
 	t.Setenv("LOG_LEVEL", "loud")
@@ -100,7 +159,7 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 		`--pod-event-burst: 0 is not above 0`,
 		`--event-reason: must not be empty`,
 		`--pod-identifier: "uid" is none of name_with_namespace, name, namespace, label, workload`,
-		`--log-level: "loud" is none of debug, info, warn, error`,
+		`--log-level (from LOG_LEVEL): "loud" is none of debug, info, warn, error`,
 	}
 	if err == nil {
 		t.Fatal("no error")
@@ -148,6 +207,9 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"run", "--no-such"}, exitUsage},
 		{[]string{"run", "--kubeconfig", "/no/such/file"}, exitUsage},
 		{[]string{"fly"}, exitUsage},
+		{[]string{"fly", "--help"}, exitUsage},
+		{[]string{"--help", "fly"}, exitUsage},
+		{[]string{"--help"}, 0},
 		{[]string{"version", "--no-such"}, exitUsage},
 		{[]string{"version", "now"}, exitUsage},
 	}
@@ -155,7 +217,7 @@ func TestExitStatus(t *testing.T) {
 		root := rootCommand()
 		root.SetArgs(tt.args)
 		root.SetOut(io.Discard)
-		if got := statusOf(root.ExecuteContext(t.Context())); got != tt.want {
+		if got := statusOf(execute(t.Context(), root)); got != tt.want {
 			t.Errorf("%v: exit status %d, want %d", tt.args, got, tt.want)
 		}
 	}
@@ -169,6 +231,7 @@ func TestMistakes(t *testing.T) {
 		{"rules --before many", `--before: "many" is not a whole number`},
 		{"rules --group", `--group: needs a value`},
 		{"run --prefix", `--prefix: needs a value`},
+		{"doctr --help", "unknown command \"doctr\" for \"kube-nflog\"\n\nDid you mean this?\n\tdoctor\n"},
 		{"watch --nope", `--nope: no such flag, see --help`},
 		{"watch -n", `-n: no such flag, see --help`},
 		{"watch --agent --group 5", `--group: goes without --agent, which has groups of its own`},
@@ -180,7 +243,7 @@ func TestMistakes(t *testing.T) {
 		root := rootCommand()
 		root.SetArgs(strings.Fields(tt.line))
 		root.SetOut(io.Discard)
-		err := root.ExecuteContext(t.Context())
+		err := execute(t.Context(), root)
 		if err == nil || statusOf(err) != exitUsage || err.Error() != tt.want {
 			t.Errorf("%s: exit status %d: %v, want %d: %s", tt.line, statusOf(err), err, exitUsage, tt.want)
 		}

@@ -14,6 +14,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
+// mistake is an error about a flag's value. It names the variable that the value
+// is from, if there is one.
+func (o *options) mistake(flag, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", o.nameOf(flag), fmt.Errorf(format, args...))
+}
+
 // validate reports every contradiction at once.
 func (o *options) validate() error {
 	return errors.Join(o.validatePackets(), o.validateEndpoints(), o.validateEvents(), o.validateOutput(), o.validateLog())
@@ -23,34 +29,34 @@ func (o *options) validatePackets() error {
 	var errs []error
 	for i, g := range o.groups {
 		if g > 65535 {
-			errs = append(errs, fmt.Errorf("--group: %d is not an NFLOG group (0 to 65535)", g))
+			errs = append(errs, o.mistake("group", "%d is not an NFLOG group (0 to 65535)", g))
 		}
 		if slices.Contains(o.groups[:i], g) {
-			errs = append(errs, fmt.Errorf("--group: %d is given twice", g))
+			errs = append(errs, o.mistake("group", "%d is given twice", g))
 		}
 	}
 	if len(o.groups) == 0 {
-		errs = append(errs, errors.New("--group: at least one is needed"))
+		errs = append(errs, o.mistake("group", "at least one is needed"))
 	}
 	if _, err := dialect.NewParser(dialect.Dialect(o.dialect), ""); err != nil {
-		errs = append(errs, fmt.Errorf("--dialect: %w", err))
+		errs = append(errs, o.mistake("dialect", "%w", err))
 	}
 	if _, err := dialect.NewParser(dialect.Auto, o.pattern); err != nil {
-		errs = append(errs, fmt.Errorf("--prefix-pattern: %w", err))
+		errs = append(errs, o.mistake("prefix-pattern", "%w", err))
 	}
 	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Hour {
-		errs = append(errs, fmt.Errorf("--flow-window: %v is not between 100ms and 1h", o.flowWindow))
+		errs = append(errs, o.mistake("flow-window", "%v is not between 100ms and 1h", o.flowWindow))
 	}
 	return errors.Join(errs...)
 }
 
 // checkEmit lets the emitter judge one of its settings, under its flag's name.
-func checkEmit(flag string, empty bool, c emit.Config) error {
+func (o *options) checkEmit(flag string, empty bool, c emit.Config) error {
 	if empty {
-		return fmt.Errorf("--%s: must not be empty", flag)
+		return o.mistake(flag, "must not be empty")
 	}
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("--%s: %w", flag, err)
+		return o.mistake(flag, "%w", err)
 	}
 	return nil
 }
@@ -58,19 +64,19 @@ func checkEmit(flag string, empty bool, c emit.Config) error {
 func (o *options) validateEndpoints() error {
 	var errs []error
 	if o.nodeName == "" {
-		errs = append(errs, errors.New("--node-name: must not be empty"))
+		errs = append(errs, o.mistake("node-name", "must not be empty"))
 	}
 	if o.podScope != scopeCluster && o.podScope != scopeNode {
-		errs = append(errs, fmt.Errorf("--pod-scope: %q is neither cluster nor node", o.podScope))
+		errs = append(errs, o.mistake("pod-scope", "%q is neither cluster nor node", o.podScope))
 	}
 	if o.peerLookup && o.podScope == scopeCluster {
-		errs = append(errs, errors.New("--peer-lookup: goes with --pod-scope node; cluster scope knows every pod"))
+		errs = append(errs, o.mistake("peer-lookup", "goes with --pod-scope node; cluster scope knows every pod"))
 	}
 	if !slices.Contains(podIdentifiers(), o.podIdentifier) {
-		errs = append(errs, fmt.Errorf("--pod-identifier: %q is none of %s", o.podIdentifier, strings.Join(podIdentifiers(), ", ")))
+		errs = append(errs, o.mistake("pod-identifier", "%q is none of %s", o.podIdentifier, strings.Join(podIdentifiers(), ", ")))
 	}
 	if (o.podIdentifier == "label") != (o.podIdentLabel != "") {
-		errs = append(errs, errors.New("--pod-identifier-label: goes with --pod-identifier label, and that needs it"))
+		errs = append(errs, o.mistake("pod-identifier-label", "goes with --pod-identifier label, and that needs it"))
 	}
 	return errors.Join(errs...)
 }
@@ -78,18 +84,18 @@ func (o *options) validateEndpoints() error {
 func (o *options) validateOutput() error {
 	var errs []error
 	if o.output != outputNone && o.output != outputJSON {
-		errs = append(errs, fmt.Errorf("--output: %q is neither none nor json", o.output))
+		errs = append(errs, o.mistake("output", "%q is neither none nor json", o.output))
 	}
 	if o.listen != "" {
 		if _, err := net.ResolveTCPAddr("tcp", o.listen); err != nil {
-			errs = append(errs, fmt.Errorf("--listen: %q is no address such as :9090 or 127.0.0.1:9090", o.listen))
+			errs = append(errs, o.mistake("listen", "%q is no address such as :9090 or 127.0.0.1:9090", o.listen))
 		}
 	}
 	if o.pprof && o.listen == "" {
-		errs = append(errs, errors.New("--pprof: needs --listen"))
+		errs = append(errs, o.mistake("pprof", "needs --listen"))
 	}
 	if o.shutdownWithin < 0 {
-		errs = append(errs, fmt.Errorf("--shutdown-within: %v is negative", o.shutdownWithin))
+		errs = append(errs, o.mistake("shutdown-within", "%v is negative", o.shutdownWithin))
 	}
 	return errors.Join(errs...)
 }
@@ -98,7 +104,7 @@ func (o *options) validateEvents() error {
 	var errs []error
 	positive := func(flag string, value float64) {
 		if !(value > 0) { // NaN is not either
-			errs = append(errs, fmt.Errorf("--%s: %v is not above 0", flag, value))
+			errs = append(errs, o.mistake(flag, "%v is not above 0", value))
 		}
 	}
 	positive("event-qps", o.eventQPS)
@@ -107,9 +113,9 @@ func (o *options) validateEvents() error {
 	positive("pod-event-burst", float64(o.podEventBurst))
 	positive("pod-events", float64(o.podEvents))
 	errs = append(errs,
-		checkEmit("event-reason", o.eventReason == "", emit.Config{Reason: o.eventReason}),
-		checkEmit("event-source", o.eventSource == "", emit.Config{Component: o.eventSource}),
-		checkEmit("event-message", false, emit.Config{Message: o.eventMessage}),
+		o.checkEmit("event-reason", o.eventReason == "", emit.Config{Reason: o.eventReason}),
+		o.checkEmit("event-source", o.eventSource == "", emit.Config{Component: o.eventSource}),
+		o.checkEmit("event-message", false, emit.Config{Message: o.eventMessage}),
 	)
 	return errors.Join(errs...)
 }
@@ -117,10 +123,10 @@ func (o *options) validateEvents() error {
 func (o *options) validateLog() error {
 	var errs []error
 	if _, err := parseLevel(o.logLevel); err != nil {
-		errs = append(errs, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", o.logLevel))
+		errs = append(errs, o.mistake("log-level", "%q is none of debug, info, warn, error", o.logLevel))
 	}
 	if o.logFormat != "text" && o.logFormat != "json" {
-		errs = append(errs, fmt.Errorf("--log-format: %q is neither text nor json", o.logFormat))
+		errs = append(errs, o.mistake("log-format", "%q is neither text nor json", o.logFormat))
 	}
 	return errors.Join(errs...)
 }
