@@ -124,7 +124,7 @@ func (t *Table) entry(w *waiting) *entry {
 			return e
 		}
 	}
-	if t.current.n >= t.cfg.MaxFlows {
+	if t.current.n >= t.cfg.MaxFlows && !t.takeReserve(&w.key) {
 		return t.insertOverflow(&w.key)
 	}
 	if w.record == none {
@@ -151,7 +151,7 @@ func (t *Table) begin(r *record, time int64) *entry {
 	known := t.memory.knows(r, time, t.cfg.Window)
 	e := t.enter(r)
 	if !known {
-		e.early, t.unknown = true, true
+		t.owners.push(t.current, int32(t.current.n-1), t.owner(&r.key))
 	}
 	return e
 }

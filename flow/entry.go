@@ -12,8 +12,8 @@ type entry struct {
 
 	sourcePort uint16
 	flags      decode.TCPFlags
-	early      bool // not seen lately, and not handed on yet
 	in, out    uint32
+	next       int32 // the next early one of its owner; see owners
 	first      int64 // nanoseconds since 1970
 	last       int64
 	packets    uint64
@@ -38,4 +38,4 @@ const noTime = math.MaxInt64
 
 // giveUp empties an entry that was handed on, or is taken for a new flow. It sets
 // one field after the other: a whole entry would be made elsewhere and copied.
-func (e *entry) giveUp() { e.early, e.first, e.packets, e.bytes = false, noTime, 0, 0 }
+func (e *entry) giveUp() { e.first, e.packets, e.bytes = noTime, 0, 0 }

@@ -29,26 +29,26 @@ func (t *Table) HandOn(now time.Time) {
 	if t.windowAt.IsZero() {
 		t.windowAt = now.Add(t.cfg.Window)
 	}
-	if t.unknown && t.earlyAt.IsZero() {
+	if t.owners.any() && t.earlyAt.IsZero() {
 		t.earlyAt = now.Add(t.cfg.EarlyAfter)
 	}
 	switch {
-	case !now.Before(t.windowAt):
-		t.sendWindow(now)
-	case t.unknown && !now.Before(t.earlyAt):
+	case !now.Before(t.windowAt) && t.sendWindow(now):
+	case t.owners.any() && !now.Before(t.earlyAt):
 		t.sendEarly(now)
 	}
 }
 
 // sendWindow sends the current window if the consumer is done with the last
-// one; if not, folding goes on and the window grows longer.
-func (t *Table) sendWindow(now time.Time) {
+// one; if not, folding goes on, the window grows longer, and it returns false.
+func (t *Table) sendWindow(now time.Time) bool {
 	select {
 	case next := <-t.spare:
 		t.swap(next, now)
+		return true
 	default:
 		t.windowAt = now.Add(t.cfg.EarlyAfter)
-		t.earlyAt = t.windowAt
+		return false
 	}
 }
 
@@ -58,7 +58,8 @@ func (t *Table) swap(next *list[entry], now time.Time) {
 	t.windows <- Window{entries: done, prefixes: t.prefixes, release: func() { t.spare <- done }}
 	t.current, t.last = next, nil
 	t.memory.end(now)
-	t.windowAt, t.earlyAt, t.examined, t.unknown, t.haveLocal = time.Time{}, time.Time{}, 0, false, false
+	t.owners.reset()
+	t.windowAt, t.earlyAt, t.reserved, t.haveLocal = time.Time{}, time.Time{}, 0, false
 }
 
 // sendEarly sends flows that are not known, as many as there is room for, if
@@ -71,21 +72,19 @@ func (t *Table) sendEarly(now time.Time) {
 	default:
 	}
 	t.earlyAt = time.Time{}
-	if t.unknown {
+	if t.owners.any() {
 		t.earlyAt = now.Add(t.cfg.EarlyAfter)
 	}
 }
 
-// takeEarly moves out what is early.
+// takeEarly moves out what is early, one flow of each owner in turn.
 func (t *Table) takeEarly(room *list[entry]) {
 	room.reset()
-	for ; t.examined < t.current.n && room.n < earlyRoom; t.examined++ {
-		if e := t.current.at(t.examined); e.early {
-			*room.append() = *e
-			e.giveUp()
-		}
+	for room.n < earlyRoom && t.owners.any() {
+		e := t.owners.pop(t.current)
+		*room.append() = *e
+		e.giveUp()
 	}
-	t.unknown = t.examined < t.current.n
 }
 
 // Close sends the last window, as soon as the consumer is done with the one

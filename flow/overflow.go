@@ -10,7 +10,7 @@ const overflowRoom = 1024
 // alone; those two always find room.
 func (t *Table) insertOverflow(k *key) *entry {
 	t.overflow++
-	room := t.cfg.MaxFlows + overflowRoom - t.current.n
+	room := t.cfg.MaxFlows + t.reserved + overflowRoom - t.current.n
 	if e := t.overflowEntry(t.byLocalSide(k), room > overflowRoom/2); e != nil {
 		return e
 	}

@@ -14,11 +14,16 @@ type Config struct {
 	// EarlyAfter is how long the first drops of a flow that was not seen for ten
 	// windows are held until the next HandOn hands them on; default 50 ms.
 	EarlyAfter time.Duration
-	// MaxFlows bounds the flows of a window; default 65,536, at most 130,045.
+	// MaxFlows bounds the flows of a window; default 65,536, at most 104,036.
+	// Beyond it there is room for a quarter as many again, of which each of this
+	// node's pods has one part in 256.
 	MaxFlows int
-	// Local says whether an address is one of this node's pods. It is asked
-	// when a window is full, to tell which address an overflow flow keeps, and
-	// must not wait. Without it the hook decides.
+	// Local reports whether an address is one of this node's pods. It is asked
+	// for each flow that is not known and for each drop that finds the window
+	// full: new flows are handed on in turns of the pods, each pod has its share
+	// of the table, and an overflow flow keeps the address of its pod. It must
+	// not wait. Without it all flows are treated alike, and the hook decides which
+	// address an overflow flow keeps.
 	Local func(netip.Addr) bool
 }
 
@@ -32,7 +37,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxFlows == 0 {
 		c.MaxFlows = 1 << 16
 	}
-	c.MaxFlows = min(c.MaxFlows, maxRecords-overflowRoom-2)
+	c.MaxFlows = min(c.MaxFlows, (maxRecords-overflowRoom-2)*reservePart/(reservePart+1))
 	return c
 }
 
@@ -58,8 +63,8 @@ type Table struct {
 	windows  chan Window
 	windowAt time.Time // when the current window is due; zero while it is empty
 	earlyAt  time.Time // when early flows are due; zero while there are none
-	examined int       // entries of current that were looked at for early ones
-	unknown  bool      // there may be early ones behind examined
+	owners   owners    // of the current window's flows, and which of them are early
+	reserved int       // entries of current that are of the reserve
 	overflow uint64
 
 	lastLocal address // the last address that Config.Local knew, if haveLocal
@@ -71,7 +76,7 @@ func NewTable(cfg Config) *Table {
 	cfg = cfg.withDefaults()
 	t := &Table{
 		cfg: cfg, seed: newSeed(), prefixOf: make(map[string]uint16),
-		memory: newMemory(cfg.MaxFlows + overflowRoom + 2), current: new(list[entry]),
+		memory: newMemory(cfg.MaxFlows + cfg.reserve() + overflowRoom + 2), current: new(list[entry]), owners: newOwners(),
 		spare: make(chan *list[entry], 1), early: make(chan *list[entry], 1),
 		// Room for one whole window and one early one: sending never waits.
 		windows: make(chan Window, 2),

@@ -29,6 +29,7 @@ type deliverer struct {
 	follow    *followers // nil without --listen
 	pulse     pulse
 	log       *slog.Logger
+	windows   <-chan flow.Window // run's
 
 	unwritten prometheus.Counter // lines
 
@@ -39,12 +40,30 @@ type deliverer struct {
 
 // run consumes windows until there are no more.
 func (d *deliverer) run(windows <-chan flow.Window) {
+	d.windows = windows
 	for w := range windows {
-		d.pulse.beat(time.Now())
-		d.consume(w)
-		d.counts.add(d.merger.Counts())
-		w.Release()
+		d.take(w)
 		d.pulse.rest()
+	}
+}
+
+func (d *deliverer) take(w flow.Window) {
+	d.pulse.beat(time.Now())
+	d.consume(w)
+	d.counts.add(d.merger.Counts())
+	w.Release()
+}
+
+// takeEarly consumes the window that came while another is consumed: new flows
+// must not wait for the end of a large window. There is one at most, because the
+// table gets no room for the next until this one is released.
+func (d *deliverer) takeEarly() {
+	select {
+	case w, ok := <-d.windows:
+		if ok {
+			d.take(w)
+		}
+	default:
 	}
 }
 
@@ -53,10 +72,12 @@ func (d *deliverer) consume(w flow.Window) {
 	case !d.nameless:
 		for f, said := range d.merger.Merge(w) {
 			d.deliver(f, said)
+			d.takeEarly()
 		}
 	case d.follow.any() || !d.merger.Unchanged(w):
 		for f := range d.merger.Merge(w) {
 			d.count(f)
+			d.takeEarly()
 		}
 	default:
 		for sum := range w.Sums() {

@@ -4,8 +4,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"log/slog"
+	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -101,5 +105,61 @@ func TestCountAddsUp(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]float64{"": 1, "deny": 3}, got); diff != "" {
 		t.Errorf("packets by prefix: -want +got:\n%s", diff)
+	}
+}
+
+// TestEarlyFlowsComeBetween delivers a window of three flows, after the first of
+// which a new flow is there: it is delivered before the rest.
+func TestEarlyFlowsComeBetween(t *testing.T) {
+	resolver, err := resolve.New(resolve.Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := dialect.NewParser(dialect.Auto, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explainer, err := explain.New(explain.Config{Rules: rules}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	emitter, err := emit.New(emit.Config{NodeName: "n1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	m := newMetrics()
+	d := &deliverer{
+		merger: dialect.NewMerger(rules), counts: m.merged(100), resolver: resolver, explainer: explainer, emitter: emitter,
+		lines: emit.NewJSONWriter(&out, "n1", func(uint32) string { return "" }), unwritten: m.unwritten, log: slog.New(slog.DiscardHandler),
+	}
+	windows := make(chan flow.Window, 2)
+	for _, ports := range [][]uint16{{1, 2, 3}, {9}} {
+		table := flow.NewTable(flow.Config{})
+		for _, port := range ports {
+			table.Add(&decode.Drop{
+				Time: 1, Family: decode.IPv4, Protocol: decode.TCP, HasPorts: true, DestinationPort: port,
+				Source: netip.MustParseAddr("203.0.113.9").As16(), Destination: netip.MustParseAddr("203.0.113.10").As16(),
+			})
+		}
+		if err := table.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		windows <- <-table.Windows()
+	}
+	close(windows)
+	d.run(windows)
+	var ports []string
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		var l struct {
+			Destination struct{ Port int }
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, strconv.Itoa(l.Destination.Port))
+	}
+	if got := strings.Join(ports, " "); got != "1 9 2 3" {
+		t.Errorf("delivered in the order of ports %s, want 1 9 2 3:\n%s", got, out.String())
 	}
 }

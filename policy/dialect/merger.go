@@ -91,7 +91,7 @@ type Window interface {
 
 // Merge returns a window's flows, each packet once, with the policies' records
 // of it. A nil Merger returns them as they are. Each flow is valid until the
-// next.
+// next. Between two flows another window may be merged as a whole.
 func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	return func(yield func(*flow.Flow, []Said) bool) {
 		if m == nil {
@@ -101,6 +101,10 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 				}
 			}
 			return
+		}
+		if outer := m.noted; len(outer) > 0 { // of the window that this one comes between
+			m.noted = map[traffic]noted{}
+			defer func() { m.noted = outer }()
 		}
 		m.note(w.With(m.isProvisional))
 		defer m.settle()

@@ -186,6 +186,23 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestWindowBetween merges a window between two flows of another: each counts
+// its own packets.
+func TestWindowBetween(t *testing.T) {
+	m := newMerger(t, K3s)
+	outer := []flow.Flow{logged("", 80, 3, 0), logged(byA, 81, 5, 0), logged(byA, 80, 3, 0), logged("", 81, 5, 0)}
+	between := true
+	for range m.Merge(each(outer)) {
+		if between {
+			between = false
+			through(m, logged(byA, 82, 7, 0), logged("", 82, 7, 0), logged(byA, 83, 11, 0))
+		}
+	}
+	if got, want := m.Counts(), (Counts{Duplicate: 3 + 5 + 7, Unconfirmed: 11}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+}
+
 // TestMemoryIsBounded remembers policies of more traffic than there is room.
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMerger(t, K3s)
