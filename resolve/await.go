@@ -73,7 +73,16 @@ func (r *Resolver) worthWaiting(addr netip.Addr, at int64) int64 {
 	case unsettled:
 		return at + int64(r.cfg.Skew)
 	}
-	if r.isPlace(addr) || !r.maybePod(addr) {
+	if r.isPlace(addr) {
+		return 0
+	}
+	switch _, verdict := r.owners.announcing(addr, at); verdict {
+	case owned:
+		return 0
+	case unsettled:
+		return at + int64(r.cfg.Skew)
+	}
+	if !r.maybePod(addr) {
 		return 0
 	}
 	if r.asks(addr) {

@@ -29,6 +29,14 @@ func (o *owners) endAll(p *pod, end claim) {
 	}
 }
 
+// owns reports whether p has a claim on addr that has not ended.
+func (o *owners) owns(addr netip.Addr, p *pod) bool {
+	if live := o.live.get(addr); live != nil && live.uid() == p.uid() {
+		return true
+	}
+	return slices.ContainsFunc(o.more[addr], func(c claim) bool { return c.until == forever && c.pod.uid() == p.uid() })
+}
+
 // end makes p's claim on addr an ended one.
 func (o *owners) end(addr netip.Addr, p *pod, end claim) {
 	uid := p.uid()

@@ -49,6 +49,9 @@ type Endpoint struct {
 	// Labels and Ports are a pod's, where Config.PodLabels asks for them.
 	Labels LabelSet
 	Ports  PortSet
+	// Partial says that the pod has more labels or named ports than are kept,
+	// so that there are none here.
+	Partial bool
 	// EventsDisabled says that the pod wants no events: by its annotation
 	// kube-nflog/events, "false", or, where it has none, by its namespace's.
 	EventsDisabled bool

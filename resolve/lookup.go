@@ -54,6 +54,9 @@ func (r *Resolver) notOwned(addr netip.Addr, at int64) Endpoint {
 		namespace, name, _ := strings.Cut(key, "/")
 		return named(addr, Service, namespace, name, n)
 	}
+	if p, verdict := r.owners.announcing(addr, at); verdict != nobody {
+		return r.judged(addr, p, verdict)
+	}
 	if r.asks(addr) {
 		if e, ok := r.peerEndpoint(addr, at); ok {
 			return e
@@ -135,6 +138,7 @@ func (r *Resolver) podEndpoint(addr netip.Addr, p *pod) Endpoint {
 		NodeName:       p.node.Value(),
 		Labels:         p.given().labels,
 		Ports:          p.given().ports,
+		Partial:        p.cuts&(cutLabels|cutPorts) != 0,
 		EventsDisabled: !r.wantsEvents(p),
 	}
 }

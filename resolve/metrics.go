@@ -14,6 +14,7 @@ type metrics struct {
 	watchErrors *prometheus.CounterVec // by resource
 	dns, peers  *prometheus.CounterVec // by result
 	waits       *prometheus.CounterVec // by result
+	truncated   *prometheus.CounterVec // by resource and list
 }
 
 // newMetrics registers r's metrics; with nil they count for nobody.
@@ -27,6 +28,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 		watchErrors: counters("watch_errors_total", "Failed lists and watches, by resource.", "resource"),
 		dns:         counters("dns_queries_total", "Reverse DNS questions: found, none, error, or refused as there were too many.", "result"),
 		peers:       counters("peer_lookups_total", "Pods asked for by address: found, node, none, error, or refused as there were too many.", "result"),
+		truncated:   counters("truncated_total", "Lists in objects that were too long to be read whole, by resource and list; counted each time an object is read.", "resource", "list"),
 		waits:       counters("waits_total", "Flows held for an address's owner: woken by news, expired, released at the end, or not held (overflow).", "result"),
 	}
 	for kind := range m.lookups {
@@ -35,7 +37,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.waits}
+	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.waits, m.truncated}
 	all = append(all, sizes(r)...)
 	var err error
 	for _, c := range all {
@@ -54,8 +56,8 @@ func sizes(r *Resolver) []prometheus.Collector {
 	}
 }
 
-func counters(name, help, label string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_resolve_" + name, Help: help}, []string{label})
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_resolve_" + name, Help: help}, labels)
 }
 
 func gauge(name, help string, value func() float64) prometheus.Collector {

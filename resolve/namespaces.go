@@ -1,10 +1,8 @@
 package resolve
 
 import (
-	"maps"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,6 +39,8 @@ func (n *namespace) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Name: n.name, ResourceVersion: n.version}
 }
 
+func (n *namespace) cutLists() cuts { return 0 }
+
 func newNamespace(o *corev1.Namespace) *namespace {
 	return &namespace{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion), events: wishOf(o.Annotations)}
 }
@@ -48,36 +48,29 @@ func newNamespace(o *corev1.Namespace) *namespace {
 // namespaces knows the namespaces that want no events. It is fed by one
 // informer and asked by any number of goroutines, at each pod that is looked up.
 type namespaces struct {
-	writing sync.Mutex // serialises changes
-	silent  atomic.Pointer[map[string]struct{}]
+	mu     sync.RWMutex // guards silent
+	silent map[string]struct{}
 }
 
 func (s *namespaces) wants(name string) bool {
-	silent := s.silent.Load()
-	if silent == nil {
-		return true
-	}
-	_, no := (*silent)[name]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, no := s.silent[name]
 	return !no
 }
 
-// set notes what a namespace wants. Changes are rare, so each makes a new map,
-// which those who ask need not lock.
+// set notes what a namespace wants.
 func (s *namespaces) set(name string, silent bool) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if s.wants(name) != silent {
-		return
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !silent:
+		delete(s.silent, name)
+	case s.silent == nil:
+		s.silent = map[string]struct{}{name: {}}
+	default:
+		s.silent[name] = struct{}{}
 	}
-	next := map[string]struct{}{}
-	if last := s.silent.Load(); last != nil {
-		next = maps.Clone(*last)
-	}
-	delete(next, name)
-	if silent {
-		next[name] = struct{}{}
-	}
-	s.silent.Store(&next)
 }
 
 func (s *namespaces) handler() cache.ResourceEventHandler {

@@ -37,6 +37,9 @@ type owners struct {
 	node       unique.Handle[string] // this process's node
 	// whole says whether every pod that can have the address is watched.
 	whole func(netip.Addr) bool
+	// calico reports whether a pod of the node may announce addr, before its
+	// status has it, by Calico's annotation.
+	calico func(node string, addr netip.Addr) bool
 	// now is the clock. It is the dearest part of a lookup, so it is read
 	// when the answer depends on it.
 	now func() int64
@@ -45,6 +48,9 @@ type owners struct {
 	live  addrMap
 	more  map[netip.Addr][]claim
 	ended queue[ended]
+	// announced are the pods whose annotation alone says that they have the
+	// address.
+	announced holders[*pod]
 
 	contact contact
 	evicted uint64 // ended claims forgotten too early, for maxEnded or maxClaims
@@ -61,6 +67,7 @@ func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) boo
 	return &owners{
 		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole, now: now,
 		live: newAddrMap(), more: map[netip.Addr][]claim{}, contact: newContact(),
+		calico: func(string, netip.Addr) bool { return false }, announced: holders[*pod]{},
 	}
 }
 
@@ -81,7 +88,7 @@ func (o *owners) watching(now int64) {
 }
 
 // set takes in a new pod, or what became of old. It returns the addresses that
-// have a new owner.
+// have a new owner, or one that announces them.
 func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,9 +96,11 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	o.contact.heard(now)
 	if old != nil && old.uid() != p.uid() { // deleted and made again unseen
 		o.endAll(old, o.endOf(old, now, true))
+		o.retract(old)
 		old = nil
 	}
 	p.from = startOf(old, p, now)
+	fresh := o.announce(old, p, now)
 	if p.finished != 0 {
 		if old != nil {
 			o.endAll(old, o.endOf(p, now, false))
@@ -106,7 +115,6 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 			}
 		}
 	}
-	var fresh []netip.Addr
 	for addr := range p.addrs() {
 		if o.own(addr, p) {
 			fresh = append(fresh, addr)
@@ -122,7 +130,17 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 	defer o.mu.Unlock()
 	defer o.forget(now)
 	o.contact.heard(now)
-	o.endAll(p, o.endOf(p, now, unseen))
+	o.retract(p)
+	end := o.endOf(p, now, unseen)
+	if !p.returned {
+		o.endAll(p, end)
+		return
+	}
+	for addr := range p.addrsIf(true) {
+		if o.owns(addr, p) { // not given back before
+			o.end(addr, p, end)
+		}
+	}
 }
 
 // endOf is the end of the claims of a deleted pod.
@@ -151,7 +169,7 @@ func startOf(old, p *pod, now int64) int64 {
 		return p.from
 	case known:
 		return old.from
-	case p.addr.IsValid():
+	case !p.announces && p.addr.IsValid():
 		return now
 	}
 	return 0

@@ -2,7 +2,6 @@ package resolve
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 
@@ -10,44 +9,69 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// Annotations that calico-node writes on its Node. No tenant may write those.
+const (
+	annotationCalicoNode  = "projectcalico.org/IPv4Address"
+	annotationCalicoNode6 = "projectcalico.org/IPv6Address"
+)
+
+// calicoTunnels are annotations too. Their addresses are the node's own,
+// although they are taken from the addresses of its pods.
+var calicoTunnels = [...]string{
+	"projectcalico.org/IPv4IPIPTunnelAddr",
+	"projectcalico.org/IPv4VXLANTunnelAddr", "projectcalico.org/IPv6VXLANTunnelAddr",
+	"projectcalico.org/IPv4WireguardInterfaceAddr", "projectcalico.org/IPv6WireguardInterfaceAddr",
+}
+
 // place is what is kept of a Node or a Service: its name and addresses, and
 // the prefixes from which a Node gives addresses to pods.
 type place struct {
-	key      string // "name" of a Node, "namespace/name" of a Service
+	name     string // "name" of a Node, "namespace/name" of a Service
 	addrs    []netip.Addr
+	ingress  []netip.Addr // of a Service's load balancer
 	prefixes []netip.Prefix
 	version  string
+	calico   bool // a Node that Calico runs on
+	cuts     cuts
 }
+
+func (p *place) key() string { return p.name }
+
+func (p *place) cutLists() cuts { return p.cuts }
 
 // GetObjectMeta gives client-go the key and the version; see pod.GetObjectMeta.
 func (p *place) GetObjectMeta() metav1.Object {
-	return &metav1.ObjectMeta{Name: p.key, ResourceVersion: p.version}
+	return &metav1.ObjectMeta{Name: p.name, ResourceVersion: p.version}
 }
 
 func nodePlace(o *corev1.Node) *place {
-	p := &place{key: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion)}
-	for _, a := range o.Status.Addresses {
+	p := &place{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion)}
+	for _, a := range first(o.Status.Addresses, maxNodeAddrs, &p.cuts, cutAddrs) {
 		p.addrs = appendAddr(p.addrs, a.Address) // host names are none
 	}
-	for _, given := range append([]string{o.Spec.PodCIDR}, o.Spec.PodCIDRs...) {
-		prefix, err := netip.ParsePrefix(given)
-		if err == nil && !slices.Contains(p.prefixes, prefix.Masked()) {
-			p.prefixes = append(p.prefixes, prefix.Masked())
-		}
+	_, four := o.Annotations[annotationCalicoNode]
+	_, six := o.Annotations[annotationCalicoNode6]
+	p.calico = four || six
+	for _, tunnel := range calicoTunnels {
+		p.addrs = appendAddr(p.addrs, o.Annotations[tunnel])
+	}
+	for _, given := range append([]string{o.Spec.PodCIDR}, first(o.Spec.PodCIDRs, maxPodCIDRs, &p.cuts, cutPodCIDRs)...) {
+		p.prefixes = appendPrefix(p.prefixes, given)
 	}
 	return p
 }
 
+// servicePlace keeps the addresses that the cluster gave the Service. Its
+// externalIPs are not among them: whoever may create a Service writes there
+// what they like.
 func servicePlace(o *corev1.Service) *place {
-	p := &place{key: o.Namespace + "/" + o.Name, version: strings.Clone(o.ResourceVersion)}
-	for _, ip := range append([]string{o.Spec.ClusterIP}, o.Spec.ClusterIPs...) {
-		p.addrs = appendAddr(p.addrs, ip) // "None" is none
-	}
-	for _, ip := range o.Spec.ExternalIPs {
+	p := &place{name: o.Namespace + "/" + o.Name, version: strings.Clone(o.ResourceVersion)}
+	p.addrs = appendAddr(p.addrs, o.Spec.ClusterIP) // "None" is none
+	for _, ip := range first(o.Spec.ClusterIPs, maxAddrs, &p.cuts, cutAddrs) {
 		p.addrs = appendAddr(p.addrs, ip)
 	}
-	for _, ingress := range o.Status.LoadBalancer.Ingress {
-		p.addrs = appendAddr(p.addrs, ingress.IP)
+	for _, ingress := range first(o.Status.LoadBalancer.Ingress, maxIngress, &p.cuts, cutIngress) {
+		p.ingress = appendAddr(p.ingress, ingress.IP)
 	}
 	return p
 }
@@ -55,15 +79,19 @@ func servicePlace(o *corev1.Service) *place {
 // places knows the Nodes or the Services by address. It is fed by one informer
 // and asked by any number of goroutines.
 type places struct {
-	mu       sync.RWMutex // guards everything below
-	byAddr   map[netip.Addr][]*place
-	prefixes map[netip.Prefix]int // how many places have each
+	mu     sync.RWMutex // guards everything below
+	byAddr holders[*place]
+	// byIngress is asked last: some load balancers announce the address that
+	// the Service's author asks for.
+	byIngress holders[*place]
+	prefixes  map[netip.Prefix]int // how many places have each
 	// bits4 and bits6 are how many prefixes there are of each length.
 	bits4, bits6 [129]int
+	calico       map[string]struct{} // names of the Nodes that Calico runs on
 }
 
 func newPlaces() *places {
-	return &places{byAddr: map[netip.Addr][]*place{}, prefixes: map[netip.Prefix]int{}}
+	return &places{byAddr: holders[*place]{}, byIngress: holders[*place]{}, prefixes: map[netip.Prefix]int{}, calico: map[string]struct{}{}}
 }
 
 // replace takes in what became of a place; either may be nil.
@@ -80,21 +108,27 @@ func (s *places) replace(old, now *place) {
 
 func (s *places) add(p *place) {
 	for _, addr := range p.addrs {
-		s.byAddr[addr] = append(s.byAddr[addr], p)
+		s.byAddr.add(addr, p)
+	}
+	for _, addr := range p.ingress {
+		s.byIngress.add(addr, p)
 	}
 	for _, prefix := range p.prefixes {
 		if s.prefixes[prefix]++; s.prefixes[prefix] == 1 {
 			s.lengths(prefix)[prefix.Bits()]++
 		}
 	}
+	if p.calico {
+		s.calico[p.name] = struct{}{}
+	}
 }
 
 func (s *places) remove(p *place) {
 	for _, addr := range p.addrs {
-		left := slices.DeleteFunc(s.byAddr[addr], func(other *place) bool { return other.key == p.key })
-		if s.byAddr[addr] = left; len(left) == 0 {
-			delete(s.byAddr, addr)
-		}
+		s.byAddr.remove(addr, p)
+	}
+	for _, addr := range p.ingress {
+		s.byIngress.remove(addr, p)
 	}
 	for _, prefix := range p.prefixes {
 		if s.prefixes[prefix]--; s.prefixes[prefix] <= 0 {
@@ -102,6 +136,7 @@ func (s *places) remove(p *place) {
 			s.lengths(prefix)[prefix.Bits()]--
 		}
 	}
+	delete(s.calico, p.name)
 }
 
 func (s *places) lengths(p netip.Prefix) *[129]int {
@@ -112,23 +147,40 @@ func (s *places) lengths(p netip.Prefix) *[129]int {
 }
 
 // find returns how many places have addr, as Services may share a load
-// balancer's, and the key of the first.
+// balancer's, and the key of one.
 func (s *places) find(addr netip.Addr) (key string, n int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := s.byAddr[addr]
-	if len(all) == 0 {
+	p, n := s.byAddr.get(addr)
+	if n == 0 {
+		p, n = s.byIngress.get(addr)
+	}
+	if n == 0 {
 		return "", 0
 	}
-	return all[0].key, len(all)
+	return p.name, n
 }
 
-// gives says whether some Node gives addr, or would, to a pod.
+// hasCalico reports whether Calico runs on the Node.
+func (s *places) hasCalico(node string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.calico[node]
+	return ok
+}
+
+// gives reports whether some Node gives addr, or would, to a pod.
 func (s *places) gives(addr netip.Addr) bool {
+	_, ok := s.prefixOf(addr)
+	return ok
+}
+
+// prefixOf returns the longest prefix of a Node's that addr is in.
+func (s *places) prefixOf(addr netip.Addr) (netip.Prefix, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if len(s.prefixes) == 0 {
-		return false
+		return netip.Prefix{}, false
 	}
 	lengths := s.lengths(netip.PrefixFrom(addr, 0))
 	for bits := addr.BitLen(); bits >= 0; bits-- {
@@ -136,8 +188,8 @@ func (s *places) gives(addr netip.Addr) bool {
 			continue
 		}
 		if prefix, err := addr.Prefix(bits); err == nil && s.prefixes[prefix] > 0 {
-			return true
+			return prefix, true
 		}
 	}
-	return false
+	return netip.Prefix{}, false
 }

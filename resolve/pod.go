@@ -34,17 +34,25 @@ type pod struct {
 
 	ready       bool // from is when its network became ready
 	terminating bool // it is being deleted, and has its addresses until then
+	announces   bool // addr and more are what its annotation says, not its status
+	returned    bool // it had addr and more: the annotation says that they are given back
 	events      wish
+	cuts        cuts // lists of the object that were too long
 
 	version uint64        // the resource version
 	addr    netip.Addr    // invalid before it has one, and on the host's network
 	more    *[]netip.Addr // the other families' addresses, nil for none
 }
 
-// addrs yields the pod's addresses.
-func (p *pod) addrs() iter.Seq[netip.Addr] {
+// addrs yields the pod's addresses, as its status has them.
+func (p *pod) addrs() iter.Seq[netip.Addr] { return p.addrsIf(!p.announces && !p.returned) }
+
+// announced yields the addresses that the annotation alone says it has.
+func (p *pod) announced() iter.Seq[netip.Addr] { return p.addrsIf(p.announces) }
+
+func (p *pod) addrsIf(yes bool) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
-		if !p.addr.IsValid() || !yield(p.addr) || p.more == nil {
+		if !yes || !p.addr.IsValid() || !yield(p.addr) || p.more == nil {
 			return
 		}
 		for _, addr := range *p.more {
@@ -55,7 +63,7 @@ func (p *pod) addrs() iter.Seq[netip.Addr] {
 	}
 }
 
-func (p *pod) setAddrs(addrs []netip.Addr) {
+func (p *pod) keepAddrs(addrs []netip.Addr) {
 	if len(addrs) > 0 {
 		p.addr = addrs[0]
 	}
@@ -66,8 +74,10 @@ func (p *pod) setAddrs(addrs []netip.Addr) {
 }
 
 func (p *pod) has(addr netip.Addr) bool {
-	return p.addr == addr || p.more != nil && slices.Contains(*p.more, addr)
+	return !p.announces && !p.returned && (p.addr == addr || p.more != nil && slices.Contains(*p.more, addr))
 }
+
+func (p *pod) cutLists() cuts { return p.cuts }
 
 func sameAddrs(a, b *pod) bool {
 	return slices.Equal(slices.Collect(a.addrs()), slices.Collect(b.addrs()))

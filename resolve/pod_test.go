@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,26 +58,42 @@ func TestPodAddresses(t *testing.T) {
 	calico := func(value string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) { p.Annotations = map[string]string{annotationCalico: value} }
 	}
+	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = at(time.Minute) }
+	type addrs struct {
+		Status, Announced []string
+		Cut               cuts
+	}
 	tests := map[string]struct {
 		pod  *corev1.Pod
-		want []string
+		want addrs
 	}{
-		"none yet":             {madePod("a"), nil},
-		"one":                  {madePod("a", "10.0.0.5"), []string{"10.0.0.5"}},
-		"two families":         {madePod("a", "10.0.0.5", "fd00::5"), []string{"10.0.0.5", "fd00::5"}},
-		"podIP alone":          {change(madePod("a"), func(p *corev1.Pod) { p.Status.PodIP = "10.0.0.5" }), []string{"10.0.0.5"}},
-		"host network":         {change(madePod("a", "10.0.0.5"), func(p *corev1.Pod) { p.Spec.HostNetwork = true }), nil},
-		"no address":           {madePod("a", "localhost", "0.0.0.0", "10.0.0.5"), []string{"10.0.0.5"}},
-		"IPv4-mapped":          {madePod("a", "::ffff:10.0.0.5"), []string{"10.0.0.5"}},
-		"Calico before status": {change(madePod("a"), calico("10.0.0.5/32, fd00::5/128")), []string{"10.0.0.5", "fd00::5"}},
-		"Calico as status":     {change(madePod("a", "10.0.0.5"), calico("10.0.0.5/32")), []string{"10.0.0.5"}},
-		"Calico teardown":      {change(madePod("a", "10.0.0.5"), calico("")), nil},
+		"none yet":     {madePod("a"), addrs{}},
+		"one":          {madePod("a", "10.0.0.5"), addrs{Status: []string{"10.0.0.5"}}},
+		"two families": {madePod("a", "10.0.0.5", "fd00::5"), addrs{Status: []string{"10.0.0.5", "fd00::5"}}},
+		"podIP alone": {change(madePod("a"), func(p *corev1.Pod) { p.Status.PodIP = "10.0.0.5" }),
+			addrs{Status: []string{"10.0.0.5"}}},
+		"host network": {change(madePod("a", "10.0.0.5"), func(p *corev1.Pod) { p.Spec.HostNetwork = true }), addrs{}},
+		"no address":   {madePod("a", "localhost", "0.0.0.0", "10.0.0.5"), addrs{Status: []string{"10.0.0.5"}}},
+		"IPv4-mapped":  {madePod("a", "::ffff:10.0.0.5"), addrs{Status: []string{"10.0.0.5"}}},
+		"too many": {madePod("a", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.9"),
+			addrs{Status: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8"}, Cut: cutAddrs}},
+		"Calico before status":       {change(madePod("a"), calico("10.0.0.5/32, fd00::5/128")), addrs{Announced: []string{"10.0.0.5", "fd00::5"}}},
+		"Calico as status":           {change(madePod("a", "10.0.0.5"), calico("10.0.0.5/32")), addrs{Status: []string{"10.0.0.5"}}},
+		"Calico against the status":  {change(madePod("a", "10.0.0.5"), calico("10.0.0.6/32")), addrs{Status: []string{"10.0.0.5"}}},
+		"Calico, two of one family":  {change(madePod("a"), calico("10.0.0.5/32,10.0.0.6/32")), addrs{Cut: cutAnnounced}},
+		"Calico, far too many":       {change(madePod("a"), calico(strings.Repeat("10.0.0.5/32,", 20_000))), addrs{Cut: cutAnnounced}},
+		"Calico, emptied":            {change(madePod("a", "10.0.0.5"), calico("")), addrs{Status: []string{"10.0.0.5"}}},
+		"Calico, emptied at the end": {change(change(madePod("a", "10.0.0.5"), calico("")), deleted), addrs{}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var got []string
-			for _, a := range podAddresses(tt.pod) {
-				got = append(got, a.String())
+			p := newPod(tt.pod, "")
+			got := addrs{Cut: p.cuts}
+			for a := range p.addrs() {
+				got.Status = append(got.Status, a.String())
+			}
+			for a := range p.announced() {
+				got.Announced = append(got.Announced, a.String())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("addresses (-want +got):\n%s", diff)

@@ -57,6 +57,7 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 		notPods:  newNotPods(),
 	}
 	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.now)
+	r.owners.calico = r.mayAnnounce
 	var err error
 	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, fmt.Errorf("resolve: register metrics: %w", err)
@@ -107,11 +108,11 @@ func (r *Resolver) addFeeds(client rest.Interface) error {
 func (r *Resolver) sources() []Source {
 	const names = "their names"
 	pods := Source{
-		Resource: "pods", Object: &corev1.Pod{}, Strip: stripped(r.stripPod), Handler: r.podHandler(),
+		Resource: "pods", Object: &corev1.Pod{}, Strip: stripped(r.stripPod, r.cutIn("pods")), Handler: r.podHandler(),
 		Listing:  func() { r.owners.listing(r.now()) },
 		Watching: func() { r.owners.watching(r.now()) },
 	}
-	nodes := Source{Resource: "nodes", Object: &corev1.Node{}, Strip: stripped(nodePlace), Handler: placeHandler(r.nodes), Without: names}
+	nodes := Source{Resource: "nodes", Object: &corev1.Node{}, Strip: stripped(nodePlace, r.cutIn("nodes")), Handler: placeHandler(r.nodes), Without: names}
 	if r.cfg.Scope == NodeScope {
 		pods.Fields = "spec.nodeName=" + r.cfg.NodeName
 		nodes.Fields = "metadata.name=" + r.cfg.NodeName
@@ -119,12 +120,12 @@ func (r *Resolver) sources() []Source {
 	all := []Source{pods, nodes}
 	if !r.cfg.NoServices {
 		all = append(all, Source{
-			Resource: "services", Object: &corev1.Service{}, Strip: stripped(servicePlace), Handler: placeHandler(r.services), Without: names,
+			Resource: "services", Object: &corev1.Service{}, Strip: stripped(servicePlace, r.cutIn("services")), Handler: placeHandler(r.services), Without: names,
 		})
 	}
 	if r.cfg.NamespaceEvents {
 		all = append(all, Source{
-			Resource: "namespaces", Object: &corev1.Namespace{}, Strip: stripped(newNamespace), Handler: r.namespaces.handler(),
+			Resource: "namespaces", Object: &corev1.Namespace{}, Strip: stripped(newNamespace, r.cutIn("namespaces")), Handler: r.namespaces.handler(),
 			Without: "what they say of events",
 		})
 	}
@@ -135,6 +136,11 @@ func (r *Resolver) sources() []Source {
 // only those with addresses of this node's own pod network are.
 func (r *Resolver) watchesAll(addr netip.Addr) bool {
 	return r.cfg.Scope == ClusterScope || r.nodes.gives(addr)
+}
+
+// cutIn returns what counts the lists of a resource that were too long.
+func (r *Resolver) cutIn(resource string) func(list string) {
+	return func(list string) { r.metrics.truncated.WithLabelValues(resource, list).Inc() }
 }
 
 func (r *Resolver) stripPod(o *corev1.Pod) *pod {
@@ -165,7 +171,9 @@ func (r *Resolver) set(old, obj any) {
 		return
 	}
 	for _, addr := range r.owners.set(before, p, r.now()) {
-		r.pools.learn(addr)
+		if !p.announces {
+			r.pools.learn(addr)
+		}
 		r.waits.wake(addr)
 	}
 }

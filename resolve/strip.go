@@ -14,21 +14,24 @@ import (
 const (
 	annotationMirror = corev1.MirrorPodAnnotationKey
 	// annotationCalico is set by Calico's CNI plugin before the kubelet writes
-	// the status, and emptied when the address is given back.
+	// the status, and emptied when the address is given back. So may anybody who
+	// may write the pod: see owners.announcing for what it is worth.
 	annotationCalico = "cni.projectcalico.org/podIPs"
 	annotationEvents = "kube-nflog/events"
 )
 
 // stripped makes an informer's transform of strip: an object of type O in, our
 // own record out. It is idempotent, as client-go runs it twice over the
-// objects of an initial list.
-func stripped[O, R any](strip func(O) R) func(any) (any, error) {
+// objects of an initial list. cut is told of each list that was too long.
+func stripped[O any, R interface{ cutLists() cuts }](strip func(O) R, cut func(list string)) func(any) (any, error) {
 	return func(obj any) (any, error) {
 		switch o := obj.(type) {
 		case R:
 			return o, nil
 		case O:
-			return strip(o), nil
+			made := strip(o)
+			made.cutLists().each(cut)
+			return made, nil
 		}
 		return nil, fmt.Errorf("strip: unexpected %T", obj)
 	}
@@ -46,7 +49,7 @@ func newPod(o *corev1.Pod, label string) *pod {
 		events:      wishOf(o.Annotations),
 	}
 	p.from, p.ready = startedAt(o)
-	p.setAddrs(podAddresses(o))
+	p.setAddrs(o)
 	p.setText(o, label)
 	return p
 }
@@ -80,25 +83,54 @@ func parseVersion(s string) uint64 {
 	return v
 }
 
-// podAddresses are the addresses that the pod alone has. A pod on the host's
-// network has none: the node owns those.
-func podAddresses(o *corev1.Pod) []netip.Addr {
+// setAddrs keeps the addresses that the pod alone has. A pod on the host's
+// network has none: the node owns those. While the status has none, they are
+// what the annotation announces. An empty annotation gives them back, of a pod
+// that is being deleted and may stay for a while.
+func (p *pod) setAddrs(o *corev1.Pod) {
 	if o.Spec.HostNetwork {
-		return nil
+		return
 	}
-	if given, ok := o.Annotations[annotationCalico]; ok && strings.TrimSpace(given) == "" {
+	addrs := appendAddr(nil, o.Status.PodIP)
+	for _, ip := range first(o.Status.PodIPs, maxAddrs, &p.cuts, cutAddrs) {
+		addrs = appendAddr(addrs, ip.IP)
+	}
+	given, annotated := o.Annotations[annotationCalico]
+	given = strings.TrimSpace(given)
+	if len(addrs) == 0 && given != "" {
+		addrs = p.readAnnounced(given)
+		p.announces = len(addrs) > 0
+	}
+	p.returned = annotated && given == "" && p.terminating
+	p.keepAddrs(addrs)
+}
+
+// readAnnounced reads an annotation: one address of each family. An annotation
+// that holds more was not written by Calico, and announces nothing.
+func (p *pod) readAnnounced(given string) []netip.Addr {
+	if len(given) > maxAnnounced {
+		p.cuts |= cutAnnounced
 		return nil
 	}
 	var addrs []netip.Addr
-	for _, ip := range o.Status.PodIPs {
-		addrs = appendAddr(addrs, ip.IP)
-	}
-	addrs = appendAddr(addrs, o.Status.PodIP)
-	for given := range strings.SplitSeq(o.Annotations[annotationCalico], ",") {
-		bare, _, _ := strings.Cut(strings.TrimSpace(given), "/")
+	for part := range strings.SplitSeq(given, ",") {
+		bare, _, _ := strings.Cut(strings.TrimSpace(part), "/")
 		addrs = appendAddr(addrs, bare)
 	}
+	if len(addrs) > 2 || len(addrs) == 2 && addrs[0].Is4() == addrs[1].Is4() {
+		p.cuts |= cutAnnounced
+		return nil
+	}
 	return addrs
+}
+
+// appendPrefix adds the prefix in s, if it is one and not there yet.
+func appendPrefix(prefixes []netip.Prefix, s string) []netip.Prefix {
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil || slices.Contains(prefixes, prefix.Masked()) {
+		return prefixes
+	}
+	return append(prefixes, prefix.Masked())
 }
 
 // appendAddr adds the address in s, if it is one and not there yet.

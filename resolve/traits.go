@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,21 +66,51 @@ func (p *pod) given() traits {
 	return p.traits.Value()
 }
 
-// pod keeps of o what the configuration asks for.
+// pod keeps of o what the configuration asks for. Of labels or ports that are
+// too many it keeps none: a policy's selector may be about those left out.
 func (c *Config) pod(o *corev1.Pod) *pod {
 	p := newPod(o, c.IdentifierLabel)
-	if c.PodLabels {
-		p.traits = unique.Make(traits{labels: LabelSet(labels.Set(o.Labels).String()), ports: PortsOf(o)})
+	if !c.PodLabels {
+		return p
 	}
+	var t traits
+	if tooManyLabels(o.Labels) {
+		p.cuts |= cutLabels
+	} else {
+		t.labels = LabelSet(labels.Set(o.Labels).String())
+	}
+	ports, whole := namedPorts(o, maxPorts)
+	if !whole {
+		p.cuts |= cutPorts
+	}
+	t.ports = ports
+	p.traits = unique.Make(t)
 	return p
+}
+
+func tooManyLabels(of map[string]string) bool {
+	if len(of) > maxLabels {
+		return true
+	}
+	text := 0
+	for key, value := range of {
+		text += len(key) + len(value)
+	}
+	return text > maxLabelText
 }
 
 // PortsOf are the named ports of the containers, those of sidecars too.
 func PortsOf(o *corev1.Pod) PortSet {
+	ports, _ := namedPorts(o, math.MaxInt)
+	return ports
+}
+
+// namedPorts are PortsOf, or none and false if there are more than limit.
+func namedPorts(o *corev1.Pod, limit int) (set PortSet, whole bool) {
 	var ports []string
 	add := func(c *corev1.Container) {
 		for _, p := range c.Ports {
-			if p.Name == "" {
+			if p.Name == "" || len(ports) > limit {
 				continue
 			}
 			protocol := p.Protocol
@@ -98,6 +129,9 @@ func PortsOf(o *corev1.Pod) PortSet {
 			add(c)
 		}
 	}
+	if len(ports) > limit {
+		return "", false
+	}
 	slices.Sort(ports)
-	return PortSet(strings.Join(slices.Compact(ports), ","))
+	return PortSet(strings.Join(slices.Compact(ports), ",")), true
 }

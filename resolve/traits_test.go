@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,52 @@ func TestTraits(t *testing.T) {
 	}
 	if LabelSet("").Set() != nil || PortSet("").NamesOf("TCP", 80) != nil {
 		t.Error("no labels or ports are some")
+	}
+}
+
+// Labels and ports are kept whole or not at all: a policy may be about any.
+func TestTraitsAreBounded(t *testing.T) {
+	tests := map[string]struct {
+		change func(*corev1.Pod)
+		cut    cuts
+	}{
+		"labels": {func(p *corev1.Pod) {
+			p.Labels = map[string]string{}
+			for i := range maxLabels + 1 {
+				p.Labels[fmt.Sprint("l", i)] = ""
+			}
+		}, cutLabels},
+		"long labels": {func(p *corev1.Pod) { p.Labels = map[string]string{"app": strings.Repeat("x", maxLabelText)} }, cutLabels},
+		"ports": {func(p *corev1.Pod) {
+			for i := range 50_000 {
+				p.Spec.Containers[0].Ports = append(p.Spec.Containers[0].Ports, corev1.ContainerPort{Name: fmt.Sprint("p", i), ContainerPort: 1})
+			}
+		}, cutPorts},
+		"neither": {func(*corev1.Pod) {}, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := madePod("api", "10.0.1.7")
+			o.Labels = map[string]string{"app": "api"}
+			o.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}}}}
+			tt.change(o)
+			r := newResolver(t, Config{PodLabels: true}, o)
+			e := r.Lookup(addr("10.0.1.7"), noon().Add(time.Minute))
+			if e.Partial != (tt.cut != 0) || (e.Labels == "") != (tt.cut&cutLabels != 0) || (e.Ports == "") != (tt.cut&cutPorts != 0) {
+				t.Errorf("partial %v, labels %q, ports %q", e.Partial, e.Labels, e.Ports)
+			}
+			var lists []string
+			if _, err := stripped(r.stripPod, func(list string) { lists = append(lists, list) })(o); err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			if tt.cut != 0 {
+				want = []string{cutNames[tt.cut]}
+			}
+			if !slices.Equal(lists, want) {
+				t.Errorf("lists cut %q, want %q", lists, want)
+			}
+		})
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // be. NetworkPolicies are about whoever opens a connection, and an answer to
 // that is none.
 func (e *Explainer) asked(f *flow.Flow, source, destination *resolve.Endpoint) (asked policy.Flow, ok bool) {
-	if f.Overflow || answers(f) {
+	if f.Overflow || answers(f) || source.Partial || destination.Partial {
 		return policy.Flow{}, false
 	}
 	return policy.Flow{

@@ -152,6 +152,19 @@ func TestReason(t *testing.T) {
 	}
 }
 
+// TestPartialPod gives no reason for a pod whose labels are not all known.
+func TestPartialPod(t *testing.T) {
+	e := newExplainer(t)
+	front, api := pod("frontend", "app=frontend"), pod("api", "")
+	api.Partial = true
+	f := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}
+	for name, ends := range map[string][2]*resolve.Endpoint{"destination": {&front, &api}, "source": {&api, &front}} {
+		if asked, ok := e.asked(&f, ends[0], ends[1]); ok {
+			t.Errorf("with such a %s policies are asked: %+v", name, asked)
+		}
+	}
+}
+
 // TestRuleReason shows what is told without the API.
 func TestRuleReason(t *testing.T) {
 	e := newExplainer(t)

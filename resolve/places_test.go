@@ -1,0 +1,117 @@
+package resolve
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func serviceNamed(name string, change func(*corev1.Service)) *corev1.Service {
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+	change(s)
+	return s
+}
+
+// A Service is named by the addresses that the cluster gave it, and not by
+// those that its author wrote.
+func TestServiceAddresses(t *testing.T) {
+	clusterIP := func(s *corev1.Service) { s.Spec.ClusterIP, s.Spec.ClusterIPs = "10.96.0.7", []string{"10.96.0.7", "fd96::7"} }
+	ingress := func(ips ...string) func(*corev1.Service) {
+		return func(s *corev1.Service) {
+			for _, ip := range ips {
+				s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
+			}
+		}
+	}
+	external := func(ips ...string) func(*corev1.Service) {
+		return func(s *corev1.Service) { s.Spec.ExternalIPs = ips }
+	}
+	r := newResolver(t, Config{}, madePod("victim", "10.0.0.5"))
+	r.nodes.replace(nil, nodePlace(calicoNode()))
+	for _, s := range []*corev1.Service{
+		serviceNamed("api", clusterIP),
+		serviceNamed("balanced", ingress("203.0.113.8", "192.168.0.1")), // a node's, as k3s has it
+		serviceNamed("shared-a", ingress("203.0.113.9")),
+		serviceNamed("shared-b", ingress("203.0.113.9")),
+		serviceNamed("asked-for", ingress("10.96.0.7", "10.0.0.5")), // some load balancers give what is asked for
+		serviceNamed("evil", external("203.0.113.7", "203.0.113.8", "10.0.0.5", "10.96.0.7")),
+	} {
+		r.services.replace(nil, servicePlace(s))
+	}
+	for address, want := range map[string]string{
+		"10.96.0.7": "Service api", "fd96::7": "Service api", "203.0.113.8": "Service balanced", "203.0.113.9": "Unknown ",
+		"192.168.0.1": "Node n1", "10.0.0.5": "Pod victim", "203.0.113.7": "External ",
+	} {
+		e := r.Lookup(addr(address), noon().Add(60e9))
+		if got := fmt.Sprint(e.Kind, " ", e.Name); got != want {
+			t.Errorf("%s is %q, want %q", address, got, want)
+		}
+	}
+}
+
+// Whatever a list holds, a bounded part of it is read, and the rest is counted.
+func TestListsAreBounded(t *testing.T) {
+	service := serviceNamed("evil", func(s *corev1.Service) {
+		for i := range 60_000 {
+			s.Spec.ExternalIPs = append(s.Spec.ExternalIPs, numbered(i).String())
+			s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: numbered(i).String()})
+			s.Spec.ClusterIPs = append(s.Spec.ClusterIPs, numbered(i).String())
+		}
+	})
+	node := calicoNode()
+	for i := range 60_000 {
+		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Address: numbered(i).String()})
+		node.Spec.PodCIDRs = append(node.Spec.PodCIDRs, numbered(i).String()+"/32")
+	}
+	var cut []string
+	count := func(list string) { cut = append(cut, list) }
+	s, err := stripped(servicePlace, count)(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := stripped(nodePlace, count)(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"addresses", "ingress", "addresses", "pod_cidrs"}, cut); diff != "" {
+		t.Errorf("lists cut (-want +got):\n%s", diff)
+	}
+	for name, p := range map[string]any{"service": s, "node": n} {
+		p, ok := p.(*place)
+		if !ok {
+			t.Fatalf("%s is stripped to %T", name, p)
+		}
+		if len(p.addrs) > maxNodeAddrs+len(calicoTunnels) || len(p.ingress) > maxIngress || len(p.prefixes) > maxPodCIDRs+1 {
+			t.Errorf("%s: %d addresses, %d of its load balancer, %d prefixes", name, len(p.addrs), len(p.ingress), len(p.prefixes))
+		}
+	}
+}
+
+// Many that share an address are told apart, and forgotten one by one.
+func TestHolders(t *testing.T) {
+	h, shared := holders[*place]{}, addr("203.0.113.9")
+	places := make([]*place, 20_000)
+	for i := range places {
+		places[i] = &place{name: fmt.Sprint("shop/s", i)}
+		h.add(shared, places[i])
+		h.add(shared, places[i]) // again, as an update does
+	}
+	if _, n := h.get(shared); n != len(places) {
+		t.Errorf("%d have the address, want %d", n, len(places))
+	}
+	for _, p := range places[1:] {
+		h.remove(shared, p)
+	}
+	if p, n := h.get(shared); n != 1 || p != places[0] {
+		t.Errorf("%v of %d has the address, want %v alone", p, n, places[0])
+	}
+	h.remove(shared, places[0])
+	h.remove(netip.Addr{}, places[0])
+	if len(h) != 0 {
+		t.Errorf("%d addresses are left", len(h))
+	}
+}
