@@ -4,7 +4,6 @@ package main
 
 import (
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ type deliverer struct {
 	counts    mergedCounters
 	resolver  *resolve.Resolver
 	explainer *explain.Explainer
-	nameless  bool // there is no cluster, and no line or metric has a name
+	nameless  bool // there is no cluster, and no line or metric has a name: flows are only counted, unless somebody follows
 	emitter   *emit.Emitter
 	follow    *followers // nil without --listen
 	pulse     pulse
@@ -69,30 +68,20 @@ func (d *deliverer) takeEarly() {
 
 func (d *deliverer) consume(w flow.Window) {
 	switch {
-	case !d.nameless:
+	case !d.nameless || d.follow.any():
 		for f, said := range d.merger.Merge(w) {
 			d.deliver(f, said)
 			d.takeEarly()
 		}
-	case d.follow.any() || !d.merger.Unchanged(w):
+	case !d.merger.Unchanged(w):
 		for f := range d.merger.Merge(w) {
-			d.count(f)
+			d.emitter.Count(f)
 			d.takeEarly()
 		}
 	default:
 		for sum := range w.Sums() {
 			d.emitter.Count(sum)
 		}
-	}
-}
-
-// count is deliver on a node without a cluster: there flows have nothing to be
-// told apart by but prefix and protocol.
-func (d *deliverer) count(f *flow.Flow) {
-	d.emitter.Count(f)
-	if d.follow.any() {
-		source, destination := external(f.Source), external(f.Destination)
-		d.follow.offer(f, &source, &destination)
 	}
 }
 
@@ -109,13 +98,11 @@ func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 	}
 	why := d.explainer.Explain(f, &source, &destination, said)
 	d.emitter.AddExplained(*f, source, destination, why.Text)
-	d.follow.offer(f, &source, &destination)
+	d.follow.offer(f, &source, &destination, &why)
 	if d.lines != nil {
-		d.write(f, source, destination, why)
+		d.write(&resolved{*f, source, destination, why})
 	}
 }
-
-func external(a netip.Addr) resolve.Endpoint { return resolve.Endpoint{IP: a, Kind: resolve.External} }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
 	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)
@@ -134,10 +121,10 @@ func isUnknown(e resolve.Endpoint) bool {
 }
 
 // write prints the flow's line. It logs the first of failures in a row.
-func (d *deliverer) write(f *flow.Flow, source, destination resolve.Endpoint, why explain.Reason) {
+func (d *deliverer) write(r *resolved) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	err := d.lines.WriteExplained(*f, source, destination, why.Text, why.Policies)
+	err := r.writeTo(d.lines)
 	if err != nil {
 		d.unwritten.Inc()
 	}

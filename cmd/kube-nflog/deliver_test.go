@@ -51,7 +51,7 @@ func TestUnwrittenLinesAreCounted(t *testing.T) {
 		unwritten: m.unwritten, log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	for i := range 5 {
-		d.write(&flow.Flow{Packets: uint64(i + 1)}, resolve.Endpoint{}, resolve.Endpoint{}, explain.Reason{})
+		d.write(&resolved{Flow: flow.Flow{Packets: uint64(i + 1)}})
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], `"packets":1,`) || !strings.Contains(lines[1], `"packets":4,`) {

@@ -20,7 +20,7 @@ import (
 // flowsPath is where an agent's flows are followed.
 const flowsPath = "/flows"
 
-// followWrite bounds one write to a follower: one that stopped reading goes.
+// followWrite bounds each write to a follower: one that stopped reading goes.
 const followWrite = 10 * time.Second
 
 // stream answers requests for flowsPath: the flows of this agent as JSON
@@ -33,23 +33,48 @@ type stream struct {
 func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.followers.serving.Add(1)
 	defer s.followers.serving.Done()
-	one, err := s.followers.add()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	defer s.followers.remove(one)
 	names, done, err := followLinks()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	defer done()
+	one, err := s.followers.add()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	w.Header().Set("Content-Type", "application/jsonl")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out := bufio.NewWriter(w)
-	f := &following{follower: one, out: out, connection: http.NewResponseController(w), lines: emit.NewJSONWriter(out, s.nodeName, names)}
-	f.run(r.Context())
+	s.followers.remove(one, newFollowing(w, one, s.nodeName, names).run(r.Context()))
+}
+
+func newFollowing(w http.ResponseWriter, one *follower, nodeName string, names func(uint32) string) *following {
+	connection := http.NewResponseController(w)
+	out := bufio.NewWriter(&timedWriter{w, connection})
+	return &following{follower: one, out: out, connection: connection, lines: emit.NewJSONWriter(out, nodeName, names)}
+}
+
+// timedWriter gives each write its own deadline. One deadline for all of them
+// would end a follower at the first flow after a quiet time.
+type timedWriter struct {
+	http.ResponseWriter
+
+	connection *http.ResponseController
+}
+
+func (w *timedWriter) Write(b []byte) (int, error) {
+	if err := renew(w.connection); err != nil {
+		return 0, err
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+func renew(connection *http.ResponseController) error {
+	if err := connection.SetWriteDeadline(time.Now().Add(followWrite)); err != nil {
+		return fmt.Errorf("bound a write to a follower: %w", err)
+	}
+	return nil
 }
 
 // followLinks knows the interfaces' names until done is called.
@@ -78,33 +103,34 @@ type following struct {
 	lines      *emit.JSONWriter
 }
 
-// run writes flows until ctx ends or the client has gone.
-func (f *following) run(ctx context.Context) {
-	if f.flush() != nil {
-		return
+// run writes flows until ctx ends, which is no error, or a write fails.
+func (f *following) run(ctx context.Context) error {
+	if err := f.flush(); err != nil {
+		return err
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case one := <-f.flows:
-			if f.write(one) != nil {
-				return
+			if err := f.write(&one); err != nil {
+				return err
 			}
 		}
 	}
 }
 
-// write writes a flow and those that wait behind it.
-func (f *following) write(one resolved) error {
-	for range followerRoom {
-		if err := f.lines.Write(one.Flow, one.source, one.destination); err != nil {
+// write writes a flow and those that wait behind it, as many as can wait at
+// once, so that the client gets them however many keep coming.
+func (f *following) write(one *resolved) error {
+	for n := 1; ; n++ {
+		if err := one.writeTo(f.lines); err != nil {
 			return err
 		}
-		if len(f.flows) == 0 {
+		if n == followerRoom || len(f.flows) == 0 {
 			break
 		}
-		one = <-f.flows
+		*one = <-f.flows
 	}
 	if missed := f.missed.Swap(0); missed > 0 {
 		if err := json.NewEncoder(f.out).Encode(watch.Missed{Flows: missed}); err != nil {
@@ -115,11 +141,11 @@ func (f *following) write(one resolved) error {
 }
 
 func (f *following) flush() error {
-	if err := f.connection.SetWriteDeadline(time.Now().Add(followWrite)); err != nil {
-		return fmt.Errorf("bound a write to a follower: %w", err)
-	}
 	if err := f.out.Flush(); err != nil {
 		return fmt.Errorf("write to a follower: %w", err)
+	}
+	if err := renew(f.connection); err != nil {
+		return err
 	}
 	return f.connection.Flush()
 }

@@ -4,12 +4,15 @@ package main
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -37,11 +40,18 @@ type follower struct {
 	missed atomic.Uint64 // since it was told
 }
 
-// resolved is a flow with its ends.
+// resolved is a flow with its ends, and why it was dropped.
 type resolved struct {
 	flow.Flow
 
 	source, destination resolve.Endpoint
+	why                 explain.Reason
+}
+
+// writeTo writes the flow's JSON line. Followers and standard output share it,
+// so that they get the same bytes.
+func (r *resolved) writeTo(lines *emit.JSONWriter) error {
+	return lines.WriteExplained(r.Flow, r.source, r.destination, r.why.Text, r.why.Policies)
 }
 
 func newFollowers(reg prometheus.Registerer) *followers {
@@ -74,18 +84,23 @@ func (f *followers) add() (*follower, error) {
 	return one, nil
 }
 
-func (f *followers) remove(one *follower) {
+// remove ends a follower. err is what it ended with: where it was too slow for
+// its writes, what it leaves behind counts as missed.
+func (f *followers) remove(one *follower, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, one)
 	f.count.Store(int32(len(f.all)))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.missed.Add(float64(len(one.flows)))
+	}
 }
 
 // any says whether somebody follows. f may be nil: nobody can without a server.
 func (f *followers) any() bool { return f != nil && f.count.Load() > 0 }
 
 // offer hands a flow to all who follow. It does not wait.
-func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint) {
+func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint, why *explain.Reason) {
 	if !f.any() {
 		return
 	}
@@ -93,7 +108,7 @@ func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint) 
 	defer f.mu.Unlock()
 	for one := range f.all {
 		select {
-		case one.flows <- resolved{*fl, *source, *destination}:
+		case one.flows <- resolved{*fl, *source, *destination, *why}:
 		default:
 			one.missed.Add(1)
 			f.missed.Inc()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -35,13 +36,13 @@ func TestFollow(t *testing.T) {
 	server := httptest.NewServer(&stream{followers: f, nodeName: "n1"})
 	defer server.Close()
 	ends := &resolve.Endpoint{}
-	f.offer(denied(1), ends, ends) // nobody is there yet
+	f.offer(denied(1), ends, ends, &explain.Reason{}) // nobody is there yet
 	body, err := openFlows(t.Context(), strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for port := range uint16(3) {
-		f.offer(denied(port), ends, ends)
+		f.offer(denied(port), ends, ends, &explain.Reason{})
 	}
 	lines := bufio.NewScanner(body)
 	for want := range uint16(3) {
@@ -77,7 +78,7 @@ func TestSlowFollower(t *testing.T) {
 	}
 	ends := &resolve.Endpoint{}
 	for range followerRoom + 5 {
-		f.offer(denied(80), ends, ends)
+		f.offer(denied(80), ends, ends, &explain.Reason{})
 	}
 	if got := one.missed.Load(); got != 5 || testutil.ToFloat64(f.missed) != 5 {
 		t.Errorf("missed %d, counted %v, want 5", got, testutil.ToFloat64(f.missed))
@@ -90,7 +91,7 @@ func TestSlowFollower(t *testing.T) {
 	if _, err := f.add(); err == nil {
 		t.Error("there is no bound to followers")
 	}
-	f.remove(one)
+	f.remove(one, nil)
 	if _, err := f.add(); err != nil {
 		t.Errorf("after one has gone: %v", err)
 	}
@@ -99,12 +100,12 @@ func TestSlowFollower(t *testing.T) {
 // TestNobodyFollows shows what a flow costs then: no allocation.
 func TestNobodyFollows(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
-	one, ends := denied(80), &resolve.Endpoint{}
-	if allocs := testing.AllocsPerRun(100, func() { f.offer(one, ends, ends) }); allocs != 0 {
+	one, ends, why := denied(80), &resolve.Endpoint{}, &explain.Reason{}
+	if allocs := testing.AllocsPerRun(100, func() { f.offer(one, ends, ends, why) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 	var none *followers
-	none.offer(one, ends, ends)
+	none.offer(one, ends, ends, why)
 }
 
 // TestOnlyThisHost asks for what is for this host alone, and for what is not.

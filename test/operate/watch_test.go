@@ -31,10 +31,26 @@ func (s *scene) await(t *testing.T, what string, condition func() bool, state fu
 // drop lets the node log and drop what goes to the server.
 func (s *scene) drop(t *testing.T) {
 	t.Helper()
+	s.dropAs(t, "deny: ")
+}
+
+// dropAs is drop with a prefix of its own.
+func (s *scene) dropAs(t *testing.T, prefix string) {
+	t.Helper()
 	system.Need(t, "nft")
 	s.run(t, "nft", `add table inet deny
 		add chain inet deny forward { type filter hook forward priority 0; }
-		add rule inet deny forward log prefix "deny: " group 100 drop`)
+		add rule inet deny forward log prefix "`+prefix+`" group 100 drop`)
+}
+
+// awaitFollowers waits until so many follow the agent.
+func (s *scene) awaitFollowers(t *testing.T, a *agent.Agent, want float64) {
+	t.Helper()
+	following := func() bool {
+		m, err := a.Metrics(s.ctx)
+		return err == nil && m.Sum("kube_nflog_followers") == want
+	}
+	s.await(t, fmt.Sprint(want, " follow"), following, a.Log)
 }
 
 // awaitBound waits until somebody owns group 100.
@@ -225,11 +241,7 @@ func TestWatchBesideAgent(t *testing.T) {
 	}
 
 	with := s.watch(t, nil, "--agent", "--protocol", "tcp")
-	following := func() bool {
-		m, err := a.Metrics(s.ctx)
-		return err == nil && m.Sum("kube_nflog_followers") == 1
-	}
-	s.await(t, "it follows", following, with.screen)
+	s.awaitFollowers(t, a, 1)
 	s.send(t, client4, server4, 8080, 3)
 	s.await(t, "a row", func() bool { return strings.Contains(with.screen(), "8080/TCP") }, with.screen)
 	system.Must(t, a.Stop(s.ctx))
@@ -248,6 +260,42 @@ kube-nflog: the agent at 127.0.0.1:9090 has ended
 	}
 	if diff := gocmp.Diff([]logged{{Group: 100, Prefix: "deny: ", Port: 8080, Destination: "10.20.0.7", Packets: 3}}, sums(t, a)); diff != "" {
 		t.Errorf("the agent's own lines, -want +got:\n%s", diff)
+	}
+}
+
+// TestWatchSameLines follows an agent by JSON lines: they are the bytes that
+// the agent prints itself, and those that it would print where it prints none.
+func TestWatchSameLines(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		agent []string
+	}{
+		{"agent that prints lines", nil},
+		{"agent that counts alone", []string{"--output", "none"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t)
+			s.dropAs(t, "deny: shop/api-ingress")
+			a := s.startAgent(t, agent.Config{Args: append(c.agent, "--prefix-pattern", "^deny: (?P<policy>[^ ]+)")})
+			w := s.watchPiped(t, "--agent", "--output", "json")
+			s.awaitFollowers(t, a, 1)
+			for port := range uint16(3) {
+				s.send(t, client4, server4, 8080+port, 2)
+			}
+			lines := func() int { return strings.Count(w.printed(), "\n") }
+			s.await(t, "three lines", func() bool { return lines() >= 3 }, w.printed)
+			system.Must(t, a.Stop(s.ctx)) // and so all is printed
+			<-w.done
+			if want := `"reason":"denied by NetworkPolicy shop/api-ingress","policies":["shop/api-ingress"]}`; !strings.Contains(w.printed(), want) {
+				t.Errorf("no %s in:\n%s", want, w.printed())
+			}
+			if c.agent != nil {
+				return
+			}
+			if diff := gocmp.Diff(strings.Join(a.RawLines(), "\n")+"\n", w.printed()); diff != "" {
+				t.Errorf("-agent +watch:\n%s", diff)
+			}
+		})
 	}
 }
 

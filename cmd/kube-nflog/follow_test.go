@@ -1,0 +1,159 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/kube-nflog/kube-nflog/policy/explain"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// followed is one follower of an HTTP server on a pipe, which knows a test's
+// time.
+type followed struct {
+	followers *followers
+	name      func(uint32) string // names interfaces
+	client    net.Conn
+	answer    *bufio.Reader
+	ended     chan error // of the handler
+}
+
+// follow connects a follower. end ends it and its server.
+func follow(t *testing.T, name func(uint32) string) (f *followed, end func()) {
+	t.Helper()
+	f = &followed{followers: newFollowers(prometheus.NewRegistry()), name: name, ended: make(chan error, 1)}
+	l := make(pipes)
+	server := &http.Server{Handler: f, ReadHeaderTimeout: headerWithin}
+	go func() { _ = server.Serve(l) }() // ends with the listener
+	var other net.Conn
+	f.client, other = net.Pipe()
+	l <- other
+	if _, err := io.WriteString(f.client, "GET /flows HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(f.client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.answer = bufio.NewReader(response.Body)
+	return f, func() {
+		_ = f.client.Close()
+		_ = response.Body.Close()
+		_ = server.Close()
+	}
+}
+
+func (f *followed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	one, err := f.followers.add()
+	if err == nil {
+		err = newFollowing(w, one, "n1", f.name).run(r.Context())
+		f.followers.remove(one, err)
+	}
+	f.ended <- err
+}
+
+// offer offers a flow to the port, which entered by the interface in.
+func (f *followed) offer(port uint16, in uint32) {
+	one, ends := denied(port), &resolve.Endpoint{}
+	one.In = in
+	f.followers.offer(one, ends, ends, &explain.Reason{Text: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}})
+}
+
+// expect reads lines of flows to these ports, in turn.
+func (f *followed) expect(t *testing.T, first, last int) {
+	t.Helper()
+	for port := first; port <= last; port++ {
+		text, err := f.answer.ReadBytes('\n')
+		if err != nil {
+			t.Fatalf("flow %d: %v", port, err)
+		}
+		var got struct {
+			Reason      string
+			Policies    []string
+			Destination struct{ Port int }
+		}
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Destination.Port != port || got.Reason != "denied by NetworkPolicy shop/api" || len(got.Policies) != 1 {
+			t.Fatalf("flow %d is %s", port, text)
+		}
+	}
+}
+
+// TestFollowAfterQuiet has a burst come after a time without flows that is
+// longer than a write may take. It is larger than what waits in buffers, so
+// that it takes several writes.
+func TestFollowAfterQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, end := follow(t, nil)
+		defer end()
+		const burst = 200
+		for first := 1; first < 3*burst; first += burst {
+			time.Sleep(10 * followWrite)
+			for port := first; port < first+burst; port++ {
+				f.offer(uint16(port), 0)
+			}
+			f.expect(t, first, first+burst-1)
+		}
+	})
+}
+
+// TestFollowBusy keeps flows waiting behind each that is written, over several
+// times as many as can wait: each arrives once.
+func TestFollowBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flows = 3 * followerRoom
+		offered := 2
+		var f *followed
+		f, end := follow(t, func(uint32) string { // is called for each flow that is written
+			if offered < flows {
+				offered++
+				f.offer(uint16(offered), 1)
+			}
+			return "eth0"
+		})
+		defer end()
+		f.followers.mu.Lock() // so that both wait at once
+		for one := range f.followers.all {
+			for port := range uint16(2) {
+				next := denied(port + 1)
+				next.In = 1
+				one.flows <- resolved{Flow: *next, why: explain.Reason{Text: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}}}
+			}
+		}
+		f.followers.mu.Unlock()
+		f.expect(t, 1, flows)
+	})
+}
+
+// TestFollowStopsReading cuts off a follower that does not read, and counts
+// the flows that it leaves behind.
+func TestFollowStopsReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, end := follow(t, nil)
+		defer end()
+		f.offer(1, 0)
+		synctest.Wait() // it is being written
+		for port := range uint16(100) {
+			f.offer(2+port, 0)
+		}
+		if err := <-f.ended; err == nil {
+			t.Error("no error")
+		}
+		if got := testutil.ToFloat64(f.followers.missed); got != 100 {
+			t.Errorf("%v flows counted as missed, want 100", got)
+		}
+	})
+}
