@@ -2,34 +2,29 @@ package policy
 
 import "time"
 
-// room is for the labels of a pod or namespace; more of them go on the heap.
-const room = 16
-
 // Evaluate says what the policies that the Set holds say of a flow.
 func (s *Set) Evaluate(f *Flow) Answer {
-	var rooms [4][room]label
-	source, destination := s.hasher.labelling(f.Source.Labels, rooms[0][:]), s.hasher.labelling(f.Destination.Labels, rooms[1][:])
-	in := asked{direction: Ingress, pod: &f.Destination, peer: &f.Source, podLabels: &destination, peerLabels: &source}
-	out := asked{direction: Egress, pod: &f.Source, peer: &f.Destination, podLabels: &source, peerLabels: &destination}
+	in := query{direction: Ingress, pod: &f.Destination, peer: &f.Source}
+	out := query{direction: Egress, pod: &f.Source, peer: &f.Destination}
 	var portNames []string
 	if f.Destination.Kind == Pod && f.Destination.Ports != nil {
 		portNames = f.Destination.Ports.NamesOf(string(f.Protocol), f.Port)
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for i, q := range []*asked{&in, &out} {
+	for _, q := range []*query{&in, &out} {
 		q.server, q.protocol, q.port, q.portNames = &f.Destination, protocolOf(f.Protocol), f.Port, portNames
 		q.neighbour, q.peerAddr = q.peer.Namespace == q.pod.Namespace, q.peer.Addr.Unmap()
-		namespace := s.hasher.labelling(s.labelsOf(q.peer.Namespace), rooms[2+i][:])
-		q.namespaceLabels = &namespace
-		q.has = q.digest()
+		if q.peer.Kind == Pod {
+			q.namespace = s.labelsOf(q.peer.Namespace)
+		}
 	}
 	return Answer{Ingress: s.side(&in), Egress: s.side(&out)}
 }
 
 // side judges one direction: the policies that select the pod are added up, as
 // the API says; it is enough that one rule allows the flow.
-func (s *Set) side(q *asked) Side {
+func (s *Set) side(q *query) Side {
 	side := Side{Direction: q.direction}
 	if q.pod.Kind != Pod {
 		return side
@@ -40,16 +35,32 @@ func (s *Set) side(q *asked) Side {
 		side.Verdict = Unselected
 		return side
 	}
-	near, among := nearest{}, selecting{}
+	near, among, left := nearest{}, selecting{}, maxCompared
 	for i := range ns.policies {
-		h := &ns.policies[i]
-		if !h.isolates[q.direction] || !h.selects(q.podLabels) {
+		e := &ns.policies[i]
+		if !e.isolates[q.direction] {
 			continue
 		}
-		side.add(h)
-		among.add(h)
-		if among.mayAllow(h) && near.concerns(q.has, h.about[q.direction]) && near.allows(q, h.Record) {
-			among.by = h
+		selected := e.pods.match(q.pod.Labels)
+		left -= e.pods.size
+		if selected == matches {
+			left -= e.size
+		}
+		switch {
+		case left < 0:
+			s.overruns.Add(1)
+			near.unclear = true
+		case selected == unclear:
+			near.unclear = true // it may isolate the pod, and may allow the flow
+		case selected == matches:
+			side.add(e)
+			among.add(e)
+			if among.mayAllow(e) && near.allows(q, e.Record) {
+				among.by = e
+			}
+		}
+		if left < 0 {
+			break
 		}
 	}
 	side.conclude(q, ns, &near, &among)
@@ -58,21 +69,21 @@ func (s *Set) side(q *asked) Side {
 
 // selecting is what Since follows from: the policies that select the pod.
 type selecting struct {
-	by            *held // allows the flow, and has for longest
-	first, second *held // those that were created first
+	by            *policyEntry // allows the flow, and has for longest
+	first, second *policyEntry // those that were created first
 }
 
-func (s *selecting) add(h *held) {
+func (s *selecting) add(e *policyEntry) {
 	switch {
-	case s.first == nil || h.created < s.first.created:
-		s.first, s.second = h, s.first
-	case s.second == nil || h.created < s.second.created:
-		s.second = h
+	case s.first == nil || e.created < s.first.created:
+		s.first, s.second = e, s.first
+	case s.second == nil || e.created < s.second.created:
+		s.second = e
 	}
 }
 
-// mayAllow says whether it is of interest if the policy allows the flow.
-func (s *selecting) mayAllow(h *held) bool { return s.by == nil || h.changed < s.by.changed }
+// mayAllow reports whether it matters that the policy allows the flow.
+func (s *selecting) mayAllow(e *policyEntry) bool { return s.by == nil || e.changed < s.by.changed }
 
 // since is when the flow came to be allowed. If nothing else selected the pod
 // before, it had been allowed already, and that is not known.
@@ -87,21 +98,21 @@ func (s *selecting) since() time.Time {
 	return timeOf(s.by.changed)
 }
 
-func (s *Side) add(h *held) {
+func (s *Side) add(e *policyEntry) {
 	if s.Policies == nil {
 		s.Policies = make([]string, 0, MaxNames)
 	}
 	if s.Count++; s.Count <= MaxNames {
-		s.Policies = append(s.Policies, h.name)
+		s.Policies = append(s.Policies, e.name)
 	}
 }
 
 // conclude settles the verdict.
-func (s *Side) conclude(q *asked, ns *namespace, near *nearest, among *selecting) {
+func (s *Side) conclude(q *query, ns *namespace, near *nearest, among *selecting) {
 	switch {
 	case among.by != nil:
 		s.Verdict, s.AllowedBy, s.Since = Allowed, among.by.name, among.since()
-	case s.Count == 0:
+	case s.Count == 0 && !near.unclear:
 		s.Verdict, s.Since = Unselected, timeOf(ns.released(q))
 	case q.exempt():
 		s.Verdict = Exempt

@@ -15,14 +15,14 @@ const (
 	matches
 )
 
-// asked is one direction of a flow: whom the policies select, and whom their
+// query is one direction of a flow: whom the policies select, and whom their
 // rules have to allow.
-type asked struct {
+type query struct {
 	direction Direction
 	pod, peer *End
-	// The labels of these, and of the peer's namespace.
-	podLabels, peerLabels, namespaceLabels *labelling
-	// neighbour says that the peer is a pod of the policies' namespace.
+	// namespace has the labels of the peer's namespace.
+	namespace namespaceLabels
+	// neighbour reports that the peer is a pod of the policies' namespace.
 	neighbour bool
 	peerAddr  netip.Addr
 	// server has the port.
@@ -31,39 +31,42 @@ type asked struct {
 	port     uint16
 	// portNames are what the server calls the port.
 	portNames []string
-	has       digest
 }
 
-// exempt says that the flow is allowed whatever the policies say.
-func (q *asked) exempt() bool {
+// exempt reports whether the flow is allowed whatever the policies say: "Traffic
+// to and from the node where a Pod is running is always allowed", and a pod
+// cannot be kept from itself.
+func (q *query) exempt() bool {
 	switch q.peer.Kind {
 	case Pod:
 		return q.peer.Namespace == q.pod.Namespace && q.peer.Name == q.pod.Name
 	case Node:
-		return q.direction == Ingress && q.peer.NodeName != "" && q.peer.NodeName == q.pod.NodeName
+		return q.peer.NodeName != "" && q.peer.NodeName == q.pod.NodeName
 	}
 	return false
 }
 
-func (r *rule) matchPeers(q *asked) match {
-	if len(r.peers) == 0 {
+func (r *rule) matchPeers(q *query) match {
+	best := differs
+	if r.peersCut {
+		best = unclear
+	} else if len(r.peers) == 0 {
 		return matches
 	}
-	best := differs
 	for i := range r.peers {
 		best = max(best, r.peers[i].match(q))
 	}
 	return best
 }
 
-func (p *peer) match(q *asked) match {
+func (p *peer) match(q *query) match {
 	switch {
 	case q.peer.Kind == Service:
 		return unclear
 	case p.block != nil:
 		return said(p.block.contains(q.peerAddr))
 	case q.peer.Kind == Pod:
-		return said(p.selects(q))
+		return p.selects(q)
 	case q.peer.Kind == Unknown:
 		return unclear
 	}
@@ -77,14 +80,16 @@ func said(yes bool) match {
 	return differs
 }
 
-func (p *peer) selects(q *asked) bool {
-	if p.namespaces == nil && !q.neighbour {
-		return false
+// selects matches a peer that is a pod.
+func (p *peer) selects(q *query) match {
+	namespaces, pods := said(q.neighbour), matches
+	if p.namespaces != nil {
+		namespaces = p.namespaces.matchNamespace(q.namespace)
 	}
-	if p.namespaces != nil && !p.namespaces.matches(q.namespaceLabels) {
-		return false
+	if p.pods != nil && namespaces != differs {
+		pods = p.pods.match(q.peer.Labels)
 	}
-	return p.pods == nil || p.pods.matches(q.peerLabels)
+	return min(namespaces, pods)
 }
 
 func (b *block) contains(addr netip.Addr) bool {
@@ -99,18 +104,20 @@ func (b *block) contains(addr netip.Addr) bool {
 	return true
 }
 
-func (r *rule) matchPorts(q *asked) match {
-	if len(r.ports) == 0 {
+func (r *rule) matchPorts(q *query) match {
+	best := differs
+	if r.portsCut {
+		best = unclear
+	} else if len(r.ports) == 0 {
 		return matches
 	}
-	best := differs
 	for i := range r.ports {
 		best = max(best, r.ports[i].match(q))
 	}
 	return best
 }
 
-func (p *port) match(q *asked) match {
+func (p *port) match(q *query) match {
 	switch {
 	case p.protocol != q.protocol || p.protocol == otherProtocol:
 		return differs
@@ -125,7 +132,7 @@ func (p *port) match(q *asked) match {
 }
 
 // matchName looks a named port up in the pod that serves it.
-func (p *port) matchName(q *asked) match {
+func (p *port) matchName(q *query) match {
 	if q.server.Kind == Unknown {
 		return unclear
 	}

@@ -17,20 +17,10 @@ type nearest struct {
 	unclear                    bool // a rule may allow it, for all that is known
 }
 
-// concerns says whether rules may allow a flow, or come nearer to it than what
-// is known.
-func (n *nearest) concerns(flow, rules digest) bool {
-	peers, ports := flow.peers&rules.peers != 0, flow.ports&rules.ports != 0
-	return peers && ports || n.byPeer == nil && (peers || ports && n.byPort == nil)
-}
-
-// allows says whether a policy allows the flow, and takes note of how nearly.
-func (n *nearest) allows(q *asked, r *Record) bool {
+// allows reports whether a policy allows the flow, and remembers how nearly.
+func (n *nearest) allows(q *query, r *Record) bool {
 	for i := range r.rules[q.direction] {
 		rule := &r.rules[q.direction][i]
-		if !n.concerns(q.has, rule.about) {
-			continue
-		}
 		ports := rule.matchPorts(q)
 		if ports == differs && n.byPeer != nil {
 			continue // its peers can tell nothing new
@@ -97,13 +87,13 @@ func (p peer) String() string {
 		return p.block.String()
 	}
 	text := "all pods"
-	if p.pods != nil && !p.pods.empty() {
+	if p.pods != nil && !p.pods.Empty() {
 		text = "pods " + cut(p.pods.String())
 	}
 	switch {
 	case p.namespaces == nil:
 		return text
-	case p.namespaces.empty():
+	case p.namespaces.Empty():
 		return text + " in all namespaces"
 	}
 	return text + " in namespaces " + cut(p.namespaces.String())

@@ -4,33 +4,50 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// Bounds of what is kept of one policy and looked at for one flow. A policy is
+// a tenant's: one of 1.5 MiB has room for 100,000 peers.
+const (
+	// maxEntries bounds the rules, peers, exceptions, ports, requirements and
+	// values of selectors that are kept of a policy, all added up.
+	maxEntries = 10_000
+	// maxCompared bounds those that are compared with one direction of a flow,
+	// over all policies of the pod's namespace.
+	maxCompared = 50_000
+	// maxErrors bounds the mistakes that are reported of a policy.
+	maxErrors = 8
+)
+
 // Record is all that is kept of a NetworkPolicy: what it says, ready to be
-// asked. It shares no memory with the object and never changes.
+// evaluated. It never changes.
 type Record struct {
 	namespace, name string
 	version         string
 	generation      int64 // counts changes of what it says, 0 for not known
 	created         int64 // Unix seconds
 	pods            selector
-	// isolates says which directions the policy applies to; of the others its
-	// rules say nothing.
+	// isolates reports which directions the policy applies to; of the others
+	// its rules say nothing.
 	isolates [2]bool
 	rules    [2][]rule
+	size     int  // entries of the rules
+	cut      bool // the policy has more entries than are kept
 }
 
 // rule allows the peers, or all where there are none, the ports, or all.
 type rule struct {
-	about digest
 	peers []peer
 	ports []port
+	// The rule has more of these than are kept.
+	peersCut, portsCut bool
 }
 
 // peer is a block of addresses, or else pods. A nil selector is one that is
@@ -79,29 +96,40 @@ func protocolOf(p corev1.Protocol) protocol {
 func (p protocol) String() string { return [...]string{"unknown", "TCP", "UDP", "SCTP"}[p] }
 
 // NewRecord keeps what a policy says. A selector or block of addresses that is
-// invalid, which the API server does not let pass, matches nothing; the error
-// says which. The record is there all the same. It is for this Set alone.
-func (s *Set) NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
-	c := compiler{hasher: s.hasher}
+// invalid, which the API server does not let pass, matches nothing. What exceeds
+// the bounds is left out, and whatever only that may allow is Undecided; see
+// Record.Cut. The error says what is invalid. The record is there all the same.
+func NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
+	c := compiler{left: maxEntries}
 	r := &Record{
-		namespace: strings.Clone(o.Namespace), name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion),
+		namespace: o.Namespace, name: o.Name, version: o.ResourceVersion,
 		generation: o.Generation, created: o.CreationTimestamp.Unix(),
 		pods: c.selector(&o.Spec.PodSelector),
 	}
+	before := c.left
 	r.isolates[Ingress], r.isolates[Egress] = directions(&o.Spec)
 	for i := range o.Spec.Ingress {
 		in := &o.Spec.Ingress[i]
-		r.rules[Ingress] = append(r.rules[Ingress], c.rule(in.From, in.Ports))
+		if !c.addRule(&r.rules[Ingress], in.From, in.Ports) {
+			break
+		}
 	}
 	for i := range o.Spec.Egress {
 		out := &o.Spec.Egress[i]
-		r.rules[Egress] = append(r.rules[Egress], c.rule(out.To, out.Ports))
+		if !c.addRule(&r.rules[Egress], out.To, out.Ports) {
+			break
+		}
 	}
+	r.size, r.cut = before-c.left, c.cut
 	if err := errors.Join(c.errs...); err != nil {
 		return r, fmt.Errorf("NetworkPolicy %s/%s: %w", o.Namespace, o.Name, err)
 	}
 	return r, nil
 }
+
+// Cut reports whether the policy has more rules, peers, ports or selector values
+// than are kept.
+func (r *Record) Cut() bool { return r.cut }
 
 // directions are those that a policy applies to. The API server fills
 // policyTypes in; a policy that has not been there yet may leave them out.
@@ -122,14 +150,36 @@ func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 
 // compiler makes records' parts and collects what is wrong with them.
 type compiler struct {
-	hasher hasher
-	errs   []error
+	left int // entries
+	cut  bool
+	errs []error
+}
+
+// take takes entries from what is left. If there are too few it takes none, and
+// the policy is cut.
+func (c *compiler) take(entries int) bool {
+	if entries > c.left {
+		c.cut = true
+		return false
+	}
+	c.left -= entries
+	return true
+}
+
+func (c *compiler) fail(err error) {
+	if len(c.errs) < maxErrors {
+		c.errs = append(c.errs, err)
+	}
 }
 
 func (c *compiler) selector(s *metav1.LabelSelector) selector {
-	made, err := c.hasher.selector(s)
+	size := sizeOf(s)
+	if !c.take(size) {
+		return selector{Selector: labels.Nothing(), size: 1, cut: true}
+	}
+	made, err := newSelector(s, size)
 	if err != nil {
-		c.errs = append(c.errs, fmt.Errorf("selector: %w", err))
+		c.fail(fmt.Errorf("selector: %w", err))
 	}
 	return made
 }
@@ -143,40 +193,59 @@ func (c *compiler) given(s *metav1.LabelSelector) *selector {
 	return &made
 }
 
-func (c *compiler) rule(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) rule {
+// addRule adds a rule. Beyond the bound it adds one that may allow anything, and
+// returns false.
+func (c *compiler) addRule(to *[]rule, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) bool {
+	if !c.take(1) {
+		*to = append(*to, rule{peersCut: true, portsCut: true})
+		return false
+	}
 	var r rule
-	if len(peers) > 0 {
-		r.peers = make([]peer, 0, len(peers))
-	}
 	for i := range peers {
-		p := &peers[i]
-		if p.IPBlock != nil {
-			r.peers = append(r.peers, peer{block: c.block(p.IPBlock)})
-			continue
+		if !c.take(entriesOf(&peers[i])) {
+			r.peersCut = true
+			break
 		}
-		r.peers = append(r.peers, peer{namespaces: c.given(p.NamespaceSelector), pods: c.given(p.PodSelector)})
-	}
-	if len(ports) > 0 {
-		r.ports = make([]port, 0, len(ports))
+		r.peers = append(r.peers, c.peer(&peers[i]))
 	}
 	for i := range ports {
+		if !c.take(1) {
+			r.portsCut = true
+			break
+		}
 		r.ports = append(r.ports, c.port(&ports[i]))
 	}
-	r.about = r.digest()
-	return r
+	r.peers, r.ports = slices.Clip(r.peers), slices.Clip(r.ports)
+	*to = append(*to, r)
+	return true
+}
+
+// entriesOf counts a peer and its exceptions; selectors count themselves.
+func entriesOf(p *networkingv1.NetworkPolicyPeer) int {
+	if p.IPBlock == nil {
+		return 1
+	}
+	return 1 + len(p.IPBlock.Except)
+}
+
+func (c *compiler) peer(p *networkingv1.NetworkPolicyPeer) peer {
+	if p.IPBlock != nil {
+		return peer{block: c.block(p.IPBlock)}
+	}
+	return peer{namespaces: c.given(p.NamespaceSelector), pods: c.given(p.PodSelector)}
 }
 
 func (c *compiler) block(b *networkingv1.IPBlock) *block {
 	of, err := netip.ParsePrefix(b.CIDR)
 	if err != nil {
-		c.errs = append(c.errs, fmt.Errorf("ipBlock: %w", err))
+		c.fail(fmt.Errorf("ipBlock: %w", err))
 		return &block{}
 	}
 	parsed := &block{of: of.Masked()}
 	for _, except := range b.Except {
 		e, err := netip.ParsePrefix(except)
 		if err != nil {
-			c.errs = append(c.errs, fmt.Errorf("ipBlock: except: %w", err))
+			c.fail(fmt.Errorf("ipBlock: except: %w", err))
 			return &block{}
 		}
 		parsed.except = append(parsed.except, e.Masked())
@@ -194,7 +263,7 @@ func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
 	switch {
 	case p.Port == nil:
 	case p.Port.Type == intstr.String:
-		made.name = strings.Clone(p.Port.StrVal)
+		made.name = p.Port.StrVal
 	default:
 		first, last, numbered = p.Port.IntVal, p.Port.IntVal, true
 		if p.EndPort != nil {
@@ -203,14 +272,14 @@ func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
 	}
 	const highest = 1<<16 - 1
 	if made.protocol == otherProtocol || numbered && (first < 1 || last < first || last > highest) {
-		c.errs = append(c.errs, fmt.Errorf("port: neither a port nor a range of TCP, UDP or SCTP: %d-%d", first, last))
+		c.fail(fmt.Errorf("port: neither a port nor a range of TCP, UDP or SCTP: %d-%d", first, last))
 		return port{}
 	}
 	made.from, made.to = uint16(first), uint16(last)
 	return made
 }
 
-// same says whether another version says the same.
+// same reports whether another version says the same.
 func (r *Record) same(other *Record) bool {
 	if r.generation == 0 {
 		return r.version != "" && r.version == other.version

@@ -18,7 +18,7 @@ func put(t *testing.T, s *Set, text, version string, created time.Time) {
 	t.Helper()
 	o := parse(t, text)
 	o.ResourceVersion, o.CreationTimestamp = version, metav1.NewTime(created)
-	r, err := s.NewRecord(o)
+	r, err := NewRecord(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +29,7 @@ func put(t *testing.T, s *Set, text, version string, created time.Time) {
 func TestSince(t *testing.T) {
 	now := noon()
 	s := NewSet(func() time.Time { return now })
+	s.PutNamespace("shop", nil)
 	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
 	expect := func(step string, verdict Verdict, since time.Time, names ...string) {
 		t.Helper()
@@ -95,7 +96,7 @@ func TestMetadata(t *testing.T) {
 	o.CreationTimestamp, o.Generation = metav1.NewTime(granted), 1
 	for _, version := range []string{"2", "3"} {
 		o.ResourceVersion = version
-		r, err := s.NewRecord(o)
+		r, err := NewRecord(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,8 +120,30 @@ func TestNamespaces(t *testing.T) {
 	got = append(got, verdict())
 	s.DeleteNamespace("shop") // its policies go one by one
 	got = append(got, verdict())
-	if diff := cmp.Diff([]Verdict{Allowed, Denied, Allowed, Denied, Denied}, got); diff != "" {
+	if diff := cmp.Diff([]Verdict{Allowed, Denied, Allowed, Undecided, Undecided}, got); diff != "" {
 		t.Errorf("verdicts, -want +got:\n%s", diff)
+	}
+}
+
+// TestDeletedNamespace leaves nothing behind, in whichever order a namespace and
+// its policies are deleted.
+func TestDeletedNamespace(t *testing.T) {
+	for _, policyFirst := range []bool{true, false} {
+		s := NewSet(noon)
+		for i := range 100 {
+			name := fmt.Sprintf("ns-%d", i)
+			s.PutNamespace(name, map[string]string{"team": "a"})
+			put(t, s, `{metadata: {name: deny, namespace: `+name+`}, spec: {podSelector: {}}}`, "1", noon())
+			if policyFirst {
+				s.Delete(name, "deny")
+			}
+			s.DeleteNamespace(name)
+			s.Delete(name, "deny")
+			s.DeleteNamespace(name)
+		}
+		if len(s.namespaces) != 0 || s.Len() != 0 {
+			t.Errorf("policy first %t: %d namespaces and %d policies are left", policyFirst, len(s.namespaces), s.Len())
+		}
 	}
 }
 
@@ -164,7 +187,7 @@ func TestInvalid(t *testing.T) {
 			o := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "bad"}}
 			o.Spec.PodSelector, o.Spec.Ingress = *tt.pods, []networkingv1.NetworkPolicyIngressRule{{From: tt.from, Ports: []networkingv1.NetworkPolicyPort{tt.port}}}
 			s := newSet(t)
-			r, err := s.NewRecord(o)
+			r, err := NewRecord(o)
 			if err == nil || !strings.Contains(err.Error(), "shop/bad") {
 				t.Errorf("error %v, want one that names the policy", err)
 			}
@@ -194,7 +217,7 @@ func TestHuge(t *testing.T) {
 		if i > 0 {
 			c.Spec.Ingress = nil
 		}
-		r, err := s.NewRecord(&c)
+		r, err := NewRecord(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,11 +237,11 @@ func TestHuge(t *testing.T) {
 // race detector; a flow is always judged by one state of the policy or the other.
 func TestConcurrent(t *testing.T) {
 	s := newSet(t)
-	open, err := s.NewRecord(parse(t, ingress(`{}`)))
+	open, err := NewRecord(parse(t, ingress(`{}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	shut, err := s.NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
+	shut, err := NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 // BenchmarkExplain explains a flow in a cluster with 1,000 policies, from its
@@ -20,7 +21,7 @@ func BenchmarkExplain(b *testing.B) {
 				if n := i % namespaces; n > 0 {
 					p.Namespace = fmt.Sprintf("ns-%d", n)
 				}
-				r, err := e.policies.NewRecord(p)
+				r, err := policy.NewRecord(p)
 				if err != nil {
 					b.Fatal(err)
 				}

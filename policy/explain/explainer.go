@@ -85,16 +85,28 @@ func (e *Explainer) register() error {
 	} {
 		e.packets[label] = packets.WithLabelValues(label)
 	}
-	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kube_nflog_networkpolicies", Help: "NetworkPolicies that are known.",
-	}, func() float64 { return float64(e.policies.Len()) })
 	if e.cfg.Registerer == nil {
 		return nil
 	}
-	if err := e.cfg.Registerer.Register(packets); err != nil {
-		return err
+	for _, c := range []prometheus.Collector{
+		packets,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kube_nflog_networkpolicies", Help: "NetworkPolicies that are known.",
+		}, func() float64 { return float64(e.policies.Len()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kube_nflog_networkpolicies_cut",
+			Help: "NetworkPolicies with more rules, peers, ports and selector values than are kept; what only the rest may allow is not decided.",
+		}, func() float64 { return float64(e.policies.Cut()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "kube_nflog_networkpolicy_overruns_total",
+			Help: "How often a direction of a flow was not compared with all NetworkPolicies of its namespace, as they have too many rules, peers and ports.",
+		}, func() float64 { return float64(e.policies.Overruns()) }),
+	} {
+		if err := e.cfg.Registerer.Register(c); err != nil {
+			return err
+		}
 	}
-	return e.cfg.Registerer.Register(held)
+	return nil
 }
 
 // Run keeps policies up to date until ctx ends, and returns after all it

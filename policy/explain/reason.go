@@ -53,7 +53,10 @@ func (e *Explainer) combine(a *policy.Answer, rule Reason, prefix string) Reason
 		}
 	}
 	none := Reason{Text: "no NetworkPolicy denies this", Label: labelAllowed}
-	if in.Count+out.Count == 0 {
+	switch {
+	case in.Verdict == policy.Exempt || out.Verdict == policy.Exempt:
+		none.Text = "no NetworkPolicy may deny traffic between a pod and itself or its own node"
+	case in.Count+out.Count == 0:
 		none = Reason{Text: "no NetworkPolicy selects " + selected(in, out), Label: labelUnselected}
 	}
 	if rule.Text != "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -130,7 +131,7 @@ func TestReason(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExplainer(t)
 			for _, p := range tt.policies {
-				r, err := e.policies.NewRecord(p)
+				r, err := policy.NewRecord(p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -162,6 +163,27 @@ func TestPartialPod(t *testing.T) {
 		if asked, ok := e.asked(&f, ends[0], ends[1]); ok {
 			t.Errorf("with such a %s policies are asked: %+v", name, asked)
 		}
+	}
+}
+
+// TestExempt blames the node's rule for what no policy may deny.
+func TestExempt(t *testing.T) {
+	e := newExplainer(t)
+	r, err := policy.NewRecord(isolated("default-deny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.policies.Put(r)
+	node, api := resolve.Endpoint{Kind: resolve.Node, Name: "n1", IP: netip.MustParseAddr("192.168.0.1")}, pod("api", "app=api")
+	api.NodeName = "n1"
+	asked, ok := e.asked(&flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}, &node, &api)
+	if !ok {
+		t.Fatal("not judged")
+	}
+	a := e.policies.Evaluate(&asked)
+	want := Reason{Text: "no NetworkPolicy may deny traffic between a pod and itself or its own node; a rule on node n1 does", Label: "allowed"}
+	if diff := cmp.Diff(want, e.combine(&a, Reason{}, "")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

@@ -31,9 +31,13 @@ func (e *Explainer) policySource(client rest.Interface) resolve.Source {
 			if !ok {
 				return obj, nil // a record already
 			}
-			r, err := e.policies.NewRecord(o)
+			r, err := policy.NewRecord(o)
 			if err != nil {
 				e.cfg.Logger.Warn("a part of a NetworkPolicy is invalid and matches nothing", "error", err)
+			}
+			if r.Cut() {
+				e.cfg.Logger.Warn("a NetworkPolicy has too many rules, peers, ports or selector values; what only the rest may allow is not decided",
+					"namespace", o.Namespace, "name", o.Name)
 			}
 			return r, nil
 		},

@@ -182,7 +182,7 @@ func (c *cluster) set(t *testing.T) *policy.Set {
 		s.PutNamespace(name, labels)
 	}
 	for _, p := range c.held {
-		r, err := s.NewRecord(p)
+		r, err := policy.NewRecord(p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -87,18 +87,27 @@ func (c *cluster) scripted(t *testing.T) {
 	}
 }
 
-// toNode sends from a pod to its own node. The API's documentation has it that
-// no policy keeps them apart; kube-router lets the node come to its pods, as all
-// the last packets of send show, but not the pods to their node.
+// toNode sends from a pod to its own node, and back. The API's documentation
+// says that "traffic to and from the node where a Pod is running is always
+// allowed". kube-router lets the node come to its pods, as all the last packets
+// of send show, but not the pods to their node: the agent then blames the node's
+// rule.
 func (c *cluster) toNode(t *testing.T) {
-	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Egress]}`)...)
+	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Ingress, Egress]}`)...)
+	s, front := c.set(t), c.end(t, "front")
 	node := &end{End: policy.End{Kind: policy.Node, Name: nodeName, NodeName: nodeName, Addr: nodeAddress}}
-	p := c.ask(c.set(t), c.end(t, "front"), node, corev1.ProtocolTCP, 10250)
-	if !p.denied() {
+	if p := c.ask(s, node, front, corev1.ProtocolTCP, 8080); p.answer.Ingress.Verdict != policy.Exempt {
+		t.Error(p)
+	}
+	p := c.ask(s, front, node, corev1.ProtocolTCP, 10250)
+	if p.answer.Egress.Verdict != policy.Exempt {
 		t.Fatal(p)
 	}
 	c.send(t, []*probe{p})
-	c.explained(t, p)
+	want := "no NetworkPolicy may deny traffic between a pod and itself or its own node; a rule on node " + nodeName + " does"
+	if line := c.line(t, p); line.Reason != want {
+		t.Errorf("the agent says %q, want %q", line.Reason, want)
+	}
 }
 
 // eventNames looks at what kubectl describe shows of it all: an application

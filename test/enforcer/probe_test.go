@@ -104,10 +104,18 @@ func (c *cluster) compare(t *testing.T, probes []*probe) (dropped int) {
 	return dropped
 }
 
-// explained waits for the agent's line about a probe.
+// explained compares the agent's line about a probe.
 func (c *cluster) explained(t *testing.T, p *probe) {
 	t.Helper()
-	var line agent.Line
+	line := c.line(t, p)
+	if want := explain.Denial(&p.answer).Text; line.Reason != want || line.Group != 100 || line.Prefix != "" {
+		t.Errorf("%v: the agent says %q in group %d with prefix %q, want %q", p, line.Reason, line.Group, line.Prefix, want)
+	}
+}
+
+// line waits for the agent's line about a probe.
+func (c *cluster) line(t *testing.T, p *probe) (line agent.Line) {
+	t.Helper()
 	c.await(t, func() error {
 		lines, err := c.agent.Lines()
 		if err != nil {
@@ -121,9 +129,7 @@ func (c *cluster) explained(t *testing.T, p *probe) {
 		}
 		return fmt.Errorf("the agent has no line about %v", p)
 	})
-	if want := explain.Denial(&p.answer).Text; line.Reason != want || line.Group != 100 || line.Prefix != "" {
-		t.Errorf("%v: the agent says %q in group %d with prefix %q, want %q", p, line.Reason, line.Group, line.Prefix, want)
-	}
+	return line
 }
 
 // listen opens a socket that sees every packet of a namespace.
