@@ -119,7 +119,7 @@ func TestDocumentedFlagsExist(t *testing.T) {
 func TestFlagsInProse(t *testing.T) {
 	known := map[string]bool{
 		"nflog-group": true, "nflog-size": true, "nflog-threshold": true, "nflog-prefix": true, // iptables
-		"namespace": true, "wait": true, "event-ttl": true, // helm, the API server
+		"namespace": true, "wait": true, "event-ttl": true, "reuse-values": true, // helm, the API server
 	}
 	walk(rootCommand(), func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })

@@ -61,7 +61,7 @@ func doctorCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.UintSliceVar(&groups, "group", []uint{100}, "NFLOG groups that the agent reads; asked of the agent where one runs")
 	f.Lookup("group").DefValue = "100" // not [100]
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default in a cluster: the pod's service account)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl finds it, and in a pod the service account)")
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
 	f.StringVar(&address, "agent-address", "", "the agent's --listen address (default: tries 127.0.0.1:19090 and 127.0.0.1:9090)")
 	f.StringVar(&output, "output", "text", "text or json")
@@ -90,10 +90,14 @@ func validateDoctor(groups []uint, output string) error {
 	return errors.Join(errs...)
 }
 
-// clusterOf returns how to reach the API server as the agent would, nil where
-// there is no cluster.
+// clusterOf returns how to reach the API server: as kubectl would, in the agent's
+// pod as the agent; nil where there is no cluster.
 func clusterOf(o *options) (*doctor.Cluster, error) {
-	cfg, err := kubeConfig(o)
+	find := func() (*rest.Config, error) { return userConfig(o.kubeconfig) }
+	if o.apiServer != "" {
+		find = func() (*rest.Config, error) { return explicitConfig(o) }
+	}
+	cfg, err := find()
 	if err != nil || cfg == nil {
 		return nil, err
 	}
@@ -107,7 +111,7 @@ func clusterOf(o *options) (*doctor.Cluster, error) {
 		return nil, fmt.Errorf("read the API server's address: %w", err)
 	}
 	url.Path = strings.TrimSuffix(url.Path, "/")
-	return &doctor.Cluster{URL: url.String(), Client: client}, nil
+	return &doctor.Cluster{URL: url.String(), Client: client, ServiceAccount: cfg.BearerTokenFile != ""}, nil
 }
 
 // printFindings prints them with a mark, the remedies below, or as JSON.

@@ -110,13 +110,14 @@ func expectAll(ctx context.Context, t *testing.T, text string, want ...string) {
 // TestGuideKustomize writes the guide's kustomizations and runs its commands.
 func TestGuideKustomize(t *testing.T) {
 	ctx := testContext(t)
-	var own, patch string
+	var own string
+	var patches []string
 	for _, block := range blocks(t, guide) {
 		switch {
 		case strings.Contains(block, "kind: Kustomization"):
 			own = block
 		case strings.HasPrefix(block, "patches:"):
-			patch = block
+			patches = append(patches, block)
 		}
 	}
 	applied := commands(t, guide, "kubectl apply")
@@ -127,7 +128,13 @@ func TestGuideKustomize(t *testing.T) {
 	for _, line := range applied {
 		typed(ctx, t, shared.ControlPlane, dir, line)
 	}
-	expectAll(ctx, t, own+patch, "- --exclude-namespaces=kube-system\n", "image: registry.example.com/kube-nflog:dev\n")
+	wanted := []string{"- --exclude-namespaces=kube-system\n", "memory: 1Gi\n"}
+	if len(patches) != len(wanted) {
+		t.Fatalf("the guide has the patches %q", patches)
+	}
+	for i, want := range wanted {
+		expectAll(ctx, t, own+patches[i], want, "image: registry.example.com/kube-nflog:dev\n")
+	}
 }
 
 // TestGuideOverlays compares the guide's table with the overlays, and puts

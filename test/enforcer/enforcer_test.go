@@ -59,6 +59,7 @@ func TestKubeRouter(t *testing.T) {
 	t.Run("scripted", c.scripted)
 	t.Run("random", c.random)
 	t.Run("to the node", c.toNode)
+	t.Run("doctor", c.doctor)
 	c.eventNames(t)
 }
 

@@ -4,8 +4,10 @@
 package monitoring
 
 import (
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +91,23 @@ func firing(t *testing.T, rule rulefmt.Rule, series string, after time.Duration)
 	return summaries
 }
 
+// hasSection looks for a runbook's section in the document of the repository that
+// its address names.
+func hasSection(address string) error {
+	path, anchor, _ := strings.Cut(strings.TrimPrefix(address, "https://github.com/kube-nflog/kube-nflog/blob/main/"), "#")
+	text, err := os.ReadFile("../../" + path)
+	if err != nil {
+		return fmt.Errorf("runbook %q: %w", address, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		title, is := strings.CutPrefix(strings.TrimSpace(line), "## ")
+		if is && strings.ReplaceAll(strings.ToLower(title), " ", "-") == anchor {
+			return nil
+		}
+	}
+	return fmt.Errorf("runbook %q: %s has no such section", address, path)
+}
+
 // TestAlertsFire gives each alert series that it is for, and others.
 func TestAlertsFire(t *testing.T) {
 	type situation struct {
@@ -99,15 +118,24 @@ func TestAlertsFire(t *testing.T) {
 	pair := func(values string) string {
 		return `  kube_nflog_drops_total{source_namespace="a",destination_namespace="b",protocol="TCP"} ` + values + "\n"
 	}
+	agent := func(node int, values string) string {
+		return fmt.Sprintf("  kube_nflog_build_info{node=\"n%d\"} %s\n", node, values)
+	}
+	agents := func(first, second string) string { return agent(1, first) + agent(2, second) }
 	situations := map[string][]situation{
 		"KubeNflogManyDrops": {
-			{pair("0+1200x60"), time.Hour, []string{"Many packets from a to b are dropped"}},
-			{pair("0+1200x60"), 9 * time.Minute, nil},
-			{pair("0+300x60"), time.Hour, nil},
+			// What a rule logs that has kube-router's limit, 10 a minute.
+			{pair("0+10x60"), time.Hour, []string{"Many packets from a to b are dropped"}},
+			{pair("0+10x60"), 9 * time.Minute, nil},
+			{pair("0+4x60"), time.Hour, nil},
+			{pair("0x50 30+0x60"), time.Hour, nil},
 		},
 		"KubeNflogNewDeniedPair": {
-			{pair("_x1450 1 1"), 1451 * time.Minute, []string{"Packets from a to b are dropped, which were not a day ago"}},
-			{pair("1+0x1460"), 1451 * time.Minute, nil},
+			{pair("_x1450 1 1") + agents("1x1460", "1x1460"), 1451 * time.Minute, []string{"Packets from a to b are dropped, which were not a day ago"}},
+			{pair("1+0x1460") + agents("1x1460", "1x1460"), 1451 * time.Minute, nil},
+			// The first day, then a day after the first of three agents came alone.
+			{pair("_x10 1+1x60") + agents("1x70", "1x70"), time.Hour, nil},
+			{pair("_x1450 1 1") + agents("1x1460", "_x100 1x1360") + agent(3, "_x100 1x1360"), 1451 * time.Minute, nil},
 		},
 		"KubeNflogPacketsLost": {
 			{`  kube_nflog_packets_lost_total{node="n1",group="100"} 0+1x60`, time.Hour, []string{"The kernel of n1 cannot deliver all that its rules log"}},
@@ -143,6 +171,9 @@ func TestAlertsFire(t *testing.T) {
 			if diff := cmp.Diff(s.want, firing(t, rule, s.series, s.after)); diff != "" {
 				t.Errorf("%s, after %v of %s: -want +got:\n%s", name, s.after, s.series, diff)
 			}
+		}
+		if err := hasSection(rule.Annotations["runbook_url"]); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 		if rule.Labels["severity"] == "" || rule.For > model.Duration(time.Hour) {
 			t.Errorf("%s has no severity, or comes late", name)

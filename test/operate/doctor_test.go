@@ -3,6 +3,7 @@ package operate
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"regexp"
 	"testing"
@@ -25,6 +26,7 @@ func (s *scene) doctor(t *testing.T, wrapper []string, args ...string) ([]findin
 	command := append(append([]string{}, wrapper...), agentBinary, "doctor", "--output", "json")
 	command = append(command, args...)
 	cmd := exec.CommandContext(s.ctx, command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG=", "HOME=/nowhere") // the developer's own cluster is none of the test's
 	var out []byte
 	err := s.node.Do(func() (err error) {
 		out, err = cmd.Output()

@@ -76,6 +76,16 @@ func TestDoctorRights(t *testing.T) {
 	)
 }
 
+// TestDoctorKubeconfig finds the cluster as kubectl does.
+func TestDoctorKubeconfig(t *testing.T) {
+	s := newScene(t)
+	found, _ := s.doctor(t, []string{"env", "KUBECONFIG=/no/such/file:" + s.Kubeconfig})
+	wantFindings(t, found,
+		want{"api", "ok", "API server at https://198.18.0.1:.* answers", "^$"},
+		want{"rights", "ok", "all 12 permissions .*yours, not the agent's", "^$"},
+	)
+}
+
 // TestDoctorAPIAway asks where no API server is, one that does not answer, and
 // with a token that is none.
 func TestDoctorAPIAway(t *testing.T) {

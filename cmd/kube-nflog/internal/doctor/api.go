@@ -103,10 +103,14 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 			})
 		}
 	}
-	if len(found) == 0 {
-		return []Finding{ok(check, "all %d permissions that the agent needs are there", len(permissions()))}
+	if len(found) > 0 {
+		return found
 	}
-	return found
+	whose := "yours, not the agent's: run doctor in its pod for those"
+	if c.ServiceAccount {
+		whose = "those of this pod's service account"
+	}
+	return []Finding{ok(check, "all %d permissions that the agent needs are there (%s)", len(permissions()), whose)}
 }
 
 // may makes a SelfSubjectAccessReview.

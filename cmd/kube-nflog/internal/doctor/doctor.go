@@ -47,6 +47,9 @@ type Config struct {
 type Cluster struct {
 	URL    string
 	Client *http.Client // that authenticates
+	// ServiceAccount tells that it does so as a pod. A person may have rights that
+	// the agent has not.
+	ServiceAccount bool
 }
 
 // Examine makes all checks. The findings are in the order of a packet's way.

@@ -41,13 +41,18 @@ func capability() Finding {
 	return ok(check, "CAP_NET_ADMIN is there")
 }
 
+// support tries, as the kernel may load NFLOG's module only when it is needed.
 func support() Finding {
 	const check = "kernel"
-	if groups.Supported() {
+	has, err := groups.Supported()
+	switch {
+	case err != nil:
+		return note(check, "run as root", "whether the kernel has NFLOG is not known: %v", err)
+	case has:
 		return ok(check, "the kernel has NFLOG")
 	}
 	return problem(check, "take a kernel with CONFIG_NETFILTER_NETLINK_LOG, or load the module now and at each start: modprobe nfnetlink_log; echo nfnetlink_log >/etc/modules-load.d/kube-nflog.conf",
-		"the kernel has no NFLOG, or has not loaded it")
+		"the kernel has no NFLOG, and did not load its module when asked")
 }
 
 func group(number uint16) Finding {

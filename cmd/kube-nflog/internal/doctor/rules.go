@@ -65,15 +65,14 @@ func logging(ruleset firewall.Ruleset, group uint16) []Finding {
 		remedy := "kube-router and k3s add theirs as soon as a NetworkPolicy selects a pod of this node; for other rules see kube-nflog rules --help"
 		if others := otherGroups(ruleset); others != "" {
 			remedy = "run kube-nflog with the group that they log to: there are rules for " + others
+		} else if slices.ContainsFunc(ruleset, func(c firewall.Chain) bool { return c.Owner() == firewall.Calico }) {
+			remedy = "see what is said of Calico below"
 		}
 		return []Finding{problem("rules", remedy, "no rule logs to NFLOG group %d", group)}
 	}
 	found := []Finding{ok("rules", "rules that log to NFLOG group %d: %d", group, len(places))}
+	found = append(found, limits(places)...)
 	for _, p := range places {
-		if p.Rule.Limit != "" {
-			found = append(found, note("limit", "raise or remove the rule's limit, if every packet counts",
-				"%s logs %s at most: counts are lower bounds", p, p.Rule.Limit))
-		}
 		if p.Rule.Log.Threshold > 1 {
 			found = append(found, note("threshold", "remove --nflog-threshold (nft: queue-threshold): kube-nflog sets one that suits it",
 				"%s hands on at most %d packets at a time, which costs more CPU for each", p, p.Rule.Log.Threshold))
@@ -86,10 +85,44 @@ func logging(ruleset firewall.Ruleset, group uint16) []Finding {
 	return found
 }
 
+// limits makes one finding for each program that writes rules with a limit, and
+// one for each such rule of others, whose limit can be changed.
+func limits(places []firewall.Place) (found []Finding) {
+	const check = "limit"
+	type kind struct {
+		owner firewall.Owner
+		limit string
+	}
+	counts := map[kind]int{}
+	for _, p := range places {
+		if p.Rule.Limit == "" {
+			continue
+		}
+		k := kind{p.Chain.Owner(), p.Rule.Limit}
+		if counts[k]++; k.owner == firewall.Host {
+			found = append(found, note(check, "raise or remove the rule's limit, if every packet counts",
+				"%s logs %s at most: counts are lower bounds", p, p.Rule.Limit))
+		}
+	}
+	var owned []Finding
+	for k, count := range counts {
+		if k.owner != firewall.Host {
+			owned = append(owned, note(check, "", "rules of %s that log %s at most, each: %d; counts are lower bounds, and the limit cannot be changed",
+				k.owner, k.limit, count))
+		}
+	}
+	slices.SortFunc(owned, func(a, b Finding) int { return strings.Compare(a.Says, b.Says) })
+	return append(found, owned...)
+}
+
 func otherGroups(ruleset firewall.Ruleset) string {
 	seen := map[uint16]bool{}
 	var names []string
-	for _, c := range ruleset {
+	for i := range ruleset {
+		c := &ruleset[i]
+		if c.Owner() == firewall.Calico {
+			continue // Felix reads what it logs itself, and a group has one reader
+		}
 		for _, r := range c.Rules {
 			if r.Log != nil && !seen[r.Log.Group] {
 				seen[r.Log.Group] = true
@@ -101,21 +134,21 @@ func otherGroups(ruleset firewall.Ruleset) string {
 }
 
 // silent names the places that drop without having logged: a problem if all
-// that drop do. Those of kube-proxy and the kubelet are none.
+// that drop do. What a known program writes is one finding for all its places.
 func silent(ruleset firewall.Ruleset, groups []uint16) []Finding {
 	const check = "drops"
 	logged, places := ruleset.Drops(groups)
-	theirs, places := apart(places)
-	var found []Finding
+	found, places := owned(places, len(logged) == 0)
+	hasProblem := slices.ContainsFunc(found, func(f Finding) bool { return f.Status == Problem })
 	switch {
-	case len(places) == 0 && len(logged) > 0:
-		found = append(found, ok(check, "places that drop or reject, each after a rule that logs: %d", len(logged)))
-	case len(places) == 0:
-		found = append(found, note(check, "", "no rule drops or rejects anything here"))
-	}
-	if theirs != "" {
-		found = append(found, note(check, "", "kube-proxy and the kubelet drop in chains of their own, unlogged (%s): "+
-			"what has an impossible address, belongs to no connection or goes to a Service without endpoints; no NetworkPolicy denies that", theirs))
+	case len(places) == 0 && len(logged) > 0 && !hasProblem:
+		found = append([]Finding{ok(check, "places that drop or reject, each after a rule that logs: %d", len(logged))}, found...)
+	case len(places) == 0 && len(logged) == 0 && !hasProblem:
+		what := "no rule drops or rejects anything here"
+		if len(found) > 0 {
+			what = "no other rule drops or rejects anything here"
+		}
+		found = append(found, note(check, "", "%s", what))
 	}
 	status := Problem
 	if len(logged) > 0 {
@@ -128,18 +161,4 @@ func silent(ruleset firewall.Ruleset, groups []uint16) []Finding {
 		found = append(found, Finding{check, status, fmt.Sprintf("%s drops what no rule before it logs", p), p.Command(groups[0], "deny: ")})
 	}
 	return found
-}
-
-// apart takes the chains of kube-proxy and the kubelet, by their names, from
-// the other places.
-func apart(places []firewall.Place) (theirs string, others []firewall.Place) {
-	var names []string
-	for _, p := range places {
-		if !p.Chain.IsKubernetes() {
-			others = append(others, p)
-		} else if name := p.Chain.Tool + " " + p.Chain.Name; !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ", "), others
 }

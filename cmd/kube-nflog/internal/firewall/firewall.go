@@ -7,14 +7,13 @@ package firewall
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/rules"
 )
 
 // Chain is a chain of rules, in order.
 type Chain struct {
-	Tool   string // that writes it: "nft", "iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"
+	Tool   string // that writes it: "nft", or "iptables" or "ip6tables" with "-nft" or "-legacy"
 	Table  string // "inet filter" for nft, "filter" for the others
 	Name   string
 	Policy string // "drop" where that is what becomes of what reaches the end
@@ -23,14 +22,16 @@ type Chain struct {
 
 // Rule is one rule.
 type Rule struct {
-	Number int    // its place in the chain, from 1
-	Handle uint64 // of nftables
+	Number  int    // its place in the chain, from 1
+	Handle  uint64 // of nftables
+	Comment string // "" for none
 	// Conditions is what it matches, each in a form that is the same for the
 	// same condition of rules of one tool.
 	Conditions []string
 	// Match says the same in the words of the tool; "" with conditions that
 	// this package has no words for.
 	Match string
+	InMap bool   // an element of the rule's verdict map, see expand
 	Drops bool   // or rejects
 	Jump  string // the chain it goes to, "" for none
 	Log   *Log   // nil for a rule that does not log to an NFLOG group
@@ -71,8 +72,11 @@ func (p Place) String() string {
 		return p.Chain.Tool + " " + p.Chain.Table + " " + p.Chain.Name + ", its policy"
 	}
 	where := p.Chain.Tool + " " + p.Chain.Table + " " + p.Chain.Name + ", rule " + strconv.Itoa(p.Rule.Number)
-	if p.Rule.Match != "" {
+	switch {
+	case p.Rule.Match != "":
 		where += " (" + p.Rule.Match + ")"
+	case p.Rule.InMap:
+		where += " (its verdict map)"
 	}
 	return where
 }
@@ -103,21 +107,7 @@ func (s Ruleset) Drops(groups []uint16) (logged, silent []Place) {
 	return logged, silent
 }
 
-// IsKubernetes says whether a chain is one that kube-proxy or the kubelet keeps.
-// They drop what has an address of this host alone or belongs to no connection,
-// and reject what goes to a Service without endpoints: nothing that a
-// NetworkPolicy denies.
-func (c *Chain) IsKubernetes() bool {
-	if c.Tool == rules.NFT {
-		return strings.HasSuffix(c.Table, " kube-proxy")
-	}
-	return slices.Contains([]string{
-		"KUBE-FIREWALL", "KUBE-FORWARD", "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL",
-		"KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER", "KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL",
-	}, c.Name)
-}
-
-// isLogged says whether a packet of which the conditions are true was logged
+// isLogged reports whether a packet of which the conditions are true was logged
 // when it has passed that many rules of a chain: by one of them that wants no
 // more than these, or on every way that leads to the chain.
 func (s Ruleset) isLogged(c *Chain, passed int, conditions []string, groups []uint16, visited []*Chain) bool {
@@ -152,7 +142,8 @@ func includes(all, some []string) bool {
 	return !slices.ContainsFunc(some, func(c string) bool { return !slices.Contains(all, c) })
 }
 
-// Command is what adds a rule that logs to the group in front of a place.
+// Command is what adds a rule that logs to the group in front of a place; "" where
+// this package has no words for what the rule would match.
 func (p Place) Command(group uint16, prefix string) string {
 	cfg := rules.Config{
 		For: "plain", Backend: rules.IPTables, Tool: p.Chain.Tool, Table: p.Chain.Table, Chain: p.Chain.Name,
@@ -167,6 +158,9 @@ func (p Place) Command(group uint16, prefix string) string {
 	cfg.Before, cfg.Match = p.Rule.Number, p.Rule.Match
 	if cfg.Backend == rules.NFT {
 		cfg.Before = int(p.Rule.Handle)
+	}
+	if cfg.Match == "" && p.Rule.InMap {
+		return ""
 	}
 	if cfg.Match == "" && len(p.Rule.Conditions) > 0 {
 		return cfg.Copy()

@@ -46,14 +46,15 @@ func ReadLegacy(ctx context.Context) (Ruleset, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read table %s of %s: %w", table, tool, err)
 			}
-			all = append(all, parseSave(tool, table, string(out))...)
+			all = append(all, ParseSave(tool, table, string(out))...)
 		}
 	}
 	return all, nil
 }
 
-// parseSave reads what iptables-save prints of a table.
-func parseSave(tool, table, text string) Ruleset {
+// ParseSave reads what iptables-save prints of a table. tool and table name where
+// it is from, see Chain. Lines that are not understood are left out.
+func ParseSave(tool, table, text string) Ruleset {
 	var all Ruleset
 	at := map[string]int{}
 	for line := range strings.Lines(text) {
@@ -78,8 +79,9 @@ func parseSave(tool, table, text string) Ruleset {
 
 // parseRule reads a rule as iptables-save prints it.
 func parseRule(line string, number int) Rule {
-	line = regexp.MustCompile(` -m comment --comment ("(\\.|[^"\\])*"|\S+)`).ReplaceAllString(line, "")
-	r := Rule{Number: number}
+	comment := regexp.MustCompile(` -m comment --comment (?:"((?:\\.|[^"\\])*)"|(\S+))`)
+	r := Rule{Number: number, Comment: joinComments(comment.FindAllStringSubmatch(line, -1))}
+	line = comment.ReplaceAllString(line, "")
 	fields := strings.Fields(line)[2:]
 	if limit := slices.Index(fields, "--limit"); limit >= 0 && limit+1 < len(fields) {
 		r.Limit = fields[limit+1]
@@ -109,6 +111,15 @@ func parseRule(line string, number int) Rule {
 		r.Jump = words[0]
 	}
 	return r
+}
+
+// joinComments returns what is between quotes, or the one word, of each comment.
+func joinComments(found [][]string) string {
+	var texts []string
+	for _, m := range found {
+		texts = append(texts, regexp.MustCompile(`\\(.)`).ReplaceAllString(m[1], "$1")+m[2])
+	}
+	return strings.Join(texts, "; ")
 }
 
 // splitConditions splits what a rule matches at each option.

@@ -15,7 +15,7 @@ func TestParseSave(t *testing.T) {
 -A FORWARD -d 10.0.0.7/32 -j POD
 -A FORWARD -s 10.0.0.0/8 ! -i lo -p tcp -m tcp --dport 80 -m limit --limit 10/min --limit-burst 7 -j NFLOG --nflog-prefix "a -j DROP" --nflog-group 7 --nflog-size 64 --nflog-threshold 3
 -A FORWARD -m comment --comment "\"x\" -j ACCEPT" -j DROP
--A POD -m comment --comment word -g INPUT
+-A POD -m comment --comment word -m comment --comment again -g INPUT
 -A POD -j REJECT --reject-with icmp-port-unreachable
 COMMIT
 `
@@ -28,11 +28,11 @@ COMMIT
 				Number: 2, Conditions: []string{"-s 10.0.0.0/8", "! -i lo", "-p tcp", "-m tcp", "--dport 80"},
 				Match: "-s 10.0.0.0/8 ! -i lo -p tcp -m tcp --dport 80", Limit: "10/min", Log: &Log{Group: 7, Size: 64, Threshold: 3},
 			},
-			{Number: 3, Drops: true},
+			{Number: 3, Comment: `"x" -j ACCEPT`, Drops: true},
 		}},
-		{Tool: tool, Table: table, Name: "POD", Rules: []Rule{{Number: 1, Jump: "INPUT"}, {Number: 2, Drops: true}}},
+		{Tool: tool, Table: table, Name: "POD", Rules: []Rule{{Number: 1, Comment: "word; again", Jump: "INPUT"}, {Number: 2, Drops: true}}},
 	}
-	if diff := cmp.Diff(want, parseSave(tool, table, text)); diff != "" {
+	if diff := cmp.Diff(want, ParseSave(tool, table, text)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -55,7 +55,7 @@ func TestDrops(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			logged, silent := parseSave("iptables-legacy", "filter", head+tt.rules).Drops([]uint16{1})
+			logged, silent := ParseSave("iptables-legacy", "filter", head+tt.rules).Drops([]uint16{1})
 			if len(logged) != tt.logged || len(silent) != tt.silent {
 				t.Errorf("%d logged, %d silent, want %d and %d", len(logged), len(silent), tt.logged, tt.silent)
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
 	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +21,7 @@ func ReadNFT() (Ruleset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the chains of nftables: %w", err)
 	}
-	known := sets{conn, map[string]map[string]string{}}
+	known := sets{conn, map[string]tableSets{}}
 	var all Ruleset
 	for _, c := range chains {
 		if c.Type == nftables.ChainTypeNAT {
@@ -38,7 +39,7 @@ func ReadNFT() (Ruleset, error) {
 // iptablesOwner returns the tool that writes a table of iptables-nft, which is
 // known by its builtin chains; "" for a table of nft's own.
 func iptablesOwner(t *nftables.Table, chains []*nftables.Chain) string {
-	tool := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "iptables", nftables.TableFamilyIPv6: "ip6tables"}[t.Family]
+	tool := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "iptables-nft", nftables.TableFamilyIPv6: "ip6tables-nft"}[t.Family]
 	builtin := []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 	tables := []string{"filter", "mangle", "raw", "security"}
 	if tool == "" || !slices.Contains(tables, t.Name) {
@@ -52,7 +53,7 @@ func iptablesOwner(t *nftables.Table, chains []*nftables.Chain) string {
 	return tool
 }
 
-func newChain(c *nftables.Chain, listed []*nftables.Rule, owner string, sets map[string]string) Chain {
+func newChain(c *nftables.Chain, listed []*nftables.Rule, owner string, sets tableSets) Chain {
 	chain := Chain{Tool: "nft", Table: family(c.Table.Family) + " " + c.Table.Name, Name: c.Name}
 	if owner != "" {
 		chain.Tool, chain.Table = owner, c.Table.Name
@@ -61,7 +62,8 @@ func newChain(c *nftables.Chain, listed []*nftables.Rule, owner string, sets map
 		chain.Policy = "drop"
 	}
 	for i, r := range listed {
-		chain.Rules = append(chain.Rules, newRule(r.Exprs, i+1, r.Handle, words{family: c.Table.Family, iptables: owner != "", sets: sets}))
+		w := words{family: c.Table.Family, iptables: owner != "", sets: sets.anonymous, maps: sets.maps}
+		chain.Rules = append(chain.Rules, newRules(r, i+1, w)...)
 	}
 	return chain
 }
@@ -84,17 +86,22 @@ func family(f nftables.TableFamily) string {
 	return fmt.Sprintf("family%d", f)
 }
 
-// newRule sorts a rule's expressions into what it does and what it matches.
-func newRule(exprs []expr.Any, number int, handle uint64, w words) Rule {
-	r := Rule{Number: number, Handle: handle}
+// newRules sorts a rule's expressions into what it does and what it matches. A
+// rule with a verdict map is several.
+func newRules(listed *nftables.Rule, number int, w words) []Rule {
+	r := Rule{Number: number, Handle: listed.Handle}
+	r.Comment, _ = userdata.GetString(listed.UserData, userdata.TypeComment)
 	var matches []expr.Any
-	for _, e := range exprs {
+	for _, e := range listed.Exprs {
+		if verdicts, ok := isVerdictMap(e); ok {
+			return w.expand(&r, matches, verdicts)
+		}
 		if !r.does(e) {
 			matches = append(matches, e)
 		}
 	}
 	r.Conditions, r.Match = w.conditions(matches)
-	return r
+	return []Rule{r}
 }
 
 // does takes in what a rule does; false for what is left: what it matches.
@@ -119,6 +126,9 @@ func (r *Rule) does(e expr.Any) bool {
 	case *expr.Match:
 		switch e.Name {
 		case "comment":
+			if text, ok := e.Info.(*xt.Comment); ok {
+				r.Comment = string(*text)
+			}
 		case "limit":
 			r.Limit = "a rate"
 		default:

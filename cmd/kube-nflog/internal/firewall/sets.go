@@ -8,38 +8,68 @@ import (
 	"github.com/google/nftables"
 )
 
-// sets tells what the anonymous sets of tables hold, by their names, which say
-// nothing: { 53, 54 } has another in each rule.
+// sets knows what tables' sets and maps hold, each table read once.
 type sets struct {
 	conn *nftables.Conn
-	read map[string]map[string]string // by table
+	read map[string]tableSets // by table
 }
 
-// of reads a table's sets once. What cannot be read goes by its name: the set
-// may have gone with its rule since the rule was listed.
-func (s *sets) of(t *nftables.Table) map[string]string {
+// tableSets are one table's, by name.
+type tableSets struct {
+	// anonymous are the contents of sets whose names tell nothing: { 53, 54 } has
+	// another name in each rule.
+	anonymous map[string]string
+	maps      map[string]verdictMap
+}
+
+// of reads a table's sets. One that cannot be read is left out: it may have gone
+// with its rule since the rule was listed.
+func (s *sets) of(t *nftables.Table) tableSets {
 	table := family(t.Family) + " " + t.Name
 	if known, ok := s.read[table]; ok {
 		return known
 	}
-	contents := map[string]string{}
+	found := tableSets{map[string]string{}, map[string]verdictMap{}}
 	all, _ := s.conn.GetSets(t)
 	for _, set := range all {
-		if !set.Anonymous {
+		// nftables v0.3.0 has the type of a map's data where that of its keys belongs.
+		verdicts := set.IsMap && (set.KeyType.Name == nftables.TypeVerdict.Name || set.DataType.Name == nftables.TypeVerdict.Name)
+		if !set.Anonymous && !verdicts {
 			continue
 		}
 		elements, err := s.conn.GetSetElements(set)
 		if err != nil {
 			continue
 		}
-		var texts []string
-		for i := range elements {
-			e := &elements[i]
-			texts = append(texts, fmt.Sprintf("%x-%x %t", e.Key, e.KeyEnd, e.IntervalEnd))
+		if set.Anonymous {
+			found.anonymous[set.Name] = contents(elements)
 		}
-		slices.Sort(texts) // the kernel gives them in any order
-		contents[set.Name] = strings.Join(texts, ",")
+		if verdicts {
+			found.maps[set.Name] = newVerdictMap(set.Interval, elements)
+		}
 	}
-	s.read[table] = contents
-	return contents
+	s.read[table] = found
+	return found
+}
+
+// contents is the same text for the same elements.
+func contents(elements []nftables.SetElement) string {
+	var texts []string
+	for i := range elements {
+		e := &elements[i]
+		texts = append(texts, fmt.Sprintf("%x-%x %t", e.Key, e.KeyEnd, e.IntervalEnd))
+	}
+	slices.Sort(texts) // the kernel gives them in any order
+	return strings.Join(texts, ",")
+}
+
+func newVerdictMap(interval bool, elements []nftables.SetElement) verdictMap {
+	m := verdictMap{interval: interval}
+	for i := range elements {
+		if e, ok := newVerdictElement(elements[i].Key, elements[i].Val); ok {
+			m.elements = append(m.elements, e)
+		}
+	}
+	slices.SortFunc(m.elements, func(a, b verdictElement) int { return slices.Compare(a.key, b.key) })
+	return m
 }

@@ -17,7 +17,8 @@ type words struct {
 	family   nftables.TableFamily
 	iptables bool // in the words of iptables instead of nft's
 
-	sets map[string]string // what anonymous sets hold
+	sets map[string]string     // what anonymous sets hold
+	maps map[string]verdictMap // by name
 
 	network  byte // the IP version that the rule has asked for: NFPROTO_…
 	protocol string

@@ -1,5 +1,5 @@
-// Package groups tells who owns the NFLOG groups of this network namespace, as
-// /proc has it. It may be called concurrently.
+// Package groups tells whether the kernel has NFLOG, and who owns the groups of
+// this network namespace, as /proc has it. It may be called concurrently.
 package groups
 
 import (
@@ -34,12 +34,6 @@ const (
 	table   = "/proc/thread-self/net/netfilter/nfnetlink_log"
 	sockets = "/proc/thread-self/net/netlink"
 )
-
-// Supported says whether the kernel has NFLOG, built in or loaded.
-func Supported() bool {
-	_, err := os.Stat(table)
-	return err == nil
-}
 
 // Find returns the group's owner, nil for none. Its error says why the kernel's
 // table could not be read: it is root's alone.

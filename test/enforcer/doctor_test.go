@@ -1,0 +1,51 @@
+package enforcer
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// doctor looks at what kube-router writes: nothing is wrong with it. Then a pod's
+// rule that logs goes, as often as kube-router puts it back before doctor looks,
+// and doctor names the pod.
+func (c *cluster) doctor(t *testing.T) {
+	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Ingress]}`)...)
+	c.await(t, func() error {
+		return c.examined(0, "rules of kube-router or k3s that log 10/min", "kube-router drops outside of its pods' chains")
+	})
+	const deleteLog = `iptables-save -t filter | grep -e '-j NFLOG' | grep -e 'POD name:front namespace: shop' -e 'shop/front ' |
+		sed 's/^-A/iptables -D/' | sh -e`
+	c.await(t, func() error {
+		if _, err := c.node.Command(c.ctx, "sh", "-c", deleteLog); err != nil {
+			return err
+		}
+		return c.examined(1, "kube-router rejects without a rule that logs before, so that nothing is reported of: shop/front\n")
+	})
+}
+
+// examined runs doctor on the node and returns an error unless it ends with the
+// status and says all that is wanted.
+func (c *cluster) examined(status int, wanted ...string) error {
+	cmd := exec.CommandContext(c.ctx, agentBinary, "doctor")
+	var out []byte
+	err := c.node.Do(func() (err error) {
+		out, err = cmd.Output()
+		return err
+	})
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	if got := cmd.ProcessState.ExitCode(); got != status {
+		return fmt.Errorf("exit status %d, want %d:\n%s", got, status, out)
+	}
+	for _, w := range wanted {
+		if !strings.Contains(string(out), w) {
+			return fmt.Errorf("doctor does not say %q:\n%s", w, out)
+		}
+	}
+	return nil
+}
