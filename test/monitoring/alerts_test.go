@@ -131,11 +131,13 @@ func TestAlertsFire(t *testing.T) {
 			{pair("0x50 30+0x60"), time.Hour, nil},
 		},
 		"KubeNflogNewDeniedPair": {
-			{pair("_x1450 1 1") + agents("1x1460", "1x1460"), 1451 * time.Minute, []string{"Packets from a to b are dropped, which were not a day ago"}},
+			// All series begin at once, as the storage takes no sample that is much
+			// older than its first.
+			{pair("1 stale _x1448 1 1") + agents("1x1460", "1x1460"), 1451 * time.Minute, []string{"Packets from a to b are dropped, which were not a day ago"}},
 			{pair("1+0x1460") + agents("1x1460", "1x1460"), 1451 * time.Minute, nil},
 			// The first day, then a day after the first of three agents came alone.
 			{pair("_x10 1+1x60") + agents("1x70", "1x70"), time.Hour, nil},
-			{pair("_x1450 1 1") + agents("1x1460", "_x100 1x1360") + agent(3, "_x100 1x1360"), 1451 * time.Minute, nil},
+			{pair("1 stale _x1448 1 1") + agents("1x1460", "1 stale _x98 1x1360") + agent(3, "1 stale _x98 1x1360"), 1451 * time.Minute, nil},
 		},
 		"KubeNflogPacketsLost": {
 			{`  kube_nflog_packets_lost_total{node="n1",group="100"} 0+1x60`, time.Hour, []string{"The kernel of n1 cannot deliver all that its rules log"}},
