@@ -48,6 +48,10 @@ type Config struct {
 	// Namespaces are the only ones whose pods get events; empty for all.
 	// ExcludeNamespaces get none.
 	Namespaces, ExcludeNamespaces []string
+	// NamespaceOnly keeps from the readers of an event what lies in other
+	// namespaces: it tells of their pods and Services the namespace and the address,
+	// and of why a flow was dropped what Explanation's views say.
+	NamespaceOnly bool
 	// NodeEvents writes flows with no pod on either side on the Node object.
 	NodeEvents bool
 	// TailerMetric adds kube-iptables-tailer's packet_drops_count{src,dst}.

@@ -56,12 +56,16 @@ func (s side) String() string {
 	return [...]string{"none", "receiving", "sending", "both"}[s]
 }
 
+// lowerBound is the help of metrics that count drops.
+const lowerBound = " A lower bound where the rule that logs has a limit."
+
 func newDrops() *drops {
 	return &drops{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kube_nflog_drops_total",
 			Help: "Dropped packets, by direction as this node sees it (receiving, sending, both, none: which end is a pod here), " +
-				"namespaces ((node), (external) or (unknown) where there is none), protocol and NFLOG prefix.",
+				"namespaces ((node), (external) or (unknown) where there is none), protocol and NFLOG prefix." +
+				lowerBound,
 		}, []string{"direction", "source_namespace", "destination_namespace", "protocol", "prefix"}),
 		known:        map[dropKey]prometheus.Counter{},
 		series:       map[dropKey]struct{}{},

@@ -113,11 +113,12 @@ func (e *Emitter) gauges() []prometheus.Collector {
 // Add counts a flow with what its addresses resolved to. It never waits for
 // the API server and may be called from several goroutines. What it was given
 // is in the metrics, and in the ledger for Flush, when it returns.
-func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) { e.AddExplained(f, src, dst, "") }
+func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) {
+	e.AddExplained(f, src, dst, &Explanation{})
+}
 
-// AddExplained is Add for a flow of which it is known why it was dropped, in a
-// few words that go on the message's sentence: "denied by …".
-func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, why string) {
+// AddExplained is Add for a flow of which more is known. It does not keep x.
+func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, x *Explanation) {
 	e.drops.add(&f, &src, &dst, e.cfg.NodeName)
 	if e.tailer != nil {
 		e.tailer.add(&f, &src, &dst)
@@ -134,7 +135,7 @@ func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, why strin
 	now := e.cfg.Now()
 	tidy(&f, now)
 	e.mu.Lock()
-	e.addEnds(&f, &src, &dst, ends, why, now)
+	e.addEnds(&f, &src, &dst, ends, x, now)
 	stirred := e.ledger.stirred
 	e.mu.Unlock()
 	if stirred {
@@ -182,13 +183,14 @@ func (e *Emitter) endsOf(src, dst *resolve.Endpoint) ends {
 	}
 }
 
-func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, ends ends, why string, now time.Time) {
+func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, ends ends, x *Explanation, now time.Time) {
+	hides := e.cfg.NamespaceOnly
 	if ends.node {
-		e.addNode(f, src, dst, why, now)
+		e.addNode(f, src, dst, x.told(hides, &x.Node), now)
 		return
 	}
-	e.addPod(sending, f, src, dst, ends.source, why, now)
-	e.addPod(receiving, f, dst, src, ends.destination, why, now)
+	e.addPod(sending, f, src, dst, ends.source, x.told(hides, &x.Source), now)
+	e.addPod(receiving, f, dst, src, ends.destination, x.told(hides, &x.Destination), now)
 }
 
 // nodeFlow says that a flow has no pod on either side, for sure.
@@ -198,10 +200,11 @@ func nodeFlow(src, dst *resolve.Endpoint) bool {
 
 // addPod counts a flow for the end that is itself, a pod unless there is a
 // reason why it gets no event.
-func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, reason, why string, now time.Time) {
+func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, reason string, t told, now time.Time) {
 	if reason == "" {
 		key := podSubject(self)
-		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), why, now)
+		peer = e.hide(key.eventNamespace(), peer)
+		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), t, now)
 	}
 	e.enter(reason, f.Packets)
 }
@@ -209,18 +212,19 @@ func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint
 // addNode counts a flow without a pod on either side for this node: as its
 // destination, its source, or on its way between two others. Only one of the
 // ends gets an event.
-func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, why string, now time.Time) {
+func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, t told, now time.Time) {
 	key := nodeSubject(e.cfg.NodeName)
+	src, dst = e.hide(key.eventNamespace(), src), e.hide(key.eventNamespace(), dst)
 	var reason string
 	switch {
 	case dst.Kind == resolve.Node && dst.Name == e.cfg.NodeName:
-		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), why, now)
+		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), t, now)
 	case src.Kind == resolve.Node && src.Name == e.cfg.NodeName:
-		reason = e.ledger.add(&key, sending, f, dst, peerKeyOf(dst), why, now)
+		reason = e.ledger.add(&key, sending, f, dst, peerKeyOf(dst), t, now)
 	default:
 		between := peerKeyOf(src)
 		between.via = f.Destination
-		reason = e.ledger.add(&key, forwarding, f, src, between, why, now)
+		reason = e.ledger.add(&key, forwarding, f, src, between, t, now)
 	}
 	e.enter(reason, f.Packets)
 	e.account.suppress(reasonNotPod, f.Packets)

@@ -148,7 +148,7 @@ func (l *ledger) eventOf(r *record, message string) *corev1.Event {
 // messageOf returns the message that a record's event should have now.
 func (l *ledger) messageOf(r *record) string {
 	if r.rollup != nil {
-		return r.rollup.text(r.key.direction)
+		return withAtLeast(r.rollup.text(r.key.direction), r.atLeastText())
 	}
 	return renderMessage(l.message, l.messageData(r))
 }
@@ -173,6 +173,7 @@ func (l *ledger) messageData(r *record) *MessageData {
 		TCPFlags:     flagsText(r.flags),
 		Node:         l.cfg.NodeName,
 		Why:          clean(r.why),
+		AtLeast:      r.atLeastText(),
 	}
 	if r.peer.last.Kind == resolve.Pod || r.peer.last.Kind == resolve.Service {
 		m.PeerNamespace = r.peer.last.Namespace

@@ -48,10 +48,13 @@ type line struct {
 	Source      lineEnd   `json:"source"`
 	Destination lineEnd   `json:"destination"`
 	Packets     uint64    `json:"packets"`
-	Bytes       uint64    `json:"bytes"`
-	TCPFlags    string    `json:"tcpFlags,omitempty"`
-	ICMPType    *uint8    `json:"icmpType,omitempty"`
-	ICMPCode    *uint8    `json:"icmpCode,omitempty"`
+	// PacketsAtLeast says that a rule which logs such packets has a limit, so that
+	// there may have been more.
+	PacketsAtLeast bool   `json:"packetsAtLeast,omitempty"`
+	Bytes          uint64 `json:"bytes"`
+	TCPFlags       string `json:"tcpFlags,omitempty"`
+	ICMPType       *uint8 `json:"icmpType,omitempty"`
+	ICMPCode       *uint8 `json:"icmpCode,omitempty"`
 	// Overflow says that the line stands for many flows; see flow.Flow.
 	Overflow bool `json:"overflow,omitempty"`
 	// Reason says why the packets were dropped, Policies are those that did it.
@@ -71,12 +74,12 @@ type lineEnd struct {
 
 // Write writes one line. Its error is the underlying writer's.
 func (w *JSONWriter) Write(f flow.Flow, src, dst resolve.Endpoint) error {
-	return w.WriteExplained(f, src, dst, "", nil)
+	return w.WriteExplained(f, src, dst, &Explanation{})
 }
 
-// WriteExplained is Write for a flow of which it is known why it was dropped,
-// and by which policies.
-func (w *JSONWriter) WriteExplained(f flow.Flow, src, dst resolve.Endpoint, why string, policies []string) error {
+// WriteExplained is Write for a flow of which more is known. Nothing is hidden
+// from who reads the lines.
+func (w *JSONWriter) WriteExplained(f flow.Flow, src, dst resolve.Endpoint, x *Explanation) error {
 	l := line{
 		FirstSeen:   f.FirstSeen.UTC(),
 		LastSeen:    f.LastSeen.UTC(),
@@ -93,9 +96,11 @@ func (w *JSONWriter) WriteExplained(f flow.Flow, src, dst resolve.Endpoint, why 
 		Packets:     f.Packets,
 		Bytes:       f.Bytes,
 		Overflow:    f.Overflow,
-		Reason:      clean(why),
+		Reason:      clean(x.Why),
+
+		PacketsAtLeast: x.AtLeast,
 	}
-	for _, p := range policies {
+	for _, p := range x.Policies {
 		l.Policies = append(l.Policies, clean(p))
 	}
 	if f.HasPorts {

@@ -48,9 +48,9 @@ func newLedger(cfg *Config, message *template.Template, run string, a *account) 
 	}
 }
 
-// add counts a flow for a subject, with its peer and why it was dropped. It returns the reason why it
-// could not, "" when it was accepted.
-func (l *ledger) add(key *subjectKey, d direction, f *flow.Flow, peer *resolve.Endpoint, pk peerKey, why string, now time.Time) string {
+// add counts a flow for a subject, with its peer and what is told of it. It
+// returns the reason why it could not, "" when it was accepted.
+func (l *ledger) add(key *subjectKey, d direction, f *flow.Flow, peer *resolve.Endpoint, pk peerKey, t told, now time.Time) string {
 	if l.gone(key.eventNamespace(), now) {
 		return reasonNamespaceGone
 	}
@@ -62,8 +62,7 @@ func (l *ledger) add(key *subjectKey, d direction, f *flow.Flow, peer *resolve.E
 	if r.refused != "" {
 		return r.refused
 	}
-	r.add(f, peer, l.cfg.DefaultPrefix, &l.distinct, now)
-	r.why = why
+	r.add(f, peer, &t, l.cfg.DefaultPrefix, &l.distinct, now)
 	if r.place == atRest {
 		l.resting.Remove(r.restsAt)
 		l.schedule(r, now)

@@ -33,6 +33,10 @@ type MessageData struct {
 	// Why is why the packet was dropped: "denied by NetworkPolicy
 	// shop/api-ingress (no rule allows it)"; "" where it is not known.
 	Why string
+	// AtLeast is "At least this many packets: the rule that logs has a limit of
+	// 10/minute." where the event's count is a lower bound; "" where it is exact
+	// as far as is known.
+	AtLeast string
 }
 
 // parseMessage parses a message template and tries it; "" gives nil.
@@ -49,6 +53,7 @@ func parseMessage(text string) (*template.Template, error) {
 		Namespace: "shop", Name: "api", Peer: "shop/frontend (10.0.0.5)", PeerIP: "10.0.0.5",
 		PeerKind: "Pod", PeerNamespace: "shop", PeerName: "frontend", On: " on port 8080/TCP",
 		Protocol: "TCP", Port: "8080", TCPFlags: "ACK", Prefixes: []string{`"p"`}, Node: "n1", Why: "denied by NetworkPolicy shop/p",
+		AtLeast: atLeastText("10/minute"),
 	}
 	var b strings.Builder
 	if err := t.Execute(&limitedWriter{w: &b, room: maxMessage}, sample); err != nil {
@@ -71,10 +76,32 @@ func renderMessage(t *template.Template, m *MessageData) string {
 			text = strings.TrimSpace(clean(b.String()))
 		}
 	}
-	if text == "" {
-		text = clean(sentence(m))
+	if text != "" {
+		return cut(text, maxMessage)
 	}
-	return cut(text, maxMessage)
+	return withAtLeast(clean(sentence(m)), m.AtLeast)
+}
+
+// maxLimit bounds what a message says of a limit, in bytes.
+const maxLimit = 64
+
+// atLeastText says that a count is a lower bound because of a limit, which is
+// "" where its rate is not known.
+func atLeastText(limit string) string {
+	text := "At least this many packets: the rule that logs has a limit"
+	if limit != "" {
+		text += " of " + cut(clean(limit), maxLimit)
+	}
+	return text + "."
+}
+
+// withAtLeast adds a sentence to a message of at most maxMessage bytes. What is
+// too long is cut from the message: it must not claim to be exact.
+func withAtLeast(message, atLeast string) string {
+	if atLeast == "" {
+		return cut(message, maxMessage)
+	}
+	return cut(message, maxMessage-len(" ")-len(atLeast)) + " " + atLeast
 }
 
 // limitedWriter drops what goes beyond its room, so that no template can make

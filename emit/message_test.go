@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -61,6 +62,7 @@ func TestObjectNamesAreValidAndDiffer(t *testing.T) {
 // long, invalid, or able to move the cursor of a terminal.
 func FuzzMessage(f *testing.F) {
 	f.Add("crawler.example", "DROP by policy shop/deny", "", uint8(6), uint8(2), uint8(0))
+	f.Add("crawler.example", strings.Repeat("x", 2000), "", uint8(6), uint8(2), uint8(1))
 	f.Add("\x1b[2J", "\xff\xfe\n", "{{.Peer}} {{.On}}", uint8(1), uint8(8), uint8(0))
 	f.Add(strings.Repeat("€", 500), strings.Repeat("\u202e", 500), "{{.Prefixes}}", uint8(99), uint8(255), uint8(7))
 	f.Fuzz(func(t *testing.T, name, prefix, text string, protocol, a, b uint8) {
@@ -80,7 +82,7 @@ func FuzzMessage(f *testing.F) {
 			}
 			r.key.target = targetOf(&fl)
 			peer := resolve.Endpoint{IP: external("203.0.113.9").IP, Kind: resolve.External, Name: name}
-			r.add(&fl, &peer, "", &l.distinct, start)
+			r.add(&fl, &peer, &told{View: View{Why: prefix}, atLeast: b%2 == 1, limit: name}, "", &l.distinct, start)
 			checkMessage(t, l.messageOf(r))
 		}
 	})
@@ -101,5 +103,73 @@ func checkMessage(t *testing.T, message string) {
 		if !unicode.IsPrint(r) {
 			t.Errorf("the message holds %U", r)
 		}
+	}
+}
+
+// TestAtLeast holds that an event whose rule has a limit says so, also when it
+// is cut, and that it goes on to say so; that what becomes known costs no call
+// of its own; and that a line says so.
+func TestAtLeast(t *testing.T) {
+	const sentence = " At least this many packets: the rule that logs has a limit of 10/minute."
+	s := newFakeServer()
+	e := newTestEmitter(t, Config{}, s)
+	front, api := pod("shop", "front", "10.0.0.5"), pod("shop", "api", "10.0.1.7")
+	f := tcp(front, api, 80, 2)
+	e.AddExplained(f, front, api, &Explanation{Why: strings.Repeat("x", 2000), AtLeast: true, Limit: "10/minute"})
+	e.AddExplained(f, front, api, &Explanation{Why: strings.Repeat("x", 2000)})
+	e.AddExplained(tcp(front, api, 81, 2), front, api, &Explanation{AtLeast: true})
+	e.AddExplained(tcp(front, api, 82, 2), front, api, &Explanation{})
+	flush(t, e)
+	if calls := s.made(); len(calls) != 6 {
+		t.Errorf("%d calls, want a POST for each of 6 events: %v", len(calls), calls)
+	}
+	for _, event := range s.list() {
+		message := event.Message
+		checkMessage(t, message)
+		switch {
+		case strings.Contains(message, "port 80/"):
+			if !strings.HasSuffix(message, "x…"+sentence) || event.Count != 4 {
+				t.Errorf("an event of %d packets, of a rule with a limit, cut, says %q", event.Count, message)
+			}
+		case strings.Contains(message, "port 81/"):
+			if !strings.HasSuffix(message, "TCP. At least this many packets: the rule that logs has a limit.") {
+				t.Errorf("an event of a rule with an unknown limit says %q", message)
+			}
+		case strings.Contains(message, "At least"):
+			t.Errorf("an event of a rule without a limit says %q", message)
+		}
+	}
+
+	var out strings.Builder
+	w := NewJSONWriter(&out, "n1", nil)
+	for _, atLeast := range []bool{true, false} {
+		if err := w.WriteExplained(f, front, api, &Explanation{AtLeast: atLeast}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := slices.Collect(strings.Lines(out.String()))
+	if !strings.Contains(lines[0], `"packets":2,"packetsAtLeast":true,`) || strings.Contains(lines[1], "AtLeast") {
+		t.Errorf("lines of a rule with a limit and of one without:\n%s", out.String())
+	}
+}
+
+// TestLimitGoesWithTheNextWrite holds that an event whose rule came to have a
+// limit says so in its next patch.
+func TestLimitGoesWithTheNextWrite(t *testing.T) {
+	var l ledger
+	r := &record{subject: newSubject(subjectKey{namespace: "shop", name: "api", uid: "u"}, &Config{})}
+	l.cfg = &Config{NodeName: "n1"}
+	front := pod("shop", "front", "10.0.0.5")
+	f := tcp(front, front, 80, 2)
+	r.key.target = targetOf(&f)
+	r.add(&f, &front, &told{}, "", &l.distinct, start)
+	first := l.messageOf(r)
+	r.message, r.object, r.acked = first, objectPresent, r.packets
+	if r.pending() != 0 {
+		t.Fatal("something is pending")
+	}
+	r.add(&f, &front, &told{atLeast: true, limit: "10/minute"}, "", &l.distinct, start)
+	if p := patchOf(r, l.messageOf(r)); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
+		t.Errorf("the next patch is %+v", p)
 	}
 }

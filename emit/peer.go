@@ -42,7 +42,7 @@ func (p *peer) see(ep *resolve.Endpoint) {
 
 // text returns the peer as messages name it.
 func (p *peer) text() string {
-	if p.last.Kind == resolve.Pod {
+	if p.last.Kind == resolve.Pod && p.last.Name != "" {
 		if pods := p.pods(); pods > 1 || p.more {
 			return fmt.Sprintf("%s in %s (%s%d pods, last %s)",
 				p.last.Workload, p.last.Namespace, moreThan(p.more), pods, endpointText(&p.last, p.last.IP.String()))
@@ -88,6 +88,8 @@ func endpointText(ep *resolve.Endpoint, addresses string) string {
 		return podText(ep) + " (" + addresses + ")"
 	case ep.Kind == resolve.Node:
 		return "node " + ep.Name + " (" + addresses + ")"
+	case ep.Kind == resolve.Service && ep.Name == "":
+		return "service in " + ep.Namespace + " (" + addresses + ")"
 	case ep.Kind == resolve.Service:
 		return "service " + ep.Namespace + "/" + ep.Name + " (" + addresses + ")"
 	case ep.Kind == resolve.External && ep.Name != "":

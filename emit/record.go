@@ -51,6 +51,8 @@ type record struct {
 	prefixes []string
 	flags    decode.TCPFlags
 	why      string  // the last packets were dropped, "" where it is not known
+	atLeast  bool    // a rule that logged some of the packets has a limit
+	limit    string  // that limit as last known, "" where it is not
 	rollup   *rollup // nil for an ordinary record
 
 	packets uint64 // seen since the object began, or was adopted
@@ -88,11 +90,19 @@ func (r *record) count() int32 {
 	return int32(min(r.base+r.packets, maxCount))
 }
 
+// atLeastText says that the count is a lower bound; "" where it is exact.
+func (r *record) atLeastText() string {
+	if !r.atLeast {
+		return ""
+	}
+	return atLeastText(r.limit)
+}
+
 // fresh says that the record was never written.
 func (r *record) fresh() bool { return r.lastWrite.IsZero() }
 
 // add counts a flow.
-func (r *record) add(f *flow.Flow, ep *resolve.Endpoint, defaultPrefix string, shared *distinct, now time.Time) {
+func (r *record) add(f *flow.Flow, ep *resolve.Endpoint, t *told, defaultPrefix string, shared *distinct, now time.Time) {
 	if r.packets == 0 || f.FirstSeen.Before(r.first) {
 		r.first = f.FirstSeen
 	}
@@ -107,13 +117,17 @@ func (r *record) add(f *flow.Flow, ep *resolve.Endpoint, defaultPrefix string, s
 	}
 	r.packets += f.Packets
 	r.lastAdd = now
+	if t.atLeast {
+		r.atLeast, r.limit = true, t.limit
+	}
 	if r.rollup != nil {
-		r.rollup.add(shared, f, ep)
+		r.rollup.add(shared, f, ep, t.Why)
 		return
 	}
+	r.why = t.Why
 	r.peer.see(ep)
 	r.flags = f.TCPFlags
-	if f.Prefix != defaultPrefix && len(r.prefixes) < maxPrefixes && !slices.Contains(r.prefixes, f.Prefix) {
+	if !t.HidePrefix && f.Prefix != defaultPrefix && len(r.prefixes) < maxPrefixes && !slices.Contains(r.prefixes, f.Prefix) {
 		r.prefixes = append(r.prefixes, f.Prefix)
 	}
 }

@@ -26,6 +26,7 @@ type rollup struct {
 	morePeers   bool // there were more than could be told apart
 	moreTargets bool
 	top         []candidate
+	reasons     reasons
 }
 
 // candidate is one of the busiest (peer, target) pairs, by the space-saving
@@ -48,8 +49,9 @@ func newRollup() *rollup {
 	return &rollup{peers: map[uint64]struct{}{}, targets: map[target]struct{}{}}
 }
 
-// add counts a flow with its peer.
-func (r *rollup) add(d *distinct, f *flow.Flow, peer *resolve.Endpoint) {
+// add counts a flow with its peer and why it was dropped.
+func (r *rollup) add(d *distinct, f *flow.Flow, peer *resolve.Endpoint, why string) {
+	r.reasons.add(why, f.Packets)
 	if f.Overflow {
 		r.morePeers = true // it stands for many
 		if !peer.IP.IsValid() {
@@ -113,7 +115,7 @@ func (r *rollup) release(d *distinct) {
 	d.targetRoom += len(r.targets)
 }
 
-// text returns the roll-up's message.
+// text returns the roll-up's message, of any length.
 func (r *rollup) text(d direction) string {
 	noun := "source"
 	if d == sending {
@@ -128,8 +130,11 @@ func (r *rollup) text(d direction) string {
 	if most := r.mostText(); most != "" {
 		b.WriteString(" (most: " + most + ")")
 	}
+	if why := r.reasons.text(); why != "" {
+		b.WriteString(": " + why)
+	}
 	b.WriteByte('.')
-	return cut(clean(b.String()), maxMessage)
+	return clean(b.String())
 }
 
 func (r *rollup) peersText(noun string) string {
@@ -179,7 +184,10 @@ func (r *rollup) mostText() string {
 
 // podOrAddress names a peer briefly: a list has no room for both.
 func podOrAddress(ep *resolve.Endpoint) string {
-	if ep.Kind == resolve.Pod {
+	switch {
+	case ep.Kind == resolve.Pod && ep.Name == "": // hidden
+		return ep.IP.String() + " in " + ep.Namespace
+	case ep.Kind == resolve.Pod:
 		return podText(ep)
 	}
 	return ep.IP.String()

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,12 +46,12 @@ func TestRollupTexts(t *testing.T) {
 				if h.port == icmp {
 					f.Protocol, f.HasPorts, f.HasICMP, f.ICMPType = decode.ICMP, false, true, 8
 				}
-				r.add(&d, &f, &peer)
+				r.add(&d, &f, &peer, "")
 			}
 			if tt.overflow {
 				peer := external("198.18.0.1")
 				peer.IP = flow.Flow{}.Source
-				r.add(&d, &flow.Flow{Overflow: true, Packets: 5}, &peer)
+				r.add(&d, &flow.Flow{Overflow: true, Packets: 5}, &peer, "")
 			}
 			if diff := cmp.Diff(tt.want, r.text(tt.direction)); diff != "" {
 				t.Errorf("text (-want +got):\n%s", diff)
@@ -67,7 +68,7 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 		for i := range 8 {
 			peer := external(fmt.Sprintf("198.18.0.%d", i))
 			f := tcp(peer, peer, uint16(i), 1)
-			r.add(&d, &f, &peer)
+			r.add(&d, &f, &peer, "")
 		}
 		all = append(all, r)
 	}
@@ -86,5 +87,67 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 	}
 	if d.peerRoom != 10 || d.targetRoom != 5 {
 		t.Errorf("after release there is room for %d and %d, want 10 and 5", d.peerRoom, d.targetRoom)
+	}
+}
+
+// TestRollupReasons holds that a roll-up tells why: the one reason, or the
+// commonest ones, in bounds.
+func TestRollupReasons(t *testing.T) {
+	type hit struct {
+		why     string
+		packets uint64
+	}
+	long := strings.Repeat("y", 2*maxReasonBytes)
+	for _, tt := range []struct {
+		name string
+		hits []hit
+		want string
+	}{
+		{"none is known", []hit{{"", 3}}, ""},
+		{"one", []hit{{"denied by A", 3}, {"denied by A", 1}}, "denied by A"},
+		{"one is known", []hit{{"denied by A", 3}, {"", 1}}, "several reasons: denied by A; …"},
+		{"two", []hit{{"denied by A", 3}, {"denied by B", 4}}, "several reasons: denied by B; denied by A"},
+		{"many", []hit{{"A", 3}, {"B", 4}, {"C", 20}, {"D", 1}, {"E", 1}, {"F", 30}}, "several reasons: F; C; …"},
+		{"long", []hit{{long, 3}}, long[:maxReasonBytes-len("…")] + "…"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var r reasons
+			for _, h := range tt.hits {
+				r.add(h.why, h.packets)
+			}
+			if diff := cmp.Diff(tt.want, r.text()); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+			if len(r.all) > maxReasons {
+				t.Errorf("%d reasons are held, want %d at most", len(r.all), maxReasons)
+			}
+		})
+	}
+}
+
+// TestRollupTellsWhy holds that the event says the reasons, and that its count is
+// a lower bound, within the bytes that a message may have.
+func TestRollupTellsWhy(t *testing.T) {
+	s := newFakeServer()
+	e := newTestEmitter(t, Config{ObjectsPerPod: 1}, s)
+	api := pod("shop", "api", "10.0.1.7")
+	for i := range 9 {
+		peer := pod("shop", fmt.Sprintf("p-%d-%s", i, strings.Repeat("x", 240)), fmt.Sprintf("10.0.0.%d", i+1))
+		peer.EventsDisabled = true
+		e.AddExplained(tcp(peer, api, 80, 1), peer, api, &Explanation{
+			Why: "denied by " + strings.Repeat(fmt.Sprint(i%2), 250), AtLeast: true, Limit: "10/minute",
+		})
+	}
+	flush(t, e)
+	events := s.list()
+	if len(events) != 2 {
+		t.Fatalf("%d events, want one and a roll-up", len(events))
+	}
+	message := events[1].Message
+	checkMessage(t, message)
+	for _, want := range []string{"Packets dropped when receiving traffic from 8 sources", "several reasons: denied by 00", atLeastText("10/minute")} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the roll-up does not say %q: %s", want, message)
+		}
 	}
 }

@@ -25,7 +25,7 @@ func newTailer() *tailer {
 	return &tailer{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "packet_drops_count",
-			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them.",
+			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them." + lowerBound,
 		}, []string{"src", "dst"}),
 		src: map[string]struct{}{},
 		dst: map[string]struct{}{},

@@ -15,9 +15,9 @@ func TestWhy(t *testing.T) {
 	e := newTestEmitter(t, Config{}, s)
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
 	f := tcp(front, back, 8080, 12)
-	e.AddExplained(f, front, back, "not known yet")
+	e.AddExplained(f, front, back, &Explanation{Why: "not known yet"})
 	f.Prefix = "deny"
-	e.AddExplained(f, front, back, "denied by NetworkPolicy shop/a\x1b[2J")
+	e.AddExplained(f, front, back, &Explanation{Why: "denied by NetworkPolicy shop/a\x1b[2J"})
 	flush(t, e)
 	var got []string
 	for _, event := range s.list() {
@@ -34,7 +34,7 @@ func TestWhy(t *testing.T) {
 
 	var out bytes.Buffer
 	w := NewJSONWriter(&out, "n1", nil)
-	if err := w.WriteExplained(f, front, back, "denied by NetworkPolicy shop/a", []string{"shop/a", "shop/b"}); err != nil {
+	if err := w.WriteExplained(f, front, back, &Explanation{Why: "denied by NetworkPolicy shop/a", Policies: []string{"shop/a", "shop/b"}}); err != nil {
 		t.Fatal(err)
 	}
 	const tail = `"packets":12,"bytes":720,"tcpFlags":"SYN","reason":"denied by NetworkPolicy shop/a","policies":["shop/a","shop/b"]}` + "\n"

@@ -96,13 +96,24 @@ func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 		}
 		source, destination = d.lookup(f) // one may have become known since
 	}
-	why := d.explainer.Explain(f, &source, &destination, said)
-	d.emitter.AddExplained(*f, source, destination, why.Text)
-	d.follow.offer(f, &source, &destination, &why)
+	x := d.explain(f, &source, &destination, said)
+	d.emitter.AddExplained(*f, source, destination, &x)
+	d.follow.offer(f, &source, &destination, &x)
 	if d.lines != nil {
-		d.write(&resolved{*f, source, destination, why})
+		d.write(&resolved{*f, source, destination, x})
 	}
 }
+
+// explain returns what is known of a flow besides its ends.
+func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) emit.Explanation {
+	why := d.explainer.Explain(f, source, destination, said)
+	return emit.Explanation{
+		Why: why.Text, Policies: why.Policies,
+		Source: view(why.Source), Destination: view(why.Destination), Node: view(why.Node),
+	}
+}
+
+func view(v explain.View) emit.View { return emit.View{Why: v.Text, HidePrefix: v.HidePrefix} }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
 	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/kube-nflog/kube-nflog/policy/explain"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -67,7 +67,7 @@ func (f *followed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *followed) offer(port uint16, in uint32) {
 	one, ends := denied(port), &resolve.Endpoint{}
 	one.In = in
-	f.followers.offer(one, ends, ends, &explain.Reason{Text: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}})
+	f.followers.offer(one, ends, ends, &emit.Explanation{Why: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}})
 }
 
 // expect reads lines of flows to these ports, in turn.
@@ -130,7 +130,7 @@ func TestFollowBusy(t *testing.T) {
 			for port := range uint16(2) {
 				next := denied(port + 1)
 				next.In = 1
-				one.flows <- resolved{Flow: *next, why: explain.Reason{Text: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}}}
+				one.flows <- resolved{Flow: *next, why: emit.Explanation{Why: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}}}
 			}
 		}
 		f.followers.mu.Unlock()

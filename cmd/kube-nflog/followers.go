@@ -12,7 +12,6 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -45,13 +44,13 @@ type resolved struct {
 	flow.Flow
 
 	source, destination resolve.Endpoint
-	why                 explain.Reason
+	why                 emit.Explanation
 }
 
 // writeTo writes the flow's JSON line. Followers and standard output share it,
 // so that they get the same bytes.
 func (r *resolved) writeTo(lines *emit.JSONWriter) error {
-	return lines.WriteExplained(r.Flow, r.source, r.destination, r.why.Text, r.why.Policies)
+	return lines.WriteExplained(r.Flow, r.source, r.destination, &r.why)
 }
 
 func newFollowers(reg prometheus.Registerer) *followers {
@@ -100,7 +99,7 @@ func (f *followers) remove(one *follower, err error) {
 func (f *followers) any() bool { return f != nil && f.count.Load() > 0 }
 
 // offer hands a flow to all who follow. It does not wait.
-func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint, why *explain.Reason) {
+func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint, why *emit.Explanation) {
 	if !f.any() {
 		return
 	}

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -36,13 +36,13 @@ func TestFollow(t *testing.T) {
 	server := httptest.NewServer(&stream{followers: f, nodeName: "n1"})
 	defer server.Close()
 	ends := &resolve.Endpoint{}
-	f.offer(denied(1), ends, ends, &explain.Reason{}) // nobody is there yet
+	f.offer(denied(1), ends, ends, &emit.Explanation{}) // nobody is there yet
 	body, err := openFlows(t.Context(), strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for port := range uint16(3) {
-		f.offer(denied(port), ends, ends, &explain.Reason{})
+		f.offer(denied(port), ends, ends, &emit.Explanation{})
 	}
 	lines := bufio.NewScanner(body)
 	for want := range uint16(3) {
@@ -78,7 +78,7 @@ func TestSlowFollower(t *testing.T) {
 	}
 	ends := &resolve.Endpoint{}
 	for range followerRoom + 5 {
-		f.offer(denied(80), ends, ends, &explain.Reason{})
+		f.offer(denied(80), ends, ends, &emit.Explanation{})
 	}
 	if got := one.missed.Load(); got != 5 || testutil.ToFloat64(f.missed) != 5 {
 		t.Errorf("missed %d, counted %v, want 5", got, testutil.ToFloat64(f.missed))
@@ -100,7 +100,7 @@ func TestSlowFollower(t *testing.T) {
 // TestNobodyFollows shows what a flow costs then: no allocation.
 func TestNobodyFollows(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
-	one, ends, why := denied(80), &resolve.Endpoint{}, &explain.Reason{}
+	one, ends, why := denied(80), &resolve.Endpoint{}, &emit.Explanation{}
 	if allocs := testing.AllocsPerRun(100, func() { f.offer(one, ends, ends, why) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}

@@ -44,7 +44,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		return nil, usageError{fmt.Errorf("read prefixes: %w", err)}
 	}
 	a.explainer, err = explain.New(explain.Config{
-		NodeName: o.nodeName, Rules: rules, PartialPods: o.podScope == scopeNode, Registerer: m.registry, Logger: log,
+		NodeName: o.nodeName, Rules: rules, PartialPods: o.podScope == scopeNode, NamespaceOnly: o.namespaceOnly(), Registerer: m.registry, Logger: log,
 	}, kube.core, kube.networking)
 	if err != nil {
 		return nil, err

@@ -101,7 +101,7 @@ func (o *options) defineEndpoints(f *pflag.FlagSet) {
 	f.BoolVar(&o.services, "services", true, "know Services by their addresses")
 	f.BoolVar(&o.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
 	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
-		"how events name the other pod: "+strings.Join(podIdentifiers(), ", "))
+		"how events name the other pod: "+strings.Join(podIdentifiers(), ", ")+"; namespace hides the names of other namespaces")
 	f.StringVar(&o.podIdentLabel, "pod-identifier-label", "", "key of the label for --pod-identifier label")
 }
 
@@ -129,6 +129,10 @@ func (o *options) defineOutput(f *pflag.FlagSet) {
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&o.shutdownWithin, "shutdown-within", 10*time.Second, "how long pending events may take to be written on SIGTERM")
 }
+
+// namespaceOnly reports whether events keep from their readers what lies in other
+// namespaces.
+func (o *options) namespaceOnly() bool { return o.podIdentifier == "namespace" }
 
 // podIdentifiers are the values of --pod-identifier, in the order of
 // resolve.IdentifierKind.
@@ -160,7 +164,7 @@ func (o *options) emitConfig() emit.Config {
 		NodeName: o.nodeName, Reason: o.eventReason, Component: o.eventSource, Message: o.eventMessage,
 		Namespaces: o.eventNamespaces, ExcludeNamespaces: o.excludeNamespaces, NodeEvents: o.nodeEvents,
 		ObjectsPerPod: o.podEvents, QPS: o.eventQPS, Burst: o.eventBurst, PodQPS: o.podEventQPS, PodBurst: o.podEventBurst,
-		TailerMetric: o.tailerMetric,
+		TailerMetric: o.tailerMetric, NamespaceOnly: o.namespaceOnly(),
 	}
 	if len(o.prefixes) == 1 {
 		c.DefaultPrefix = o.prefixes[0] // nothing that the reader does not know

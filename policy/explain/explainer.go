@@ -25,6 +25,9 @@ type Config struct {
 	// PartialPods says that an address which no known pod has may still be a
 	// pod's, because not all pods are watched.
 	PartialPods bool
+	// NamespaceOnly says that the owners of one end may learn of other namespaces
+	// no more than their names. Explain then tells views.
+	NamespaceOnly bool
 	// Fresh is how long ago a policy may have changed for its change to explain
 	// that a flow was dropped which it allows now; 0 is a minute.
 	Fresh time.Duration
@@ -77,7 +80,7 @@ func (e *Explainer) register() error {
 	packets := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "kube_nflog_explained_packets_total",
 		Help: "Dropped packets by why: denied_ingress, denied_egress or denied_both by NetworkPolicies, allowed by them, allowed_lately, " +
-			"unselected by any, rule (it says so itself) or unknown.",
+			"unselected by any, rule (it says so itself) or unknown. A lower bound where the rule that logs has a limit.",
 	}, []string{"reason"})
 	e.packets = map[string]prometheus.Counter{}
 	for _, label := range []string{
@@ -153,21 +156,15 @@ func (e *Explainer) knows() bool {
 
 // Explain says why a flow was dropped. said is what other rules said of its
 // packets, nil for nothing.
-func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Reason {
-	r := e.reason(f, source, destination, said)
-	e.packets[r.Label].Add(float64(f.Packets))
-	return r
-}
-
-func (e *Explainer) reason(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Reason {
-	rule := e.ruleReason(f.Prefix, said)
-	if !e.knows() {
-		return rule
+func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Told {
+	var answer *policy.Answer
+	if e.knows() {
+		if asked, ok := e.asked(f, source, destination); ok {
+			a := e.policies.Evaluate(&asked)
+			answer = &a
+		}
 	}
-	asked, ok := e.asked(f, source, destination)
-	if !ok {
-		return rule
-	}
-	answer := e.policies.Evaluate(&asked)
-	return e.combine(&answer, rule, f.Prefix)
+	t := e.tell(f, said, answer, source, destination)
+	e.packets[t.Label].Add(float64(f.Packets))
+	return t
 }

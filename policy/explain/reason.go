@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,9 @@ const (
 const maxShown, maxNames = 4, 300
 
 // combine puts together what the policies say and what the rule does.
-func (e *Explainer) combine(a *policy.Answer, rule Reason, prefix string) Reason {
+func (e *Explainer) combine(r reader, a *policy.Answer, rule Reason, prefix string) Reason {
 	in, out := &a.Ingress, &a.Egress
-	denied := Denial(a)
+	denied := denial(r, a)
 	switch {
 	case denied != nil:
 		return *denied
@@ -49,7 +50,7 @@ func (e *Explainer) combine(a *policy.Answer, rule Reason, prefix string) Reason
 	}
 	for _, s := range []*policy.Side{in, out} {
 		if ago := e.cfg.Now().Sub(s.Since); !s.Since.IsZero() && ago < e.cfg.Fresh {
-			return Reason{Text: lately(s, ago), Label: labelAllowedLately}
+			return Reason{Text: lately(r, s, ago), Label: labelAllowedLately}
 		}
 	}
 	none := Reason{Text: "no NetworkPolicy denies this", Label: labelAllowed}
@@ -91,8 +92,11 @@ func (e *Explainer) ruleName(prefix string) string {
 
 // lately says that a flow is allowed for so short a time that the node may not
 // have known it.
-func lately(s *policy.Side, ago time.Duration) string {
+func lately(r reader, s *policy.Side, ago time.Duration) string {
 	since := fmt.Sprintf("allowed since %d s ago", int(max(ago, 0).Seconds()))
+	if s.Verdict == policy.Allowed && !r.knows(s.Namespace) {
+		return since + " by a NetworkPolicy in namespace " + s.Namespace
+	}
 	if s.Verdict == policy.Allowed {
 		return since + " by NetworkPolicy " + s.Namespace + "/" + s.AllowedBy
 	}
@@ -100,17 +104,19 @@ func lately(s *policy.Side, ago time.Duration) string {
 }
 
 // Denial is the reason if policies deny a flow, nil if they do not.
-func Denial(a *policy.Answer) *Reason {
+func Denial(a *policy.Answer) *Reason { return denial(reader{platform: true}, a) }
+
+func denial(r reader, a *policy.Answer) *Reason {
 	in, out := a.Ingress.Verdict == policy.Denied, a.Egress.Verdict == policy.Denied
 	switch {
 	case in && out:
-		r := Reason{Text: "denied by " + sideText(&a.Ingress) + ", and by " + sideText(&a.Egress), Label: labelDeniedBoth}
-		r.Policies = append(names(&a.Ingress), names(&a.Egress)...)
-		return &r
+		both := Reason{Text: "denied by " + sideText(r, &a.Ingress) + ", and by " + sideText(r, &a.Egress), Label: labelDeniedBoth}
+		both.Policies = append(names(&a.Ingress), names(&a.Egress)...)
+		return &both
 	case in:
-		return &Reason{Text: "denied by " + sideText(&a.Ingress), Policies: names(&a.Ingress), Label: labelDeniedIngress}
+		return &Reason{Text: "denied by " + sideText(r, &a.Ingress), Policies: names(&a.Ingress), Label: labelDeniedIngress}
 	case out:
-		return &Reason{Text: "denied by " + sideText(&a.Egress), Policies: names(&a.Egress), Label: labelDeniedEgress}
+		return &Reason{Text: "denied by " + sideText(r, &a.Egress), Policies: names(&a.Egress), Label: labelDeniedEgress}
 	}
 	return nil
 }
@@ -126,8 +132,12 @@ func names(s *policy.Side) []string {
 
 // sideText is "NetworkPolicy shop/api-ingress, shop/default-deny (no rule
 // allows it; nearest: api-ingress allows port 9090/TCP from it)". What egress
-// denies is the sender's.
-func sideText(s *policy.Side) string {
+// denies is the sender's. Who may not know the policies reads "a NetworkPolicy in
+// namespace shop".
+func sideText(r reader, s *policy.Side) string {
+	if !r.knows(s.Namespace) {
+		return "a NetworkPolicy in namespace " + s.Namespace
+	}
 	text, shown := "NetworkPolicy ", 0
 	for _, name := range names(s) {
 		if shown == maxShown || shown > 0 && len(text)+len(name) > maxNames {
@@ -161,20 +171,27 @@ func nearest(m *policy.Miss, d policy.Direction) string {
 }
 
 // ruleReason is what the rules say by their prefixes.
-func (e *Explainer) ruleReason(prefix string, said []dialect.Said) Reason {
+func (e *Explainer) ruleReason(to reader, prefix string, said []dialect.Said) Reason {
 	if own := e.cfg.Rules.Parse(prefix); own.Verdict != dialect.Unsaid || own.Policy != "" {
 		said = append(said[:len(said):len(said)], own)
 	}
 	var r Reason
 	kind := ""
+	var hidden []string
 	for _, s := range said {
 		text := s.Policy
 		if s.Cut {
 			text += "…"
 		}
+		unknown := s.Policy != "" && !to.knowsRule("", &s)
 		switch {
 		case s.Kind == "":
 			continue
+		case unknown:
+			if kind, text = "", "a "+s.Kind+" in namespace "+owner(&s); slices.Contains(hidden, text) {
+				continue
+			}
+			hidden = append(hidden, text)
 		case text == "":
 			text = s.Kind
 		case s.Kind != kind:

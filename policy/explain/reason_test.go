@@ -138,10 +138,10 @@ func TestReason(t *testing.T) {
 				e.policies.Put(r)
 			}
 			front, api := pod("frontend", "app=frontend"), pod("api", "app=api")
-			got := e.ruleReason(tt.flow.Prefix, tt.said)
+			got := e.ruleReason(reader{platform: true}, tt.flow.Prefix, tt.said)
 			if asked, ok := e.asked(&tt.flow, &front, &api); ok {
 				a := e.policies.Evaluate(&asked)
-				got = e.combine(&a, got, tt.flow.Prefix)
+				got = e.combine(reader{platform: true}, &a, got, tt.flow.Prefix)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -182,7 +182,7 @@ func TestExempt(t *testing.T) {
 	}
 	a := e.policies.Evaluate(&asked)
 	want := Reason{Text: "no NetworkPolicy may deny traffic between a pod and itself or its own node; a rule on node n1 does", Label: "allowed"}
-	if diff := cmp.Diff(want, e.combine(&a, Reason{}, "")); diff != "" {
+	if diff := cmp.Diff(want, e.combine(reader{platform: true}, &a, Reason{}, "")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -207,7 +207,7 @@ func TestRuleReason(t *testing.T) {
 		{"DRE", nil, Reason{"denied by Calico profile", nil, "rule"}},
 	}
 	for _, tt := range tests {
-		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.said)
+		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.said).Reason
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q, -want +got:\n%s", tt.prefix, diff)
 		}
