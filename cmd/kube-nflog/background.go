@@ -40,7 +40,7 @@ func (a *agent) startBeside(ctx context.Context) *background {
 		context.AfterFunc(ctx, func() { _ = a.links.Close() })
 	}
 	if a.server != nil {
-		b.start("serving metrics and health", a.server.run)
+		b.start("serving metrics and health", a.server.wait)
 		context.AfterFunc(ctx, func() { _ = a.server.close() })
 	}
 	return b

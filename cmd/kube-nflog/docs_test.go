@@ -37,6 +37,7 @@ func allMetrics(t *testing.T) (rows []string) {
 	}
 	m := newMetrics()
 	newFollowers(m.registry)
+	boundConnections(nil, m.registry)
 	endpoints, events := o.resolveConfig(), o.emitConfig()
 	endpoints.Registerer, events.Registerer = m.registry, m.registry
 	if _, err := resolve.New(endpoints, kube.core); err != nil {

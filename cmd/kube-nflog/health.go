@@ -38,6 +38,9 @@ const stuckAfter = time.Minute
 // healthy fails when a goroutine on the packets' way, or one that writes
 // events, is stuck.
 func (a *agent) healthy() error {
+	if a.opening.Load() {
+		return nil
+	}
 	now := a.now()
 	for i, r := range a.receivers {
 		if r.pulse.stuck(now, stuckAfter) {
@@ -55,6 +58,9 @@ func (a *agent) healthy() error {
 
 // ready fails until the groups are bound and pods are known.
 func (a *agent) ready() error {
+	if a.opening.Load() {
+		return errors.New("starting: NFLOG groups and API clients are not open yet")
+	}
 	for _, r := range a.receivers {
 		if !r.reader.Bound() {
 			return fmt.Errorf("group %d is not bound", r.reader.Group())

@@ -17,7 +17,8 @@ import (
 )
 
 // newAgent opens everything that can fail, so that a start that will not work
-// ends at once.
+// ends at once. It answers probes first, because all the rest may take longer
+// than the kubelet waits.
 func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) (_ *agent, err error) {
 	a := &agent{shutdownWithin: o.shutdownWithin, now: time.Now, log: log}
 	defer func() {
@@ -26,6 +27,10 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		}
 	}()
 	m := newMetrics()
+	follow, err := a.listen(ctx, o, m)
+	if err != nil {
+		return nil, err
+	}
 	kube, err := kubeClients(o)
 	if err != nil {
 		return nil, err
@@ -65,11 +70,6 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		return nil, err
 	}
 
-	var follow *followers
-	if o.listen != "" {
-		follow = newFollowers(m.registry)
-	}
-
 	// kernel → nflog → decode → flow
 	for _, group := range o.groups {
 		r, err := openReceiver(uint16(group), o, rules, a.resolver.IsLocalPod, m, log)
@@ -84,13 +84,23 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		})
 	}
 
-	if o.listen != "" {
-		a.server, err = listen(ctx, o.listen, answers{
-			metrics: m.registry, healthy: a.healthy, ready: a.ready,
-			flows: &stream{followers: follow, nodeName: o.nodeName}, pprof: o.pprof,
-		})
+	a.opening.Store(false)
+	return a, nil
+}
+
+// listen begins to answer on --listen, if there is one: the agent is not ready
+// until opening is false.
+func (a *agent) listen(ctx context.Context, o *options, m *metrics) (follow *followers, err error) {
+	if o.listen == "" {
+		return nil, nil //nolint:nilnil // nobody follows: followers are nil then
 	}
-	return a, err
+	a.opening.Store(true)
+	follow = newFollowers(m.registry)
+	a.server, err = listen(ctx, o.listen, answers{
+		metrics: m.registry, healthy: a.healthy, ready: a.ready,
+		flows: &stream{followers: follow, nodeName: o.nodeName}, pprof: o.pprof,
+	})
+	return follow, err
 }
 
 // newLines returns what makes a deliverer's JSON writer, nil if none is wanted.

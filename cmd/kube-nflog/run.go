@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,7 @@ type agent struct {
 	emitter    *emit.Emitter
 	links      *nflog.Links // nil without --output json
 	server     *server      // nil without --listen
+	opening    atomic.Bool  // the server answers, and newAgent still sets the fields above
 
 	shutdownWithin time.Duration
 	now            func() time.Time
@@ -124,6 +126,9 @@ func (a *agent) deadlines(ctx context.Context) (handOver, closing context.Contex
 
 // close gives up what newAgent has opened, if run has not yet.
 func (a *agent) close() {
+	if a.server != nil {
+		_ = a.server.close() // run may have closed it
+	}
 	if a.links != nil {
 		_ = a.links.Close() // run may have closed them
 	}

@@ -39,10 +39,11 @@ func TestConnectionsEnd(t *testing.T) {
 		read          bool // the answer, before waiting
 		within        time.Duration
 	}{
-		{"no request", "", false, headerWithin},
-		{"half a header", "GET /healthz HTTP/1.1\r\nHost: n1\r\n", false, headerWithin},
+		{"no request", "", false, requestWithin},
+		{"half a header", "GET /healthz HTTP/1.1\r\nHost: n1\r\n", false, requestWithin},
+		{"half a body", "GET /healthz HTTP/1.1\r\nHost: n1\r\nContent-Length: 1000\r\n\r\nx", true, requestWithin},
 		{"an answer that is not read", "GET /metrics HTTP/1.1\r\nHost: n1\r\n\r\n", false, answerWithin},
-		{"no further request", "GET /healthz HTTP/1.1\r\nHost: n1\r\n\r\n", true, idleFor},
+		{"no further request", "GET /healthz HTTP/1.1\r\nHost: n1\r\n\r\n", true, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,8 +89,6 @@ func TestHeaderIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.run() }()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.listener.Addr().String()+"/healthz", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +101,7 @@ func TestHeaderIsBounded(t *testing.T) {
 	if err != nil || answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("%v: %v", answer, err)
 	}
-	if err := errors.Join(s.close(), <-ended); err != nil {
+	if err := errors.Join(s.close(), s.wait()); err != nil {
 		t.Error(err)
 	}
 }

@@ -286,7 +286,7 @@ func TestWatchSameLines(t *testing.T) {
 			s.await(t, "three lines", func() bool { return lines() >= 3 }, w.printed)
 			system.Must(t, a.Stop(s.ctx)) // and so all is printed
 			<-w.done
-			if want := `"reason":"denied by NetworkPolicy shop/api-ingress","policies":["shop/api-ingress"]}`; !strings.Contains(w.printed(), want) {
+			if want := `"reason":"denied by policy shop/api-ingress","policies":["shop/api-ingress"]}`; !strings.Contains(w.printed(), want) {
 				t.Errorf("no %s in:\n%s", want, w.printed())
 			}
 			if c.agent != nil {
