@@ -39,11 +39,7 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	one, err := s.followers.add()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
+	one := s.followers.add()
 	w.Header().Set("Content-Type", "application/jsonl")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	s.followers.remove(one, newFollowing(w, one, s.nodeName, names).run(r.Context()))
@@ -103,7 +99,8 @@ type following struct {
 	lines      *emit.JSONWriter
 }
 
-// run writes flows until ctx ends, which is no error, or a write fails.
+// run writes flows until ctx ends or another takes the place, which are no
+// errors, or a write fails.
 func (f *following) run(ctx context.Context) error {
 	if err := f.flush(); err != nil {
 		return err
@@ -112,6 +109,8 @@ func (f *following) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-f.displaced:
+			return f.end(fmt.Sprintf("a newer follower took the place of this one: %d may follow an agent at once", maxFollowers))
 		case one := <-f.flows:
 			if err := f.write(&one); err != nil {
 				return err
@@ -136,6 +135,14 @@ func (f *following) write(one *resolved) error {
 		if err := json.NewEncoder(f.out).Encode(watch.Missed{Flows: missed}); err != nil {
 			return fmt.Errorf("tell a follower what it missed: %w", err)
 		}
+	}
+	return f.flush()
+}
+
+// end tells a follower why it ends.
+func (f *following) end(why string) error {
+	if err := json.NewEncoder(f.out).Encode(watch.Ended{Why: why}); err != nil {
+		return fmt.Errorf("tell a follower why it ends: %w", err)
 	}
 	return f.flush()
 }

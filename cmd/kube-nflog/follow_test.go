@@ -34,7 +34,7 @@ func follow(t *testing.T, name func(uint32) string) (f *followed, end func()) {
 	t.Helper()
 	f = &followed{followers: newFollowers(prometheus.NewRegistry()), name: name, ended: make(chan error, 1)}
 	l := make(pipes)
-	server := &http.Server{Handler: f, ReadHeaderTimeout: headerWithin}
+	server := &http.Server{Handler: f, ReadHeaderTimeout: requestWithin}
 	go func() { _ = server.Serve(l) }() // ends with the listener
 	var other net.Conn
 	f.client, other = net.Pipe()
@@ -55,11 +55,9 @@ func follow(t *testing.T, name func(uint32) string) (f *followed, end func()) {
 }
 
 func (f *followed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	one, err := f.followers.add()
-	if err == nil {
-		err = newFollowing(w, one, "n1", f.name).run(r.Context())
-		f.followers.remove(one, err)
-	}
+	one := f.followers.add()
+	err := newFollowing(w, one, "n1", f.name).run(r.Context())
+	f.followers.remove(one, err)
 	f.ended <- err
 }
 
@@ -126,7 +124,7 @@ func TestFollowBusy(t *testing.T) {
 		})
 		defer end()
 		f.followers.mu.Lock() // so that both wait at once
-		for one := range f.followers.all {
+		for _, one := range f.followers.all {
 			for port := range uint16(2) {
 				next := denied(port + 1)
 				next.In = 1
@@ -154,6 +152,31 @@ func TestFollowStopsReading(t *testing.T) {
 		}
 		if got := testutil.ToFloat64(f.followers.missed); got != 100 {
 			t.Errorf("%v flows counted as missed, want 100", got)
+		}
+	})
+}
+
+// TestFollowDisplaced lets more follow than may: the oldest is told why it
+// ends.
+func TestFollowDisplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, end := follow(t, nil)
+		defer end()
+		for range maxFollowers {
+			f.followers.add()
+		}
+		text, err := f.answer.ReadString('\n')
+		if want := `{"ended":"a newer follower took the place of this one: 4 may follow an agent at once"}` + "\n"; err != nil || text != want {
+			t.Errorf("%q, %v", text, err)
+		}
+		if err := <-f.ended; err != nil {
+			t.Error(err)
+		}
+		if got := f.followers.count.Load(); got != maxFollowers {
+			t.Errorf("%d follow, want %d", got, maxFollowers)
+		}
+		if got := testutil.ToFloat64(f.followers.displaced); got != 1 {
+			t.Errorf("%v displaced, want 1", got)
 		}
 	})
 }

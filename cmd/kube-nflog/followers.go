@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,15 +29,16 @@ type followers struct {
 	count atomic.Int32 // len(all), read without the lock
 
 	mu  sync.Mutex
-	all map[*follower]struct{}
+	all []*follower // the oldest first
 
-	serving sync.WaitGroup
-	missed  prometheus.Counter
+	serving           sync.WaitGroup
+	missed, displaced prometheus.Counter
 }
 
 type follower struct {
-	flows  chan resolved
-	missed atomic.Uint64 // since it was told
+	flows     chan resolved
+	missed    atomic.Uint64 // since it was told
+	displaced chan struct{} // closed when another took its place
 }
 
 // resolved is a flow with its ends, and why it was dropped.
@@ -55,32 +57,37 @@ func (r *resolved) writeTo(lines *emit.JSONWriter) error {
 
 func newFollowers(reg prometheus.Registerer) *followers {
 	f := &followers{
-		all: make(map[*follower]struct{}),
 		missed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kube_nflog_follower_flows_missed_total",
 			Help: "Flows that those who follow this agent (watch --agent) were too slow for.",
 		}),
 	}
+	f.displaced = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "kube_nflog_followers_displaced_total",
+		Help: "Followers of this agent (watch --agent) that a newer one took the place of.",
+	})
 	following := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kube_nflog_followers", Help: "How many follow this agent's flows (watch --agent).",
 	}, func() float64 { return float64(f.count.Load()) })
-	reg.MustRegister(f.missed, following)
+	reg.MustRegister(f.missed, f.displaced, following)
 	return f
 }
 
-var errTooMany = errors.New("too many follow this agent already")
-
-// add returns a new follower, which remove ends.
-func (f *followers) add() (*follower, error) {
+// add returns a new follower, which remove ends. Where there are as many as
+// may be, it takes the place of the oldest: the client of one may have gone
+// without a sign.
+func (f *followers) add() *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.all) >= maxFollowers {
-		return nil, errTooMany
+		close(f.all[0].displaced)
+		f.all = f.all[1:]
+		f.displaced.Inc()
 	}
-	one := &follower{flows: make(chan resolved, followerRoom)}
-	f.all[one] = struct{}{}
+	one := &follower{flows: make(chan resolved, followerRoom), displaced: make(chan struct{})}
+	f.all = append(slices.Clip(f.all), one)
 	f.count.Store(int32(len(f.all)))
-	return one, nil
+	return one
 }
 
 // remove ends a follower. err is what it ended with: where it was too slow for
@@ -88,7 +95,7 @@ func (f *followers) add() (*follower, error) {
 func (f *followers) remove(one *follower, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.all, one)
+	f.all = slices.DeleteFunc(f.all, func(other *follower) bool { return other == one })
 	f.count.Store(int32(len(f.all)))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		f.missed.Add(float64(len(one.flows)))
@@ -105,7 +112,7 @@ func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint, 
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for one := range f.all {
+	for _, one := range f.all {
 		select {
 		case one.flows <- resolved{*fl, *source, *destination, *why}:
 		default:

@@ -9,11 +9,14 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
 	"github.com/kube-nflog/kube-nflog/decode"
@@ -25,13 +28,19 @@ and now and then its rate while it goes on. No cluster is needed.
 An NFLOG group has one reader. Where an agent runs, it is the agent:
 
   kube-nflog watch --agent              follows that agent instead of the kernel
-  kubectl -n kube-nflog exec POD -- /kube-nflog watch --agent
+  kubectl -n kube-nflog exec -it POD -- /kube-nflog watch --agent --namespace shop
+
+Without -it, kubectl leaves the process behind in the pod when it ends; without
+a terminal, --agent ends after 30 minutes therefore, or when --for says.
 
 Else it reads a group itself, and needs CAP_NET_ADMIN for that:
 
   kube-nflog watch --protocol tcp --port 8080 --net 10.0.0.0/16
   kube-nflog watch --kubeconfig ~/.kube/config          with the names of pods
   kube-nflog watch --top                                the busiest flows
+
+Reasons and policies are known to an agent, and with --kubeconfig. On a host
+without a cluster there is but the rule's prefix.
 
 Colours are for terminals, and not where NO_COLOR is set.`
 
@@ -42,6 +51,11 @@ type watchOptions struct {
 	protocols  []string
 	ports      []uint
 	nets       []string
+	namespaces []string
+	pods       []string
+	policies   []string
+	reasons    []string
+	duration   time.Duration
 	output     string
 	top        bool
 	kubeconfig string
@@ -58,14 +72,15 @@ func watchCommand() *cobra.Command {
 		Long:  watchHelp,
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			view, err := w.view(cmd.OutOrStdout())
+			out := &watchedOutput{Writer: cmd.OutOrStdout(), stuck: make(chan struct{})}
+			view, err := w.view(out)
 			if err != nil {
 				return usageError{oneLineEach(err)}
 			}
 			if w.agent {
-				return followAgent(cmd.Context(), w.addresses(), view)
+				return w.until(cmd.Context(), out, func(ctx context.Context) error { return followAgent(ctx, w.addresses(), view) })
 			}
-			return watchHost(cmd.Context(), w.agentOptions(), view)
+			return w.until(cmd.Context(), out, func(ctx context.Context) error { return watchHost(ctx, w.agentOptions(), view) })
 		},
 	}
 	w.define(cmd.Flags())
@@ -80,6 +95,12 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 	f.UintSliceVar(&w.ports, "port", nil, "only these destination ports")
 	f.Lookup("port").DefValue = "" // not []
 	f.StringSliceVar(&w.nets, "net", nil, "only drops with an end in one of these networks, such as 10.0.0.0/16 or 2001:db8::1")
+	f.StringSliceVar(&w.namespaces, "namespace", nil, "only drops with an end in one of these namespaces")
+	f.StringSliceVar(&w.pods, "pod", nil, "only drops of these pods: name or namespace/name")
+	f.StringSliceVar(&w.policies, "policy", nil, "only drops that these policies denied: name or namespace/name")
+	f.StringArrayVar(&w.reasons, "reason", nil, "only drops whose reason contains this text; may be given several times")
+	f.DurationVar(&w.duration, "for", unset, "how long to watch, 0 for no end (default: no end, but 30m with --agent without a terminal)")
+	f.Lookup("for").DefValue = ""
 	f.StringVar(&w.output, "output", "text", "text, or json: the lines of run --output json")
 	f.BoolVar(&w.top, "top", false, "show a table of the busiest flows, drawn anew every second")
 	f.StringVar(&w.kubeconfig, "kubeconfig", "", "kubeconfig file, for the names of pods (default in a cluster: the pod's service account)")
@@ -90,7 +111,7 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 }
 
 // view reports every mistake at once.
-func (w *watchOptions) view(out io.Writer) (*watch.View, error) {
+func (w *watchOptions) view(out *watchedOutput) (*watch.View, error) {
 	if !w.agent && len(w.groups) == 0 {
 		w.groups = []uint{100}
 	}
@@ -105,7 +126,7 @@ func (w *watchOptions) view(out io.Writer) (*watch.View, error) {
 	case w.top:
 		cfg.Mode = watch.Top
 	}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := out.Writer.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		cfg.Size = sizeOf(f)
 		cfg.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
@@ -119,6 +140,9 @@ func (w *watchOptions) validate() error {
 	}
 	if w.top && w.output == outputJSON {
 		errs = append(errs, errors.New("--top: goes with --output text"))
+	}
+	if w.duration < 0 && w.duration != unset {
+		errs = append(errs, fmt.Errorf("--for: %v is negative", w.duration))
 	}
 	if w.address != "" && !w.agent {
 		errs = append(errs, errors.New("--agent-address: goes with --agent"))
@@ -155,7 +179,13 @@ func (w *watchOptions) title() string {
 
 func (w *watchOptions) filter() (watch.Filter, error) {
 	var errs []error
-	f := watch.Filter{Protocols: w.protocols, Prefixes: w.prefixes}
+	f := watch.Filter{
+		Protocols: w.protocols, Prefixes: w.prefixes, Namespaces: w.namespaces, Pods: w.pods, Policies: w.policies, Reasons: w.reasons,
+	}
+	errs = append(errs, wrongNames("namespace", w.namespaces, 1), wrongNames("pod", w.pods, 2), wrongNames("policy", w.policies, 2))
+	if slices.Contains(w.reasons, "") {
+		errs = append(errs, errors.New("--reason: must not be empty"))
+	}
 	for _, p := range w.protocols {
 		if !isProtocol(p) {
 			errs = append(errs, fmt.Errorf("--protocol: %q is no protocol such as tcp, udp, icmp, icmpv6 or sctp", p))
@@ -178,6 +208,19 @@ func (w *watchOptions) filter() (watch.Filter, error) {
 		f.Nets = append(f.Nets, n)
 	}
 	return f, errors.Join(errs...)
+}
+
+// wrongNames reports what cannot be a name of Kubernetes, of at most so many
+// parts with slashes between.
+func wrongNames(flag string, names []string, parts int) error {
+	var errs []error
+	for _, name := range names {
+		split := strings.Split(name, "/")
+		if len(split) > parts || slices.ContainsFunc(split, func(part string) bool { return len(validation.IsDNS1123Subdomain(part)) > 0 }) {
+			errs = append(errs, fmt.Errorf("--%s: %q is no name of a %s", flag, name, flag))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // isProtocol says whether flows can have a protocol of that name.

@@ -30,6 +30,12 @@ func followAgent(ctx context.Context, addresses []string, view *watch.View) erro
 	var errs []error
 	for _, address := range addresses {
 		flows, err := openFlows(ctx, address)
+		if err != nil && ctx.Err() != nil {
+			return nil //nolint:nilerr // the user ended it
+		}
+		if errors.As(err, new(refusedError)) {
+			return err
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -47,11 +53,16 @@ func followEnd(ctx context.Context, address string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // that is why there is an error
+	case errors.As(err, new(watch.EndedError)):
+		return fmt.Errorf("the agent at %s ended this: %w", address, err)
 	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the agent at %s has ended", address)
 	}
 	return fmt.Errorf("follow the agent at %s: %w", address, err)
 }
+
+// refusedError is the answer of an agent that cannot be followed now.
+type refusedError struct{ error }
 
 // openFlows asks an agent for its flows.
 func openFlows(ctx context.Context, address string) (io.ReadCloser, error) {
@@ -68,7 +79,11 @@ func openFlows(ctx context.Context, address string) (io.ReadCloser, error) {
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 200))
 		_ = response.Body.Close() // only read
-		return nil, fmt.Errorf("http://%s%s: %s: %q", address, flowsPath, response.Status, strings.TrimSpace(string(text)))
+		err := fmt.Errorf("http://%s%s: %s: %q", address, flowsPath, response.Status, strings.TrimSpace(string(text)))
+		if response.StatusCode == http.StatusInternalServerError || response.StatusCode == http.StatusServiceUnavailable {
+			err = refusedError{err}
+		}
+		return nil, err
 	}
 	return response.Body, nil
 }

@@ -33,7 +33,9 @@ type column struct {
 	width  int // that it has in a row
 	right  bool
 	yields bool // its width, where the terminal is too narrow
-	colour string
+	// A column that is optional is not there until it has a cell.
+	optional bool
+	colour   string
 }
 
 const (
@@ -53,18 +55,24 @@ func printables(cells ...string) []string {
 // takes. It says whether a column but the last has another width than before.
 func layOut(columns []column, cells []string, width int) (changed bool) {
 	before := slices.Clone(columns)
-	total := len(between) * (len(columns) - 1)
+	total := -len(between)
 	for i := range columns {
 		c := &columns[i]
 		c.widest = max(c.widest, utf8.RuneCountInString(cells[i]))
+		if c.optional && c.widest > 0 {
+			c.widest = max(c.widest, utf8.RuneCountInString(c.title))
+		}
 		c.width = c.widest
-		total += c.width
+		if c.width > 0 {
+			total += len(between) + c.width
+		}
 	}
 	for width > 0 && total > width && narrow(columns) {
 		total--
 	}
-	for i := range len(columns) - 1 {
-		changed = changed || columns[i].width != before[i].width
+	for i := range columns {
+		// The width of the last one shows nowhere, but that it is there does.
+		changed = changed || columns[i].width != before[i].width && (i < len(columns)-1 || before[i].width == 0)
 	}
 	return changed
 }
@@ -90,8 +98,15 @@ func narrow(columns []column) bool {
 func row(s style, columns []column, cells []string, width int) string {
 	var b strings.Builder
 	used := 0
+	last := len(columns) - 1
+	for columns[last].width == 0 {
+		last--
+	}
 	for i, cell := range cells {
 		c := &columns[i]
+		if c.width == 0 {
+			continue
+		}
 		cell = shorten(cell, c.width)
 		pad := strings.Repeat(" ", max(0, c.width-utf8.RuneCountInString(cell)))
 		gap := ""
@@ -103,7 +118,7 @@ func row(s style, columns []column, cells []string, width int) string {
 			before, after = gap+pad, ""
 		}
 		text := before + cell + after
-		if i == len(cells)-1 && !c.right {
+		if i == last && !c.right {
 			text = before + cell
 		}
 		if width > 0 {
@@ -127,6 +142,9 @@ func header(s style, columns []column, width int) string {
 func titles(columns []column) []string {
 	var all []string
 	for _, c := range columns {
+		if c.optional && c.widest == 0 {
+			c.title = ""
+		}
 		all = append(all, c.title)
 	}
 	return all

@@ -12,10 +12,16 @@ type Filter struct {
 	Ports     []uint16       // destination ports
 	Nets      []netip.Prefix // one end is in one of them
 	Prefixes  []string       // what the NFLOG prefix starts with
+
+	Namespaces []string // of an end
+	Pods       []string // one end is one of them, by "name" or "namespace/name"
+	Policies   []string // one of those that denied it, by "name" or "namespace/name"
+	Reasons    []string // what the reason contains, in any case
 }
 
 func (f *Filter) wants(l *line) bool {
-	return f.wantsProtocol(l) && f.wantsPort(l) && f.wantsNet(l) && f.wantsPrefix(l)
+	return f.wantsProtocol(l) && f.wantsPort(l) && f.wantsNet(l) && f.wantsPrefix(l) &&
+		f.wantsNamespace(l) && f.wantsPod(l) && f.wantsPolicy(l) && f.wantsReason(l)
 }
 
 func (f *Filter) wantsProtocol(l *line) bool {
@@ -35,4 +41,33 @@ func (f *Filter) wantsNet(l *line) bool {
 
 func (f *Filter) wantsPrefix(l *line) bool {
 	return len(f.Prefixes) == 0 || slices.ContainsFunc(f.Prefixes, func(p string) bool { return strings.HasPrefix(l.Prefix, p) })
+}
+
+func (f *Filter) wantsNamespace(l *line) bool {
+	return len(f.Namespaces) == 0 || slices.ContainsFunc(f.Namespaces, func(n string) bool {
+		return n == l.Source.Namespace || n == l.Destination.Namespace
+	})
+}
+
+func (f *Filter) wantsPod(l *line) bool {
+	return len(f.Pods) == 0 || l.Source.isPod(f.Pods) || l.Destination.isPod(f.Pods)
+}
+
+func (e *end) isPod(names []string) bool {
+	return e.Kind == "Pod" && slices.ContainsFunc(names, func(n string) bool { return named(n, e.Namespace+"/"+e.Name) })
+}
+
+func (f *Filter) wantsPolicy(l *line) bool {
+	return len(f.Policies) == 0 || slices.ContainsFunc(l.Policies, func(policy string) bool {
+		return slices.ContainsFunc(f.Policies, func(n string) bool { return named(n, policy) })
+	})
+}
+
+// named reports whether name is full, or its part behind the namespace.
+func named(name, full string) bool { return name == full || strings.HasSuffix(full, "/"+name) }
+
+func (f *Filter) wantsReason(l *line) bool {
+	return len(f.Reasons) == 0 || slices.ContainsFunc(f.Reasons, func(r string) bool {
+		return strings.Contains(strings.ToLower(l.Reason), strings.ToLower(r))
+	})
 }

@@ -15,9 +15,20 @@ type Missed struct {
 	Flows uint64 `json:"missed"`
 }
 
-// line is a flow's JSON line, or a Missed.
+// Ended is the last line where an agent ends a reader.
+type Ended struct {
+	Why string `json:"ended"`
+}
+
+// EndedError is the error of a View whose lines ended with an Ended: why.
+type EndedError string
+
+func (e EndedError) Error() string { return string(e) }
+
+// line is a flow's JSON line, a Missed or an Ended.
 type line struct {
 	Missed
+	Ended
 
 	LastSeen    time.Time `json:"lastSeen"`
 	Group       uint16    `json:"group"`
@@ -33,6 +44,8 @@ type line struct {
 	ICMPCode    *uint8    `json:"icmpCode"`
 	Packets     uint64    `json:"packets"`
 	Overflow    bool      `json:"overflow"`
+	Reason      string    `json:"reason"`
+	Policies    []string  `json:"policies"`
 }
 
 // end is one end of a flow.
@@ -56,6 +69,9 @@ func parse(raw []byte) (line, error) {
 	var l line
 	if err := json.Unmarshal(raw, &l); err != nil {
 		return line{}, fmt.Errorf("read a JSON line: %w", err)
+	}
+	if l.Why != "" {
+		return line{}, EndedError(printable(l.Why))
 	}
 	return l, nil
 }

@@ -52,7 +52,8 @@ func (s *list) open() error {
 		{title: "RATE", widest: 7, right: true, colour: red},
 		{title: "FLAGS", widest: 5},
 		{title: "WAY", widest: 7, colour: dim},
-		{title: "PREFIX", widest: 6, colour: magenta},
+		{title: "PREFIX", optional: true, colour: magenta},
+		{title: "REASON", optional: true},
 	}
 	if _, err := fmt.Fprintf(s.notes, "%s, until Ctrl-C\n", s.title); err != nil {
 		return fmt.Errorf("say what is watched: %w", err)
@@ -120,18 +121,27 @@ func (s *list) printFlow(l *line, packets uint64, rate string) error {
 	s.rows++
 	cells := printables(
 		l.LastSeen.Local().Format(time.TimeOnly), l.Source.text(), l.Destination.text(), l.target(),
-		strconv.FormatUint(packets, 10), rate, l.TCPFlags, l.way(), l.Prefix,
+		strconv.FormatUint(packets, 10), rate, l.TCPFlags, l.way(), l.Prefix, l.Reason,
 	)
-	width := 0
+	width, below := 0, ""
 	if s.size != nil {
+		// A terminal is too narrow for a column of reasons: it has a line below.
 		width, _ = s.size()
+		reason := &cells[len(cells)-1]
+		if rate == "" && *reason != "" {
+			below = cut("          "+*reason, width)
+		}
+		*reason = ""
 	}
 	if layOut(s.columns, cells, width) {
 		if err := s.print(header(s.style, s.columns, width)); err != nil {
 			return err
 		}
 	}
-	return s.print(row(s.style, s.columns, cells, width))
+	if err := s.print(row(s.style, s.columns, cells, width)); err != nil || below == "" {
+		return err
+	}
+	return s.print(s.style.paint(magenta, below))
 }
 
 // print shows a row at once: there are few.

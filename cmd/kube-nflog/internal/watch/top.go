@@ -114,7 +114,8 @@ func (t *top) frame(now time.Time) string {
 	columns := []column{
 		{title: "RATE", widest: 7, right: true, colour: red}, {title: "PACKETS", widest: 8, right: true},
 		{title: "SOURCE", widest: 15, yields: true, colour: cyan}, {title: "DESTINATION", widest: 15, yields: true, colour: yellow},
-		{title: "PORT", widest: 9}, {title: "LAST", widest: 4, right: true, colour: dim}, {title: "PREFIX", widest: 6, colour: magenta},
+		{title: "PORT", widest: 9}, {title: "LAST", widest: 4, right: true, colour: dim}, {title: "PREFIX", optional: true, colour: magenta},
+		{title: "REASON", optional: true},
 	}
 	layOut(columns, titles(columns), width)
 	var rows [][]string
@@ -122,7 +123,7 @@ func (t *top) frame(now time.Time) string {
 		ago := strconv.Itoa(int(now.Sub(b.at).Seconds())) + "s"
 		cells := printables(
 			rateText(b.rate()), strconv.FormatUint(b.packets, 10), b.last.Source.text(), b.last.Destination.text(),
-			b.last.target(), ago, b.last.Prefix,
+			b.last.target(), ago, b.last.Prefix, b.last.Reason,
 		)
 		layOut(columns, cells, width)
 		rows = append(rows, cells)

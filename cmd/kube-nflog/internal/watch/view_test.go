@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -46,6 +47,60 @@ HH:MM:SS  fd00::5                   fd00::7          ICMPv6 128/0        1      
 `
 	if diff := cmp.Diff(want, timeless(out.String())); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// reasoned is sample with a reason and without a prefix.
+func reasoned() string {
+	return strings.Replace(strings.TrimSuffix(sample, "}")+
+		`,"reason":"denied by NetworkPolicy shop/api-ingress (no rule allows it)","policies":["shop/api-ingress"]}`, "deny: ", "", 1)
+}
+
+// TestListReasons shows a flow with a reason, and no column for prefixes, as
+// there is none. On a terminal the reason has a line of its own.
+func TestListReasons(t *testing.T) {
+	tests := []struct {
+		name string
+		size func() (int, int)
+		want string
+	}{
+		{"pipe", nil, `TIME      SOURCE                    DESTINATION      PORT       PACKETS     RATE  FLAGS  WAY                   REASON
+HH:MM:SS  shop/frontend (10.0.0.5)  10.0.1.7         8080/TCP         3           SYN    forward cali1 > eth0  denied by NetworkPolicy shop/api-ingress (no rule allows it)
+`},
+		{"terminal of 80", func() (int, int) { return 80, 24 }, `TIME      SOURCE                    DESTINATION      PORT       PACKETS     RATE
+HH:MM:SS  shop/frontend (10.0.0.5)  10.0.1.7         8080/TCP         3
+          denied by NetworkPolicy shop/api-ingress (no rule allows it)
+`},
+		{"terminal of 50", func() (int, int) { return 50, 24 }, `TIME      SOURCE                    DESTINATION  …
+HH:MM:SS  shop/frontend (10.0.0.5)  10.0.1.7     …
+          denied by NetworkPolicy shop/api-ingres…
+`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			if err := New(Config{Out: &out, Size: tt.size}).Run(strings.NewReader(reasoned() + "\n")); err != nil {
+				t.Fatal(err)
+			}
+			var lines []string
+			for line := range strings.Lines(timeless(out.String())) {
+				lines = append(lines, strings.TrimRight(line, " \n")+"\n")
+			}
+			if diff := cmp.Diff(tt.want, strings.Join(lines, "")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestEnded shows lines until the agent says why it ends them.
+func TestEnded(t *testing.T) {
+	for _, mode := range []Mode{List, Top, JSON} {
+		err := New(Config{Mode: mode, Out: io.Discard}).Run(strings.NewReader(sample + "\n" + `{"ended":"no \u001bplace"}` + "\n"))
+		var ended EndedError
+		if !errors.As(err, &ended) || ended.Error() != "no \ufffdplace" {
+			t.Errorf("mode %d: %v", mode, err)
+		}
 	}
 }
 
@@ -212,7 +267,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	l, err := parse([]byte(sample))
+	l, err := parse([]byte(strings.Replace(reasoned(), `"prefix":"`, `"prefix":"deny: `, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,6 +287,17 @@ func TestFilter(t *testing.T) {
 		{"network of the source", Filter{Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}, true, false},
 		{"network of the destination", Filter{Nets: []netip.Prefix{netip.MustParsePrefix("fd00::7/128")}}, false, true},
 		{"prefix", Filter{Prefixes: []string{"x", "deny"}}, true, false},
+		{"namespace", Filter{Namespaces: []string{"bank", "shop"}}, true, false},
+		{"another namespace", Filter{Namespaces: []string{"sho"}}, false, false},
+		{"pod", Filter{Pods: []string{"frontend"}}, true, false},
+		{"pod of its namespace", Filter{Pods: []string{"shop/frontend"}}, true, false},
+		{"pod of another namespace", Filter{Pods: []string{"bank/frontend"}}, false, false},
+		{"part of a pod's name", Filter{Pods: []string{"end"}}, false, false},
+		{"policy", Filter{Policies: []string{"api-ingress"}}, true, false},
+		{"policy of its namespace", Filter{Policies: []string{"shop/api-ingress"}}, true, false},
+		{"another policy", Filter{Policies: []string{"ingress"}}, false, false},
+		{"reason", Filter{Reasons: []string{"other", "No Rule"}}, true, false},
+		{"another reason", Filter{Reasons: []string{"other"}}, false, false},
 		{"all of them", Filter{Protocols: []string{"TCP"}, Ports: []uint16{443}}, false, false},
 	}
 	for _, tt := range tests {
