@@ -51,8 +51,8 @@ func (o *owners) retract(p *pod) {
 //     tell.
 //  4. The packet is older than the skew, so that another pod that announces or
 //     has the address would be known; before, the verdict is unsettled.
-//  5. All pods that can have the address are watched, and the watch was heard
-//     at the time.
+//  5. All pods that can have the address are watched, and no change from before
+//     the time may be missing; else the verdict is stale.
 func (o *owners) announcing(addr netip.Addr, at int64) (*pod, verdict) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -66,6 +66,9 @@ func (o *owners) announcing(addr netip.Addr, at int64) (*pod, verdict) {
 		return nil, nobody
 	case o.now() < at+o.skew:
 		return nil, unsettled
+	}
+	if v := o.current(at); v != owned {
+		return nil, v
 	}
 	return p, owned
 }

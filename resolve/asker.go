@@ -28,12 +28,13 @@ type asker[V any] struct {
 	limiter *rate.Limiter
 	refused func() // counts a question that found the queue full
 	told    func(netip.Addr)
-	now     func() int64
+	now     func() int64 // steady clock
 
 	questions chan netip.Addr
 
 	mu      sync.Mutex // guards what follows
 	answers *memory[V]
+	epoch   int                     // counts calls of forget
 	asking  map[netip.Addr]struct{} // queued or under way
 }
 
@@ -41,7 +42,7 @@ type asker[V any] struct {
 type answer[V any] struct {
 	value V
 	known bool  // value is an answer, be it an old one
-	until int64 // how long it is good
+	until int64 // how long it is good, by the steady clock
 }
 
 func (a *asker[V]) init() {
@@ -102,10 +103,23 @@ func (a *asker[V]) work(ctx context.Context) {
 func (a *asker[V]) answer(ctx context.Context, addr netip.Addr) {
 	limited, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
+	a.mu.Lock()
+	epoch := a.epoch
+	a.mu.Unlock()
 	value, good := a.ask(limited, addr)
 	a.mu.Lock()
 	delete(a.asking, addr)
-	a.answers.put(addr, value, a.now()+int64(good))
+	if a.epoch == epoch {
+		a.answers.put(addr, value, a.now()+int64(good))
+	}
 	a.mu.Unlock()
 	a.told(addr)
+}
+
+// forget forgets all answers, and those to questions under way.
+func (a *asker[V]) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.epoch++
+	a.answers = newMemory[V](maxAnswers)
 }

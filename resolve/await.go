@@ -35,9 +35,10 @@ func (n *notPods) has(addr netip.Addr, now int64) bool {
 }
 
 // Await calls again once more may be known of addr, which had a packet at the
-// time at, and at the latest Config.Wait after at. It returns false, and does
-// not call, if there is nothing to wait for: the owner is known, or is not
-// going to be; or if there is no room, which is counted.
+// time at, and at the latest Config.Wait after at, or Config.Hold while the watch
+// of pods is broken or may be. It returns false, and does not call, if there is
+// nothing to wait for: the owner is known, or is not going to be; or if there is
+// no room, which is counted.
 //
 // What is worth waiting for is an address that a pod may have without the
 // informer knowing yet: one from a Node's pod network, or near those of known
@@ -51,64 +52,82 @@ func (n *notPods) has(addr netip.Addr, now int64) bool {
 // again is to look both ends up, and may call Await. Calls come one at a time,
 // from Run's goroutines or from Release.
 func (r *Resolver) Await(addr netip.Addr, at time.Time, again func()) bool {
-	until := r.worthWaiting(addr, at.UnixNano())
-	return until != 0 && r.waits.add(addr, until, again)
+	key, wait := r.worthWaiting(addr, at.UnixNano())
+	if wait <= 0 || !r.waits.add(key, r.clock.steady()+int64(wait), again) {
+		return false
+	}
+	if key == anyPod() {
+		r.prober.want()
+	}
+	return true
 }
 
 // Release calls all that Await holds, and makes Await hold nothing from then
 // on. It is for the end, with Run still going or not.
 func (r *Resolver) Release() { r.waits.release() }
 
-// worthWaiting returns until when to wait for addr's owner at the time at; 0
-// for not.
-func (r *Resolver) worthWaiting(addr netip.Addr, at int64) int64 {
-	now := r.now()
-	end := at + int64(r.cfg.Wait)
+// worthWaiting returns for news of which address to wait for addr's owner at
+// the time at, and for how long; 0 for not.
+func (r *Resolver) worthWaiting(addr netip.Addr, at int64) (key netip.Addr, wait time.Duration) {
 	if !addr.IsValid() || addr.IsUnspecified() || !r.Synced() {
-		return 0
+		return addr, 0
 	}
+	now := r.now()
 	switch _, verdict := r.owners.find(addr, at); verdict {
 	case owned, contested:
-		return 0
+		return addr, 0
 	case unsettled:
-		return at + int64(r.cfg.Skew)
+		return addr, r.left(at, now, r.cfg.Skew)
+	case stale:
+		return anyPod(), r.left(at, now, r.cfg.Hold)
 	}
 	if r.isPlace(addr) {
-		return 0
+		return addr, 0
 	}
 	switch _, verdict := r.owners.announcing(addr, at); verdict {
-	case owned:
-		return 0
+	case owned, contested:
+		return addr, 0
 	case unsettled:
-		return at + int64(r.cfg.Skew)
+		return addr, r.left(at, now, r.cfg.Skew)
+	case stale:
+		return anyPod(), r.left(at, now, r.cfg.Hold)
 	}
 	if !r.maybePod(addr) {
-		return 0
+		return addr, 0
 	}
+	left := r.left(at, now, r.cfg.Wait)
 	if r.asks(addr) {
-		_, verdict, retry := r.peer(addr, at, now)
-		if verdict != unsettled || end <= now {
-			return 0
+		_, verdict, retry := r.peer(addr, at)
+		if verdict != unsettled {
+			return addr, 0
 		}
-		return min(retry, end)
+		return addr, min(retry, left)
 	}
-	if r.mayYetBePod(addr, at) {
-		return end
+	if r.mayYetBePod(addr, at, now) {
+		return addr, left
 	}
-	if end <= now {
-		r.notPods.add(addr, now)
+	if left <= 0 {
+		r.notPods.add(addr, r.clock.steady())
 	}
-	return 0
+	return addr, 0
 }
 
-// mayYetBePod says whether addr, of which nothing is known, may be a pod's that
-// the watch will tell of within the time that a flow is held.
-func (r *Resolver) mayYetBePod(addr netip.Addr, at int64) bool {
+// left is what is left now of a time that began at at. A time in the future is
+// another clock's, and nothing is left of it.
+func (r *Resolver) left(at, now int64, of time.Duration) time.Duration {
+	if at > now+int64(r.cfg.Skew) {
+		return 0
+	}
+	return min(of, of-time.Duration(now-at))
+}
+
+// mayYetBePod reports whether addr, of which nothing is known, may be a pod's
+// that the watch will tell of within the time that a flow is held.
+func (r *Resolver) mayYetBePod(addr netip.Addr, at, now int64) bool {
 	if !r.maybePod(addr) || r.asks(addr) {
 		return false
 	}
-	now := r.now()
-	return now < at+int64(r.cfg.Wait) && !r.notPods.has(addr, now)
+	return r.left(at, now, r.cfg.Wait) > 0 && !r.notPods.has(addr, r.clock.steady())
 }
 
 // maybePod says whether addr can be a pod's that is not known yet.

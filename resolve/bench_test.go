@@ -12,11 +12,11 @@ import (
 // filled is a synced resolver with that many pods, from 10.0.0.0 on.
 func filled(tb testing.TB, pods int) *Resolver {
 	tb.Helper()
-	r, err := New(Config{}, nil)
+	r, err := New(Config{Now: aMinuteLater}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.owners.listing(noon().UnixNano())
+	watched(r.owners, r.now())
 	for i := range pods {
 		r.set(nil, newPod(madePod(fmt.Sprintf("pod-%d", i), numbered(i).String()), ""))
 	}

@@ -46,6 +46,8 @@ func (c *churn) act() {
 		c.force()
 	case n < 74:
 		c.breakWatch()
+	case n < 75 && c.stepping && c.rng.IntN(4) == 0:
+		c.stepClock()
 	}
 }
 
@@ -59,7 +61,7 @@ func (c *churn) create() {
 	if slices.ContainsFunc(c.pods, func(p *livePod) bool { return p.object.Name == name }) {
 		return
 	}
-	node := c.rng.IntN(len(c.offsets))
+	node := c.rng.IntN(len(c.drifts))
 	p := &livePod{node: node, object: &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(fmt.Sprintf("uid-%d", c.serial))},
 		Spec:       corev1.PodSpec{NodeName: fmt.Sprintf("n%d", node)},
@@ -72,7 +74,22 @@ func (c *churn) create() {
 
 // stamp is d from now in whole seconds of the node's clock.
 func (c *churn) stamp(node int, d time.Duration) *metav1.Time {
-	return &metav1.Time{Time: time.Unix(0, c.now).Add(d + c.offsets[node]).Truncate(time.Second)}
+	now := c.now
+	if node == 0 {
+		now = c.wallAt(now)
+	}
+	return &metav1.Time{Time: time.Unix(0, now).Add(d + c.drifts[node]).Truncate(time.Second)}
+}
+
+// stepClock sets this node's clock wrong, or right again.
+func (c *churn) stepClock() {
+	by := int64(c.upTo(2*time.Hour) - time.Hour)
+	if c.rng.IntN(2) == 0 {
+		by = 0
+	}
+	c.offsets = append(c.offsets, offset{c.now, by})
+	c.offsets = c.offsets[max(0, len(c.offsets)-64):]
+	c.tally.ClockSteps++
 }
 
 // any returns a random pod that meets the condition, or nil.
@@ -115,7 +132,7 @@ func (c *churn) assign() {
 
 // recent is what is true of addr without what no question is about any more.
 func (c *churn) recent(addr netip.Addr) []owning {
-	return slices.DeleteFunc(c.truth[addr], func(o owning) bool { return o.to < c.now-int64(2*time.Minute) })
+	return slices.DeleteFunc(c.truth[addr], func(o owning) bool { return o.to < c.now-int64(6*time.Minute) })
 }
 
 // finishPod ends a pod's containers: it keeps the address in its status.
@@ -171,7 +188,7 @@ func (c *churn) settle() {
 		}
 	}
 	if c.deaf.from != 0 && c.deaf.to <= c.now {
-		c.relist()
+		c.mendWatch()
 	}
 }
 
@@ -206,29 +223,81 @@ func (c *churn) arrive() {
 		n := c.news[0]
 		c.news = c.news[1:]
 		c.tally.Late++
-		if n.deleted {
-			delete(c.store, n.key)
-			c.owners.remove(n.pod, n.arrives, false)
-			continue
-		}
-		c.owners.set(c.store[n.key], n.pod, n.arrives)
-		c.store[n.key] = n.pod
+		c.take(n)
 	}
 }
 
-// breakWatch ends the watch for a while.
-func (c *churn) breakWatch() {
-	if c.deaf.from == 0 {
-		c.deaf = owning{from: c.now, to: c.now + int64(c.upTo(15*time.Second))}
+func (c *churn) take(n news) {
+	now := c.wall()
+	if n.deleted {
+		delete(c.store, n.key)
+		c.owners.remove(n.pod, now, false)
+	} else {
+		c.owners.set(c.store[n.key], n.pod, now)
+		c.store[n.key] = n.pod
 	}
+	c.owners.note(func(c *contact) { c.heard(now) })
+}
+
+// breakWatch has no news come for a while: nobody knows, or the watch ends.
+func (c *churn) breakWatch() {
+	if c.deaf.from != 0 {
+		return
+	}
+	c.deaf = owning{from: c.now, to: c.now + int64(c.upTo(15*time.Second))}
+	if c.silent = c.rng.IntN(2) == 0; c.silent {
+		if c.rng.IntN(8) == 0 {
+			c.deaf.to += int64(c.upTo(2 * time.Minute))
+		}
+		c.tally.Stalls++
+		return
+	}
+	c.owners.note((*contact).closed)
+}
+
+// mendWatch ends the deaf time: a stuck watch goes on, or one that ended is
+// resumed or made up for by a list.
+func (c *churn) mendWatch() {
+	c.truth[netip.Addr{}] = append(c.recent(netip.Addr{}), owning{from: c.deaf.from, to: c.now})
+	n := c.rng.IntN(3)
+	if n == 0 {
+		if c.silent {
+			c.owners.note((*contact).closed)
+		}
+		c.relist()
+		return
+	}
+	if n == 1 { // a 200, a while later a 410
+		c.owners.note((*contact).closed)
+		c.owners.note((*contact).opened)
+		c.tally.Gone++
+		for range 3 {
+			c.askEarly()
+		}
+		c.owners.note((*contact).closed)
+		c.relist()
+		return
+	}
+	if !c.silent {
+		c.owners.note((*contact).opened)
+		c.tally.Resumes++
+	}
+	backlog := c.news // of changes until now; they come at once
+	c.news = nil
+	for _, n := range backlog {
+		c.take(n)
+		c.askEarly() // still deaf: a probe would come back after the news
+	}
+	c.deaf = owning{}
+	c.probe()
 }
 
 // relist makes up for a broken watch by a list, as the informer does.
 func (c *churn) relist() {
-	c.truth[netip.Addr{}] = append(c.recent(netip.Addr{}), owning{from: c.deaf.from, to: c.now})
 	c.deaf, c.news = owning{}, nil
 	c.tally.Relists++
-	c.owners.listing(c.now)
+	now := c.wall()
+	c.owners.note(func(c *contact) { c.listing(now) })
 	listed := map[string]bool{}
 	for _, p := range c.pods {
 		if p.remove == math.MaxInt64 { // force deleted
@@ -237,14 +306,17 @@ func (c *churn) relist() {
 		fresh := c.owners.same(newPod(p.object.DeepCopy(), ""))
 		listed[fresh.key()] = true
 		if old := c.store[fresh.key()]; old == nil || old.version != fresh.version {
-			c.owners.set(old, fresh, c.now)
+			c.owners.set(old, fresh, now)
 		}
 		c.store[fresh.key()] = fresh
 	}
 	for key, old := range c.store {
 		if !listed[key] {
 			delete(c.store, key)
-			c.owners.remove(old, c.now, true)
+			c.owners.remove(old, now, true)
 		}
 	}
+	c.owners.note((*contact).listed)
+	c.owners.note((*contact).opened)
+	c.probe()
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 )
 
 const (
-	churnSteps = 100_000
+	churnSteps = 30_000
 	churnSeed  = 4
 
 	skew     = 2 * time.Second
@@ -23,21 +25,58 @@ const (
 	settled = unclear
 )
 
+// steps is how many steps a churn test takes: KUBE_NFLOG_CHURN_STEPS, or few.
+func steps(t *testing.T) int {
+	given := os.Getenv("KUBE_NFLOG_CHURN_STEPS")
+	if given == "" {
+		return churnSteps
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestChurn lets pods come and go at random on a few addresses, tells the
 // index as late, as out of order and as incompletely as an API server may, and
-// checks every answer against what was true.
+// checks every answer against what was true. Watches fall silent without
+// ending, end and resume, and are answered only to end with a 410; flows last up
+// to a minute.
 func TestChurn(t *testing.T) {
 	c := newChurn(t, churnSeed)
-	for range churnSteps {
+	n := steps(t)
+	for range n {
 		c.step()
 	}
 	c.finish()
-	t.Logf("%d steps, seed %d: %+v", churnSteps, churnSeed, c.tally)
+	t.Logf("%d steps, seed %d: %+v", n, churnSeed, c.tally)
 	if c.tally.Wrong != 0 || c.tally.Unfounded != 0 || c.tally.Missed != 0 {
 		t.Errorf("wrong pods %d, unfounded ambiguities %d, missed pods %d, want 0", c.tally.Wrong, c.tally.Unfounded, c.tally.Missed)
 	}
 	// A test that asks nothing difficult proves nothing.
-	if c.tally.Right < 1000 || c.tally.Ambiguous < 100 || c.tally.Relists < 100 || c.tally.Reuses < 1000 {
+	if c.tally.Right < n/100 || c.tally.Ambiguous < n/1000 || c.tally.Relists < n/1000 || c.tally.Resumes < n/1000 || c.tally.Stalls < n/1000 ||
+		c.tally.Gone < n/1000 || c.tally.Reuses < n/100 || c.tally.Windows < n/100 || c.tally.Stale < n/1000 {
+		t.Errorf("too little happened: %+v", c.tally)
+	}
+}
+
+// TestChurnWithClockSteps is TestChurn on a node whose wall clock steps by up to
+// an hour, back and forth. The clocks of other nodes are right. What is lost is
+// lost; nothing may be wrong.
+func TestChurnWithClockSteps(t *testing.T) {
+	c := newChurn(t, churnSeed+1)
+	c.stepping = true
+	n := steps(t)
+	for range n {
+		c.step()
+	}
+	c.finish()
+	t.Logf("%d steps, seed %d: %+v", n, churnSeed+1, c.tally)
+	if c.tally.Wrong != 0 {
+		t.Errorf("wrong pods %d, want 0", c.tally.Wrong)
+	}
+	if c.tally.Right < n/200 || c.tally.Ambiguous < n/1000 || c.tally.ClockSteps < n/2000 {
 		t.Errorf("too little happened: %+v", c.tally)
 	}
 }
@@ -45,10 +84,10 @@ func TestChurn(t *testing.T) {
 // tally counts what happened and what was answered, after all was told and (of
 // early answers) while news was still under way.
 type tally struct {
-	Pods, Reuses, Relists, Late              int
-	Right, Nobody, Ambiguous                 int
-	Wrong, Unfounded, Missed                 int
-	EarlyRight, EarlyUnknown, EarlyOvertaken int
+	Pods, Reuses, Relists, Resumes, Stalls, Gone, ClockSteps, Late int
+	Windows, Right, Nobody, Ambiguous                              int
+	Wrong, Unfounded, Missed                                       int
+	EarlyRight, EarlyUnknown, EarlyOvertaken, Stale                int
 }
 
 // owning is what is true: from when to when a pod had an address.
@@ -57,21 +96,31 @@ type owning struct {
 	from, to int64
 }
 
+// question is about a flow: when its packets were seen, in true time and as the
+// wall clock showed it.
 type question struct {
-	addr netip.Addr
-	at   int64
+	addr                netip.Addr
+	first, last         int64
+	firstWall, lastWall int64
 }
+
+// offset is how far the wall clock is ahead since a time.
+type offset struct{ since, by int64 }
 
 type churn struct {
 	t   *testing.T
 	rng *rand.Rand
-	now int64
+	now int64 // true time; also the steady clock
 
-	owners *owners
-	store  map[string]*pod // the informer's
+	stepping bool
+	offsets  []offset // of this node's wall clock, oldest first
+
+	resolver *Resolver
+	owners   *owners
+	store    map[string]*pod // the informer's
 
 	addrs   []netip.Addr
-	offsets []time.Duration // of the nodes' clocks; the first is ours
+	drifts  []time.Duration // of the nodes' clocks; the first is ours
 	pods    []*livePod
 	truth   map[netip.Addr][]owning
 	serial  int
@@ -79,7 +128,8 @@ type churn struct {
 
 	news      []news           // told by the API server, not yet arrived
 	arrival   map[string]int64 // of the last news of each pod
-	deaf      owning           // while the watch is broken
+	deaf      owning           // while no news come
+	silent    bool             // deaf, and nobody knows
 	questions []question
 	tally     tally
 }
@@ -88,18 +138,38 @@ func newChurn(t *testing.T, seed uint64) *churn {
 	c := &churn{
 		t: t, rng: rand.New(rand.NewPCG(seed, 0)), now: noon().UnixNano(),
 		store:   map[string]*pod{},
-		offsets: []time.Duration{0, drift, -drift},
+		drifts:  []time.Duration{0, drift, -drift},
+		offsets: []offset{{}},
 		truth:   map[netip.Addr][]owning{},
 		arrival: map[string]int64{},
 	}
-	c.owners = newOwners(skew, 5*time.Minute, "n0", func(netip.Addr) bool { return true }, func() int64 { return c.now })
+	r, err := New(Config{NodeName: "n0", Skew: skew, Now: noon}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.resolver, c.owners = r, r.owners
+	began := c.now
+	r.clock.look = func() reading { return reading{wall: c.wallAt(c.now), steady: c.now - began} }
+	c.owners.now = r.clock.wall
 	for i := range 6 {
 		c.addrs = append(c.addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}))
 	}
-	c.owners.listing(c.now)
-	c.owners.watching(c.now)
+	watched(c.owners, c.wall())
 	c.now += int64(time.Minute)
 	return c
+}
+
+// wall is the wall clock, as the resolver looks at it.
+func (c *churn) wall() int64 { return c.resolver.now() }
+
+// wallAt is what the wall clock showed at a true time.
+func (c *churn) wallAt(at int64) int64 {
+	for i := len(c.offsets) - 1; i > 0; i-- {
+		if c.offsets[i].since <= at {
+			return at + c.offsets[i].by
+		}
+	}
+	return at + c.offsets[0].by
 }
 
 // step lets a moment pass, and one thing happen.
@@ -117,25 +187,56 @@ func (c *churn) upTo(d time.Duration) time.Duration { return time.Duration(c.rng
 // askEarly asks about a moment ago while the news of it may be under way, and
 // remembers to ask again.
 func (c *churn) askEarly() {
-	q := question{c.addrs[c.rng.IntN(len(c.addrs))], c.now - int64(c.upTo(time.Second))}
+	q := question{addr: c.addrs[c.rng.IntN(len(c.addrs))], last: c.now - int64(c.upTo(time.Second))}
+	q.first = q.last
+	if c.rng.IntN(4) == 0 {
+		q.first -= int64(c.upTo(time.Minute))
+		c.tally.Windows++
+	}
+	q.firstWall, q.lastWall = c.wallAt(q.first), c.wallAt(q.last)
 	c.questions = append(c.questions, q)
-	p, _ := c.owners.find(q.addr, q.at)
+	e := c.ask(q)
 	switch {
-	case p == nil:
+	case e.Kind != Pod:
 		c.tally.EarlyUnknown++
-	case p.uid() == c.ownerAt(q.addr, q.at):
+	case e.UID == c.ownerAt(q.addr, q.first) && e.UID == c.ownerAt(q.addr, q.last):
 		c.tally.EarlyRight++
-	case c.hadNear(p.uid(), q.addr, q.at, unclear) || c.inBlind(q.at):
+	case c.hadNear(e.UID, q.addr, q.first, unclear) && c.hadNear(e.UID, q.addr, q.last, unclear):
 		c.tally.EarlyOvertaken++ // its end was not told yet
 	default:
 		c.tally.Wrong++
-		c.t.Errorf("early: %v at %v answered %s, which was not near it", q.addr, clock(q.at), p.uid())
+		c.t.Errorf("early: %v answered %s, which was not near it: %v and %v", q, e.UID, c.near(q.addr, q.first), c.near(q.addr, q.last))
+	}
+}
+
+// ask asks the resolver. If the watch is too silent it probes, as the prober
+// does.
+func (c *churn) ask(q question) Endpoint {
+	e := c.resolver.LookupBetween(q.addr, time.Unix(0, q.firstWall), time.Unix(0, q.lastWall))
+	_, v := c.owners.find(q.addr, q.lastWall)
+	if v != stale {
+		return e
+	}
+	c.tally.Stale++
+	c.probe()
+	return c.resolver.LookupBetween(q.addr, time.Unix(0, q.firstWall), time.Unix(0, q.lastWall))
+}
+
+// probe does what the prober does: a deaf API server does not answer.
+func (c *churn) probe() {
+	stream, ok := c.owners.probing()
+	switch {
+	case !ok:
+	case c.deaf.from != 0:
+		c.owners.unanswered(stream)
+	default:
+		c.owners.probed(stream, c.wall())
 	}
 }
 
 // answer asks the questions about which everything has been told.
 func (c *churn) answer() {
-	for len(c.questions) > 0 && c.questions[0].at+int64(settled) <= c.now && c.deaf.from == 0 {
+	for len(c.questions) > 0 && c.questions[0].last+int64(settled) <= c.now && c.deaf.from == 0 {
 		q := c.questions[0]
 		c.questions = c.questions[1:]
 		c.check(q)
@@ -143,28 +244,47 @@ func (c *churn) answer() {
 }
 
 func (c *churn) check(q question) {
-	p, v := c.owners.find(q.addr, q.at)
-	truth := c.ownerAt(q.addr, q.at)
-	plain := !c.inBlind(q.at) && len(c.near(q.addr, q.at)) == 1 && c.covers(truth, q)
+	e := c.ask(q)
+	truth := c.ownerAt(q.addr, q.last)
+	near := c.near(q.addr, q.first)
+	blind := c.inBlind(q) || c.stepping || q.first-int64(skew) <= c.owners.lost || c.endsUnsure(q)
+	plain := !blind && c.covers(truth, q.addr, q.first) && c.covers(truth, q.addr, q.last) &&
+		len(near) == 1 && len(c.near(q.addr, q.last)) == 1
 	switch {
-	case v == owned && p.uid() == truth:
-		c.tally.Right++
-	case v == owned && (truth != "" || !c.hadNear(p.uid(), q.addr, q.at, unclear)):
+	case e.Kind == Pod && c.isWrong(e.UID, q.addr, q.first), e.Kind == Pod && c.isWrong(e.UID, q.addr, q.last):
 		c.tally.Wrong++
-		c.t.Errorf("%v at %v answered %s, was %q of %v", q.addr, clock(q.at), p.uid(), truth, c.near(q.addr, q.at))
+		c.t.Errorf("%v answered %s, was %v and %v", q, e.UID, near, c.near(q.addr, q.last))
+	case e.Kind == Pod:
+		c.tally.Right++ // or the one that had it a moment before or after
 	case plain:
 		c.tally.Missed++
-		c.t.Errorf("%v at %v answered %v, was %q of %v", q.addr, clock(q.at), v, truth, c.near(q.addr, q.at))
-	case v == contested && !c.inBlind(q.at) && len(c.near(q.addr, q.at)) < 2:
+		c.t.Errorf("%v answered %+v, was %q of %v", q, e, truth, near)
+	case e.Ambiguous && !blind && q.first == q.last && len(near) < 2:
 		c.tally.Unfounded++
-		c.t.Errorf("%v at %v answered ambiguous, was %q of %v", q.addr, clock(q.at), truth, c.near(q.addr, q.at))
-	case v == contested:
+		c.t.Errorf("%v answered ambiguous, was %q of %v", q, truth, near)
+	case e.Ambiguous:
 		c.tally.Ambiguous++
-	case v == owned:
-		c.tally.Right++ // the one that had it a moment before or after
 	default:
 		c.tally.Nobody++
 	}
+}
+
+// endsUnsure reports whether the watch was silent for long before it told of the
+// end of an owner, so that it is not known when that was.
+func (c *churn) endsUnsure(q question) bool {
+	for _, m := range c.owners.more[q.addr] {
+		if m.sure != m.until && q.last >= m.sure-int64(skew) && q.first <= m.until+int64(skew) {
+			return true
+		}
+	}
+	return false
+}
+
+// isWrong reports whether uid did not have the address at a time, but another
+// had it, or nobody for long.
+func (c *churn) isWrong(uid string, addr netip.Addr, at int64) bool {
+	truth := c.ownerAt(addr, at)
+	return truth != uid && (truth != "" || !c.hadNear(uid, addr, at, unclear))
 }
 
 // finish lets all news arrive, and asks the rest.
@@ -194,7 +314,7 @@ func (c *churn) near(addr netip.Addr, at int64) []string {
 	var all []string
 	for _, o := range c.truth[addr] {
 		if o.from-int64(unclear) <= at && at <= o.to+int64(unclear) {
-			all = append(all, fmt.Sprintf("%s[%v,%v]", o.uid, clock(o.from), clock(min(o.to, c.now))))
+			all = append(all, fmt.Sprintf("%s[%v,%v]", o.uid, sinceNoon(o.from), sinceNoon(min(o.to, c.now))))
 		}
 	}
 	return all
@@ -209,24 +329,28 @@ func (c *churn) hadNear(uid string, addr netip.Addr, at int64, d time.Duration) 
 	return false
 }
 
-// covers says whether uid had the address long before and long after.
-func (c *churn) covers(uid string, q question) bool {
-	for _, o := range c.truth[q.addr] {
-		if o.uid == uid && o.from+int64(unclear) <= q.at && q.at <= o.to-int64(unclear) {
+// covers reports whether uid had the address long before and long after.
+func (c *churn) covers(uid string, addr netip.Addr, at int64) bool {
+	for _, o := range c.truth[addr] {
+		if o.uid == uid && o.from+int64(unclear) <= at && at <= o.to-int64(unclear) {
 			return true
 		}
 	}
 	return false
 }
 
-// inBlind says whether the watch was broken near a time.
-func (c *churn) inBlind(at int64) bool {
+// inBlind reports whether the watch was broken or silent near a flow's time.
+func (c *churn) inBlind(q question) bool {
 	for _, b := range c.truth[netip.Addr{}] {
-		if b.from-int64(unclear) <= at && at <= b.to+int64(unclear) {
+		if b.from-int64(unclear) <= q.last && q.first <= b.to+int64(unclear) {
 			return true
 		}
 	}
-	return c.deaf.from != 0 && at >= c.deaf.from-int64(unclear)
+	return c.deaf.from != 0 && q.last >= c.deaf.from-int64(unclear)
 }
 
-func clock(at int64) time.Duration { return time.Duration(at - noon().UnixNano()) }
+func (q question) String() string {
+	return fmt.Sprintf("%v from %v to %v", q.addr, sinceNoon(q.first), sinceNoon(q.last))
+}
+
+func sinceNoon(at int64) time.Duration { return time.Duration(at - noon().UnixNano()) }

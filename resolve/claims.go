@@ -9,7 +9,7 @@ import (
 // is no newer than the pod's seen end is old news, and changes nothing.
 func (o *owners) own(addr netip.Addr, p *pod) bool {
 	for _, c := range o.more[addr] {
-		if c.pod.uid() == p.uid() && c.sure == c.until && c.until != forever && p.version <= c.pod.version {
+		if c.pod.uid() == p.uid() && c.seen && p.version <= c.pod.version {
 			return false
 		}
 	}
@@ -19,7 +19,7 @@ func (o *owners) own(addr netip.Addr, p *pod) bool {
 		o.live.set(addr, p)
 		return before == nil
 	}
-	o.addMore(addr, claim{p, forever, forever})
+	o.addMore(addr, claim{pod: p, sure: forever, until: forever})
 	return true
 }
 
@@ -37,23 +37,31 @@ func (o *owners) owns(addr netip.Addr, p *pod) bool {
 	return slices.ContainsFunc(o.more[addr], func(c claim) bool { return c.until == forever && c.pod.uid() == p.uid() })
 }
 
-// end makes p's claim on addr an ended one.
+// end makes p's claim on addr an ended one. One that has ended stays as it is,
+// also where the wall clock's step made it forgotten.
 func (o *owners) end(addr netip.Addr, p *pod, end claim) {
+	if o.contact.stepped() && !o.owns(addr, p) {
+		return
+	}
 	uid := p.uid()
 	end.pod = p
 	if before := o.live.get(addr); before != nil && before.uid() == uid {
 		end.pod = before
 		o.live.remove(addr)
 		o.promote(addr)
+	} else if o.hasEnded(addr, uid) {
+		return
 	}
-	known := o.dropMore(addr, uid)
-	if end.until+o.keep < o.contact.last {
+	o.dropMore(addr, uid)
+	if end.until+o.keep < o.contact.told {
 		return
 	}
 	o.addMore(addr, end)
-	if !known {
-		o.ended.push(ended{addr, uid, max(end.until, o.contact.last) + o.keep})
-	}
+	o.ended.push(ended{addr, uid, max(end.until, o.contact.told) + o.keep})
+}
+
+func (o *owners) hasEnded(addr netip.Addr, uid string) bool {
+	return slices.ContainsFunc(o.more[addr], func(c claim) bool { return c.until != forever && c.pod.uid() == uid })
 }
 
 // promote moves a second live owner of addr to where a lookup is fastest.
@@ -70,29 +78,25 @@ func (o *owners) promote(addr netip.Addr) {
 func (o *owners) addMore(addr netip.Addr, c claim) {
 	claims := o.more[addr]
 	if len(claims) >= maxClaims {
+		o.lost = max(o.lost, min(claims[0].until, o.contact.told))
 		claims = slices.Delete(claims, 0, 1)
 		o.evicted++
 	}
 	o.more[addr] = append(claims, c)
 }
 
-// dropMore forgets a pod's claim in more, and says whether it was an ended one.
-func (o *owners) dropMore(addr netip.Addr, uid string) bool {
-	claims, ok := o.more[addr]
-	if !ok {
-		return false
-	}
+// dropMore forgets a pod's claim in more.
+func (o *owners) dropMore(addr netip.Addr, uid string) {
+	claims := o.more[addr]
 	i := slices.IndexFunc(claims, func(c claim) bool { return c.pod.uid() == uid })
 	if i < 0 {
-		return false
+		return
 	}
-	wasEnded := claims[i].until != forever
 	if len(claims) == 1 {
 		delete(o.more, addr)
 	} else {
 		o.more[addr] = slices.Delete(claims, i, i+1)
 	}
-	return wasEnded
 }
 
 // forget drops the ended claims whose time has come, and the oldest ones
@@ -105,6 +109,7 @@ func (o *owners) forget(now int64) {
 		}
 		if first.forget > now {
 			o.evicted++
+			o.lost = max(o.lost, first.forget-o.keep)
 		}
 		o.ended.pop()
 		o.dropEnded(first)

@@ -75,6 +75,9 @@ type Config struct {
 	Keep time.Duration
 	// Wait is how long after its packet Await may hold a flow; 0 is 15 s.
 	Wait time.Duration
+	// Hold is how long after its packet Await may hold a flow while the watch of
+	// pods is broken, or may be; 0 is 2 minutes. It is to be less than Keep.
+	Hold time.Duration
 	// MaxWaiting bounds the flows held by Await; 0 is 4096.
 	MaxWaiting int
 
@@ -93,6 +96,7 @@ func (c *Config) complete() {
 	orDefault(&c.Skew, 2*time.Second)
 	orDefault(&c.Keep, 5*time.Minute)
 	orDefault(&c.Wait, 15*time.Second)
+	orDefault(&c.Hold, 2*time.Minute)
 	orDefault(&c.MaxWaiting, 4096)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -126,7 +130,7 @@ func (c *Config) check() error {
 		bad = append(bad, fmt.Errorf("no identifier kind %d", c.Identifier))
 	}
 	if min(c.PeerQPS, c.DNSQPS) < 0 || min(c.PeerBurst, c.DNSBurst, c.MaxWaiting) < 0 ||
-		min(c.DNSTimeout, c.Skew, c.Keep, c.Wait) < 0 {
+		min(c.DNSTimeout, c.Skew, c.Keep, c.Wait, c.Hold) < 0 {
 		bad = append(bad, errors.New("a rate, bound or time is negative"))
 	}
 	return errors.Join(bad...)

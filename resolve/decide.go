@@ -10,17 +10,24 @@ const (
 	owned                    // one pod had it, and only that one can have had it
 	contested                // two pods can have had it, or an unseen one
 	unsettled                // as contested, but skew after the time it is known
+	stale                    // one pod had it by the last news, which are too old to know
 )
 
 // find returns the pod that had addr at the time at (Unix nanoseconds), as far
 // as is known now.
 //
 // A claim may hold at a time up to skew outside it, and surely holds skew
-// inside it. One pod alone that may hold is the owner. Of several, the only one
-// of this node is, if it is live and surely holds, as this node's routes lead
-// to it; else the latest started, if it surely holds and the others have ended:
-// an address is given away only after it was given back, however late the API
-// server tells. Else the answer is that nobody knows.
+// inside it.
+//
+//  1. One pod alone that may hold is the owner.
+//  2. Of several, the only one of this node is, if it is live and surely holds,
+//     as this node's routes lead to it.
+//  3. Else the latest started is, if it surely holds and the others have ended:
+//     an address is given away only after it was given back, however late the
+//     API server tells. A wall clock that has stepped may disagree with the time
+//     stamps of other nodes, so then this rule and the one before do not hold.
+//  4. Else nobody knows.
+//  5. An owner is not named while changes from before the time may be missing.
 func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -29,13 +36,38 @@ func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	if len(o.more) > 0 {
 		rest = o.more[addr]
 	}
-	if len(rest) == 0 {
-		if live == nil {
-			return nil, nobody
-		}
-		return o.only(addr, claim{live, forever, forever}, at)
+	switch {
+	case live == nil && len(rest) == 0:
+		return nil, nobody
+	case o.contact.stepped() && o.contact.isOthers(at, o.now()):
+		return nil, contested // by another clock
 	}
-	return o.choose(addr, live, rest, at)
+	p, v := live, nobody
+	if len(rest) == 0 {
+		p, v = o.only(addr, claim{pod: live, sure: forever, until: forever}, at)
+	} else {
+		p, v = o.choose(addr, live, rest, at)
+	}
+	if v != owned {
+		return nil, v
+	}
+	if v = o.current(at); v != owned {
+		return nil, v
+	}
+	return p, owned
+}
+
+// current returns what an owner at the time at is worth, given how long the
+// watch was last known to be well: owned, or stale, or contested where the time is
+// another clock's.
+func (o *owners) current(at int64) verdict {
+	switch {
+	case !o.contact.isStale(at):
+		return owned
+	case at > o.now()+o.skew:
+		return contested
+	}
+	return stale
 }
 
 // local says whether a pod of this node has addr now.
@@ -57,6 +89,8 @@ func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 		return c.pod, owned
 	case o.contact.wasBlind(at, o.skew), !o.whole(addr):
 		return nil, contested // by a pod that came and went unseen
+	case at-o.skew <= o.lost:
+		return nil, contested // by a pod that was forgotten
 	case at <= c.sure:
 		return c.pod, owned
 	case c.sure != c.until:
@@ -71,7 +105,7 @@ func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at int64) (*pod, verdict) {
 	var s survey
 	if live != nil {
-		s.take(o, claim{live, forever, forever}, at)
+		s.take(o, claim{pod: live, sure: forever, until: forever}, at)
 	}
 	for _, c := range rest {
 		s.take(o, c, at)
@@ -81,6 +115,8 @@ func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at int64) (*po
 		return nil, nobody
 	case s.possible == 1:
 		return o.only(addr, s.latest, at)
+	case o.contact.stepped():
+		return nil, contested
 	case s.locals == 1 && s.local.until == forever && o.surely(s.local, at):
 		return s.local.pod, owned
 	}

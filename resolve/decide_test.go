@@ -20,10 +20,28 @@ func newTold() *told {
 	o := &told{known: map[string]*pod{}, clock: 5 * time.Minute}
 	o.owners = newOwners(2*time.Second, 5*time.Minute, "n1", func(netip.Addr) bool { return true },
 		func() int64 { return o.nano() })
-	o.listing(noon().Add(-time.Hour).UnixNano())
-	o.watching(noon().Add(-time.Hour).UnixNano())
+	watched(o.owners, o.nano()-int64(time.Hour))
 	return o
 }
+
+func aMinuteLater() time.Time { return noon().Add(time.Minute) }
+
+// watched has a list begin and end, and a watch begin that is proven.
+func watched(o *owners, now int64) {
+	o.note(func(c *contact) { c.listing(now) })
+	o.note((*contact).listed)
+	o.note((*contact).opened)
+	proven(o, now)
+}
+
+// proven has a bookmark come.
+func proven(o *owners, now int64) { o.note(func(c *contact) { c.marked(now) }) }
+
+// relist is watched at a time after noon.
+func (o *told) relist(d time.Duration) { watched(o.owners, noon().Add(d).UnixNano()) }
+
+// prove has a bookmark come at a time after noon.
+func (o *told) prove(d time.Duration) { proven(o.owners, noon().Add(d).UnixNano()) }
 
 func (o *told) nano() int64 { return noon().Add(o.clock).UnixNano() }
 
@@ -41,6 +59,9 @@ func (o *told) pod(name, node string, from time.Duration, changes ...func(*corev
 }
 
 func (o *told) gone(name string, d time.Duration, unseen bool) {
+	if !unseen {
+		o.prove(d)
+	}
 	o.remove(o.known[name], noon().Add(d).UnixNano(), unseen)
 	delete(o.known, name)
 }
@@ -59,7 +80,8 @@ func TestFind(t *testing.T) {
 	}{
 		"nobody": {func(*told) {}, []asked{{0, "", nobody}}},
 		"one": {func(o *told) { o.pod("a", "n1", 0) }, []asked{
-			{-3 * time.Second, "", nobody}, {-time.Second, "a", owned}, {time.Hour, "a", owned},
+			{-3 * time.Second, "", nobody}, {-time.Second, "a", owned}, {5 * time.Minute, "a", owned},
+			{time.Hour, "", contested},
 		}},
 		"finished": {func(o *told) { o.pod("a", "n1", 0, ended(time.Minute)) }, []asked{
 			{30 * time.Second, "a", owned}, {time.Minute + time.Second, "a", owned}, {time.Minute + 3*time.Second, "", nobody},
@@ -102,24 +124,27 @@ func TestFind(t *testing.T) {
 		"remade unseen": {func(o *told) {
 			o.clock = 30 * time.Second
 			o.pod("a", "n1", 0)
-			o.listing(noon().Add(time.Minute).UnixNano())
+			o.prove(30 * time.Second)
+			o.relist(time.Minute)
 			o.clock = 5 * time.Minute
 			o.pod("a", "n1", 50*time.Second, func(p *corev1.Pod) { p.UID = types.UID("uid-again") })
 		}, []asked{{10 * time.Second, "a", owned}, {40 * time.Second, "", contested}, {53 * time.Second, "a", owned}}},
 		"list found it gone": {func(o *told) {
 			o.clock = 30 * time.Second
 			o.pod("a", "n1", 0)
-			o.listing(noon().Add(time.Minute).UnixNano())
+			o.prove(30 * time.Second)
+			o.relist(time.Minute)
 			o.gone("a", time.Minute, true)
 			o.clock = 5 * time.Minute
 		}, []asked{{20 * time.Second, "a", owned}, {45 * time.Second, "", contested}, {70 * time.Second, "", nobody}}},
 		"another may have come and gone unseen": {func(o *told) {
-			o.contact.heard(noon().UnixNano())
-			o.listing(noon().Add(time.Minute).UnixNano())
+			o.prove(0)
+			o.relist(time.Minute)
 			o.pod("b", "n1", time.Minute)
 		}, []asked{{59 * time.Second, "", contested}, {63 * time.Second, "b", owned}}},
 		"address given up": {func(o *told) {
 			o.pod("a", "n1", 0)
+			o.prove(5 * time.Minute)
 			o.pod("a", "n1", 0, func(p *corev1.Pod) { p.Status.PodIP, p.Status.PodIPs = "", nil })
 		}, []asked{{time.Minute, "a", owned}, {5*time.Minute + 3*time.Second, "", nobody}}},
 		"old news of a deleted pod": {func(o *told) {
@@ -132,6 +157,7 @@ func TestFind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newTold()
 			tt.tell(o)
+			proven(o.owners, o.nano())
 			for _, a := range tt.ask {
 				p, v := o.find(addr("10.0.0.5"), noon().Add(a.at).UnixNano())
 				got := ""
@@ -152,6 +178,7 @@ func TestFindKnowsItDoesNotKnowAll(t *testing.T) {
 	o := newTold()
 	o.whole = func(netip.Addr) bool { return false }
 	o.pod("a", "n1", 0)
+	proven(o.owners, o.nano())
 	for d, want := range map[time.Duration]verdict{-time.Second: contested, time.Second: contested, 3 * time.Second: owned} {
 		if _, v := o.find(addr("10.0.0.5"), noon().Add(d).UnixNano()); v != want {
 			t.Errorf("at %v: verdict %v, want %v", d, v, want)

@@ -7,15 +7,23 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
+
+// maxSilence is how long a watch may send nothing. The API server sends a
+// bookmark about once a minute, so a watch that is silent for longer is stuck:
+// it is closed, and client-go resumes where it ended.
+const maxSilence = 3 * time.Minute
 
 // Source is one resource of the API to list and watch. It is exported for the
 // package explain, which watches what this one does not.
@@ -29,84 +37,180 @@ type Source struct {
 	// Without is what is missing where the API server forbids this process to
 	// read the resource, for people; "" says that nothing works without it.
 	Without string
-	// Failed is called for each list or watch that failed. Listing and Watching
-	// are called before each list of everything, and after each watch that goes
-	// on where the last one ended. All may be nil.
-	Failed, Listing, Watching func()
+	// Failed is called for each list or watch that failed; nil for nothing.
+	Failed func()
+
+	follow follower // nil for nobody
 }
 
-// Feed is a Source's informer. Make one with NewFeed.
+// Feed lists and watches a Source. Make one with NewFeed.
 type Feed struct {
 	Source
-	log      *slog.Logger
-	informer cache.SharedIndexInformer
-	handled  cache.ResourceEventHandlerRegistration
+	log       *slog.Logger
+	store     *store
+	reflector *cache.Reflector
+	running   context.Context //nolint:containedctx // Run's: the reflector lists in a context that never ends
+
+	mu      sync.Mutex  // guards silence
+	silence *time.Timer // ends a silent watch; nil without a watch
 
 	forbidden chan struct{} // closed when the API server forbids it
 	once      sync.Once     // closes it
 }
 
-// NewFeed makes the informer, which does nothing until it runs.
+// NewFeed makes a Feed, which does nothing until it runs.
 func NewFeed(s Source, log *slog.Logger) (*Feed, error) {
-	for _, f := range []*func(){&s.Failed, &s.Listing, &s.Watching} {
-		if *f == nil {
-			*f = func() {}
-		}
+	if s.Failed == nil {
+		s.Failed = func() {}
 	}
-	f := &Feed{Source: s, log: log.With("resource", s.Resource), forbidden: make(chan struct{})}
+	if s.Strip == nil || s.Handler == nil {
+		return nil, fmt.Errorf("set up the feed of %s: no way to strip or to handle its objects", s.Resource)
+	}
+	f := &Feed{Source: s, log: log.With("resource", s.Resource), forbidden: make(chan struct{}), running: context.Background()}
+	f.store = newStore(s, f)
 	lw := &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}
-	f.informer = cache.NewSharedIndexInformerWithOptions(lw, s.Object, cache.SharedIndexInformerOptions{})
-	err := errors.Join(
-		f.informer.SetTransform(s.Strip),
-		f.informer.SetWatchErrorHandlerWithContext(f.report),
-	)
-	if err == nil {
-		f.handled, err = f.informer.AddEventHandler(s.Handler)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("set up the %s informer: %w", s.Resource, err)
-	}
+	f.reflector = cache.NewReflectorWithOptions(lw, s.Object, f.store, cache.ReflectorOptions{Name: s.Resource})
 	return f, nil
 }
 
 // Run lists and watches until ctx ends; what fails is tried again.
-func (f *Feed) Run(ctx context.Context) { f.informer.RunWithContext(ctx) }
-
-func (f *Feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	f.Listing()
-	o.FieldSelector = f.Fields
-	list, err := f.Client.Get().Resource(f.Resource).VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
-	return list, hidden(err)
+func (f *Feed) Run(ctx context.Context) {
+	f.running = ctx
+	// What goes wrong is reported here: the reflector's own lines would be twice
+	// as many.
+	f.reflector.RunWithContext(klog.NewContext(ctx, klog.New(nil)))
 }
 
-// hidden hides from client-go that the API server refused the connection or had
-// too much to do: of those it tells nobody while it tries again, and it sleeps
-// through the end of its context.
-func hidden(err error) error {
-	if err != nil && (utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)) {
-		return fmt.Errorf("API server: %v", err) //nolint:errorlint // hidden on purpose
+func (f *Feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(f.running, cancel)()
+	f.listing()
+	o.FieldSelector = f.Fields
+	list, err := f.Client.Get().Resource(f.Resource).VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
+	if err != nil {
+		f.report(err)
 	}
-	return err
+	return list, err
 }
 
 // watch starts a watch, which is a list as well where it sends initial events.
+//
+// A refused connection and a 429 are passed on unchanged: the reflector backs
+// off and resumes where the last watch ended. Of a watch that lists, it would
+// back off without regard to its context, for up to a minute, so that is done
+// here.
 func (f *Feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	lists := o.SendInitialEvents != nil && *o.SendInitialEvents
-	if lists {
-		f.Listing()
-	}
 	o.FieldSelector = f.Fields
 	o.Watch = true
-	w, err := f.Client.Get().Resource(f.Resource).VersionedParams(&o, metav1.ParameterCodec).Watch(ctx)
-	if err == nil && !lists {
-		f.Watching()
+	pause := wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 6, Cap: 30 * time.Second}
+	for {
+		if lists {
+			f.listing()
+		}
+		w, err := f.Client.Get().Resource(f.Resource).VersionedParams(&o, metav1.ParameterCodec).Watch(ctx)
+		if err == nil {
+			return f.follows(w, lists), nil
+		}
+		if lists && !resumable(err) {
+			return nil, err // the reflector falls back to a plain list
+		}
+		f.report(err)
+		if !lists {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause.Step()):
+		}
 	}
-	return w, hidden(err)
 }
 
-// report takes client-go's word of a list or watch that failed; it tries again
-// by itself.
-func (f *Feed) report(_ context.Context, _ *cache.Reflector, err error) {
+// resumable reports whether the reflector resumes a watch after err.
+func resumable(err error) bool {
+	return utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)
+}
+
+// stream is a watch that tells its feed when it ends. The reflector always
+// stops it.
+type stream struct {
+	watch.Interface
+	ended func()
+}
+
+// Stop is watch.Interface's.
+func (s *stream) Stop() {
+	s.Interface.Stop()
+	s.ended()
+}
+
+func (f *Feed) follows(w watch.Interface, lists bool) watch.Interface {
+	silence := time.AfterFunc(maxSilence, func() {
+		f.log.Warn("the watch is silent, without even a bookmark: starting it again", "for", maxSilence)
+		w.Stop()
+	})
+	if lists {
+		silence.Stop() // until the list is complete, the store hears nothing
+	}
+	f.mu.Lock()
+	f.silence = silence
+	f.mu.Unlock()
+	f.opened()
+	return &stream{Interface: w, ended: sync.OnceFunc(func() {
+		silence.Stop()
+		f.closed()
+	})}
+}
+
+// noise notes that the watch is not silent.
+func (f *Feed) noise() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.silence != nil {
+		f.silence.Reset(maxSilence)
+	}
+}
+
+// The Feed passes on what its store and its watch tell.
+
+func (f *Feed) listing() { f.tell(follower.listing) }
+func (f *Feed) opened()  { f.tell(follower.opened) }
+
+func (f *Feed) closed() {
+	f.mu.Lock()
+	f.silence = nil
+	f.mu.Unlock()
+	f.tell(follower.closed)
+}
+
+func (f *Feed) listed() {
+	f.noise()
+	f.tell(follower.listed)
+}
+
+func (f *Feed) heard() {
+	f.noise()
+	f.tell(follower.heard)
+}
+
+func (f *Feed) marked() {
+	f.noise()
+	f.tell(follower.marked)
+}
+
+func (f *Feed) tell(what func(follower)) {
+	if f.follow != nil {
+		what(f.follow)
+	}
+}
+
+// report logs and counts a list or watch that failed; it is tried again.
+func (f *Feed) report(err error) {
+	if f.running.Err() != nil {
+		return
+	}
 	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		f.log.Debug("watch ended", "error", err)
 		return
@@ -123,26 +227,30 @@ func (f *Feed) report(_ context.Context, _ *cache.Reflector, err error) {
 	})
 }
 
-// Known says whether everything there was at the start has been taken in.
-func (f *Feed) Known() bool { return f.handled.HasSynced() }
-
-// Synced says whether it is known, or forbidden to this process.
-func (f *Feed) Synced() bool {
-	if f.Known() {
-		return true
-	}
+// Known reports whether everything there was at the start has been taken in.
+func (f *Feed) Known() bool {
 	select {
-	case <-f.forbidden:
+	case <-f.store.known:
 		return true
 	default:
 		return false
 	}
 }
 
+// Synced reports whether it is known, or forbidden to this process.
+func (f *Feed) Synced() bool {
+	select {
+	case <-f.forbidden:
+		return true
+	default:
+		return f.Known()
+	}
+}
+
 // WaitSynced waits until Synced is true. Its error wraps ctx's.
 func (f *Feed) WaitSynced(ctx context.Context) error {
 	select {
-	case <-f.handled.HasSyncedChecker().Done():
+	case <-f.store.known:
 		return nil
 	case <-f.forbidden:
 		return nil

@@ -13,7 +13,7 @@ type memory[V any] struct {
 
 type remembered[V any] struct {
 	value V
-	until int64 // Unix nanoseconds
+	until int64 // nanoseconds of the steady clock
 }
 
 func newMemory[V any](limit int) *memory[V] {

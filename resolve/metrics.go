@@ -13,6 +13,7 @@ type metrics struct {
 	ambiguous   prometheus.Counter
 	watchErrors *prometheus.CounterVec // by resource
 	dns, peers  *prometheus.CounterVec // by result
+	probes      *prometheus.CounterVec // by result
 	waits       *prometheus.CounterVec // by result
 	truncated   *prometheus.CounterVec // by resource and list
 }
@@ -23,13 +24,15 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 	m := &metrics{
 		ambiguous: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kube_nflog_resolve_ambiguous_total",
-			Help: "Addresses looked up that two pods may have had at the time.",
+			Help: "Addresses looked up that two pods may have had at the time, or another than the last known.",
 		}),
 		watchErrors: counters("watch_errors_total", "Failed lists and watches, by resource.", "resource"),
 		dns:         counters("dns_queries_total", "Reverse DNS questions: found, none, error, or refused as there were too many.", "result"),
 		peers:       counters("peer_lookups_total", "Pods asked for by address: found, node, none, error, or refused as there were too many.", "result"),
 		truncated:   counters("truncated_total", "Lists in objects that were too long to be read whole, by resource and list; counted each time an object is read.", "resource", "list"),
-		waits:       counters("waits_total", "Flows held for an address's owner: woken by news, expired, released at the end, or not held (overflow).", "result"),
+		probes: counters("watch_probes_total", "Small requests that prove that a silent watch of pods is well: proved, unanswered in time, "+
+			"or overtaken by the end of the watch.", "result"),
+		waits: counters("waits_total", "Flows held for an address's owner: woken by news, expired, released at the end, or not held (overflow).", "result"),
 	}
 	for kind := range m.lookups {
 		m.lookups[kind] = lookups.WithLabelValues(strings.ToLower(Kind(kind).String()))
@@ -37,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.waits, m.truncated}
+	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.probes, m.waits, m.truncated}
 	all = append(all, sizes(r)...)
 	var err error
 	for _, c := range all {

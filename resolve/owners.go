@@ -25,6 +25,8 @@ type claim struct {
 	// sure is how long the pod certainly had the address, until how long it
 	// may have had it. They differ where the end was not seen.
 	sure, until int64
+	// seen says that the watch told of the end, or the pod's status.
+	seen bool
 }
 
 // owners knows which pod had which address when. It is fed by the pod informer
@@ -54,6 +56,7 @@ type owners struct {
 
 	contact contact
 	evicted uint64 // ended claims forgotten too early, for maxEnded or maxClaims
+	lost    int64  // the latest end of those
 }
 
 // ended is a claim to forget at a time.
@@ -66,25 +69,9 @@ type ended struct {
 func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) bool, now func() int64) *owners {
 	return &owners{
 		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole, now: now,
-		live: newAddrMap(), more: map[netip.Addr][]claim{}, contact: newContact(),
+		live: newAddrMap(), more: map[netip.Addr][]claim{}, lost: never, contact: newContact(int64(skew), int64(keep)),
 		calico: func(string, netip.Addr) bool { return false }, announced: holders[*pod]{},
 	}
-}
-
-// listing says that a list of all pods is about to be asked for: what happened
-// since the last contact will be known by its result only.
-func (o *owners) listing(now int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.contact.listing(now)
-}
-
-// watching says that a watch goes on where the last one ended: nothing is
-// missed.
-func (o *owners) watching(now int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.contact.heard(now)
 }
 
 // set takes in a new pod, or what became of old. It returns the addresses that
@@ -93,13 +80,17 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
-	o.contact.heard(now)
+	o.contact.took(now)
 	if old != nil && old.uid() != p.uid() { // deleted and made again unseen
 		o.endAll(old, o.endOf(old, now, true))
 		o.retract(old)
 		old = nil
 	}
-	p.from = startOf(old, p, now)
+	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.contact.stepped() {
+		p.from, p.ready = old.from, old.ready || p.ready
+	} else {
+		p.from = o.contact.start(startOf(old, p, now), now)
+	}
 	fresh := o.announce(old, p, now)
 	if p.finished != 0 {
 		if old != nil {
@@ -129,7 +120,7 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
-	o.contact.heard(now)
+	o.contact.took(now)
 	o.retract(p)
 	end := o.endOf(p, now, unseen)
 	if !p.returned {
@@ -146,12 +137,13 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 // endOf is the end of the claims of a deleted pod.
 func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
 	switch {
-	case p.finished != 0:
-		return claim{sure: p.finishedAt(), until: p.finishedAt()}
+	case p.finished != 0 && !o.contact.stepped():
+		end := min(p.finishedAt(), now)
+		return claim{sure: end, until: end, seen: true}
 	case unseen:
 		return o.contact.unseenEnd(now)
 	}
-	return claim{sure: now, until: now}
+	return o.contact.seenEnd(now)
 }
 
 // startOf is the start of p's claims, given what was known of the same pod.

@@ -36,19 +36,19 @@ type peer struct {
 type peers struct {
 	client rest.Interface
 	strip  func(*corev1.Pod) *pod
-	now    func() int64
+	now    func() int64 // wall clock
 	log    *slog.Logger
 	count  func(result string)
 }
 
-func newPeers(cfg *Config, p peers, m *metrics, told func(netip.Addr)) *asker[peer] {
+func newPeers(cfg *Config, p peers, m *metrics, steady func() int64, told func(netip.Addr)) *asker[peer] {
 	a := &asker[peer]{
 		ask:     p.ask,
 		timeout: peerWithin,
 		limiter: rate.NewLimiter(rate.Limit(cfg.PeerQPS), cfg.PeerBurst),
 		refused: m.peers.WithLabelValues("refused").Inc,
 		told:    told,
-		now:     p.now,
+		now:     steady,
 	}
 	a.init()
 	return a
@@ -116,7 +116,8 @@ func (p *peers) among(addr netip.Addr, items []corev1.Pod) peer {
 }
 
 // judge says what the answer is worth for a packet seen at the time at. until
-// is how long the answer is good, skew how far the clocks may be apart.
+// is how long the answer is good by the steady clock, which shows now; skew is how
+// far the wall clocks may be apart.
 func (p *peer) judge(at, until, now, skew int64) verdict {
 	nothing := p.pod == nil && !p.many
 	switch {

@@ -19,7 +19,9 @@ func serviceNamed(name string, change func(*corev1.Service)) *corev1.Service {
 // A Service is named by the addresses that the cluster gave it, and not by
 // those that its author wrote.
 func TestServiceAddresses(t *testing.T) {
-	clusterIP := func(s *corev1.Service) { s.Spec.ClusterIP, s.Spec.ClusterIPs = "10.96.0.7", []string{"10.96.0.7", "fd96::7"} }
+	clusterIP := func(s *corev1.Service) {
+		s.Spec.ClusterIP, s.Spec.ClusterIPs = "10.96.0.7", []string{"10.96.0.7", "fd96::7"}
+	}
 	ingress := func(ips ...string) func(*corev1.Service) {
 		return func(s *corev1.Service) {
 			for _, ip := range ips {

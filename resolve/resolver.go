@@ -17,7 +17,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
@@ -36,9 +36,14 @@ type Resolver struct {
 	names      *asker[string] // nil if not asked
 	waits      *waits
 	notPods    *notPods
-	feeds      []*Feed
+	feeds      []*Feed // the first is that of pods
+	prober     *prober // nil without feeds
+	clock      *clock
 	metrics    *metrics
-	synced     atomic.Bool // Synced was true once, and so is
+
+	proof sync.Once     // guards the closing of ...
+	first chan struct{} // ... this, when the watch of pods was proven first
+	ready chan struct{} // closed when Synced becomes true
 }
 
 // New makes a Resolver that reads the cluster through client, a client of the
@@ -55,18 +60,22 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 		services: newPlaces(),
 		pools:    newPools(cfg.Scope),
 		notPods:  newNotPods(),
+		first:    make(chan struct{}),
+		ready:    make(chan struct{}),
 	}
-	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.now)
+	r.clock = newClock(cfg.Now, cfg.Skew/4, r.stepped)
+	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.clock.wall)
 	r.owners.calico = r.mayAnnounce
 	var err error
 	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, fmt.Errorf("resolve: register metrics: %w", err)
 	}
-	r.waits = newWaits(cfg.MaxWaiting, r.now, func(result string) { r.metrics.waits.WithLabelValues(result).Inc() })
+	r.waits = newWaits(cfg.MaxWaiting, r.clock.steady, func(result string) { r.metrics.waits.WithLabelValues(result).Inc() })
 	if cfg.DNS != nil {
-		r.names = newNames(&cfg, r.metrics, r.now)
+		r.names = newNames(&cfg, r.metrics, r.clock.steady)
 	}
 	if client == nil {
+		close(r.ready)
 		return r, nil
 	}
 	if cfg.PeerLookup {
@@ -78,14 +87,24 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 	return r, nil
 }
 
+// stepped takes in a step of the wall clock: what was learnt of times that
+// this clock shows otherwise is forgotten.
+func (r *Resolver) stepped(now, before, by int64) {
+	r.cfg.Logger.Warn("the clock was set: drops from before are not attributed to pods", "by", time.Duration(by))
+	r.owners.stepped(now, before, by)
+	if r.peers != nil {
+		r.peers.forget()
+	}
+}
+
 func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
 	return newPeers(&r.cfg, peers{
 		client: client,
 		strip:  r.cfg.pod,
-		now:    r.now,
+		now:    r.clock.wall,
 		log:    r.cfg.Logger,
 		count:  func(result string) { r.metrics.peers.WithLabelValues(result).Inc() },
-	}, r.metrics, r.waits.wake)
+	}, r.metrics, r.clock.steady, r.waits.wake)
 }
 
 func (r *Resolver) addFeeds(client rest.Interface) error {
@@ -99,6 +118,14 @@ func (r *Resolver) addFeeds(client rest.Interface) error {
 		}
 		r.feeds = append(r.feeds, f)
 	}
+	r.prober = &prober{
+		client: client, owners: r.owners, skew: r.cfg.Skew, log: r.cfg.Logger,
+		waiting: func() bool { return !closed(r.first) || r.waits.holds(anyPod()) },
+		proved:  func() { r.proof.Do(func() { close(r.first) }); r.waits.wake(anyPod()) },
+		now:     r.now,
+		count:   func(result string) { r.metrics.probes.WithLabelValues(result).Inc() },
+		pending: make(chan struct{}, 1),
+	}
 	return nil
 }
 
@@ -109,8 +136,7 @@ func (r *Resolver) sources() []Source {
 	const names = "their names"
 	pods := Source{
 		Resource: "pods", Object: &corev1.Pod{}, Strip: stripped(r.stripPod, r.cutIn("pods")), Handler: r.podHandler(),
-		Listing:  func() { r.owners.listing(r.now()) },
-		Watching: func() { r.owners.watching(r.now()) },
+		follow: watching{r},
 	}
 	nodes := Source{Resource: "nodes", Object: &corev1.Node{}, Strip: stripped(nodePlace, r.cutIn("nodes")), Handler: placeHandler(r.nodes), Without: names}
 	if r.cfg.Scope == NodeScope {
@@ -201,7 +227,10 @@ func (r *Resolver) Run(ctx context.Context) error {
 	for _, f := range r.feeds {
 		group.Go(func() { f.Run(ctx) })
 	}
-	group.Go(func() { r.tidy(ctx) })
+	if len(r.feeds) > 0 {
+		group.Go(func() { r.prober.run(ctx) })
+		group.Go(func() { r.start(ctx) })
+	}
 	group.Go(func() { r.waits.run(ctx) })
 	if r.names != nil {
 		group.Go(func() { r.names.run(ctx) })
@@ -213,39 +242,62 @@ func (r *Resolver) Run(ctx context.Context) error {
 	return nil
 }
 
-// tidy gives the memory back that the first lists took beyond what is kept of
-// them, which is as much again. By itself the runtime would hold it for long.
-func (r *Resolver) tidy(ctx context.Context) {
-	if r.WaitSynced(ctx) == nil && len(r.feeds) > 0 {
-		debug.FreeOSMemory()
-	}
-}
+// othersWithin is how long the start waits, once pods are known, for the other
+// resources and for the first proof that the watch of pods is well.
+const othersWithin = 10 * time.Second
 
-// Synced says whether all pods, nodes, services and namespaces that there were
-// at the start are known. What the API server forbids, pods excepted, counts as
-// known. Before, every answer is Unknown.
-func (r *Resolver) Synced() bool {
-	if r.synced.Load() {
-		return true
+// start makes Synced true. It waits for pods as long as it takes, and for what
+// else there is a bounded time: a drop without a Service's name is better than
+// none. What is late is taken in when it comes.
+func (r *Resolver) start(ctx context.Context) {
+	pods, others := r.feeds[0], r.feeds[1:]
+	if pods.WaitSynced(ctx) != nil {
+		return
 	}
-	for _, f := range r.feeds {
-		if !f.Synced() {
-			return false
+	limited, cancel := context.WithTimeout(ctx, othersWithin)
+	defer cancel()
+	for _, f := range others {
+		if err := f.WaitSynced(limited); err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Warn("a list is late: going on without it meanwhile",
+				"resource", f.Resource, "without", f.Without, "waited", othersWithin)
 		}
 	}
-	r.synced.Store(true)
-	return true
+	select {
+	case <-r.first:
+	case <-limited.Done():
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	close(r.ready)
+	// The first lists took as much memory again as is kept of them. By itself
+	// the runtime would hold it for long.
+	debug.FreeOSMemory()
 }
 
-// WaitSynced waits until Synced is true. Its error wraps ctx's.
+// Synced reports whether all pods that there were at the start are known, and
+// the nodes, services and namespaces as well, unless the API server forbids them
+// or does not tell in time. Before, every answer is Unknown.
+func (r *Resolver) Synced() bool { return closed(r.ready) }
+
+// WaitSynced waits until Synced is true, which needs Run. Its error wraps ctx's.
 func (r *Resolver) WaitSynced(ctx context.Context) error {
-	for _, f := range r.feeds {
-		if err := f.WaitSynced(ctx); err != nil {
-			return fmt.Errorf("resolve: %w", err)
-		}
+	select {
+	case <-r.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("resolve: wait for the list of pods: %w", ctx.Err())
 	}
-	return nil
 }
 
-// now is the clock in Unix nanoseconds.
-func (r *Resolver) now() int64 { return r.cfg.Now().UnixNano() }
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// now is the wall clock in Unix nanoseconds.
+func (r *Resolver) now() int64 { return r.clock.now() }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 	case q.Get("watch") != "":
 		s.watch(w, r, resource)
+	case strings.Contains(q.Get("fieldSelector"), "kube-nflog-probe"):
+		s.write(w, map[string]any{"kind": "PodList", "apiVersion": "v1", "metadata": map[string]string{"resourceVersion": "10"}})
 	default:
 		s.mu.Lock()
 		s.asked = append(s.asked, resource+" "+q.Get("fieldSelector"))
@@ -187,7 +190,8 @@ func TestResolverFollowsTheAPIServer(t *testing.T) {
 		Status:     corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "203.0.113.8"}}}},
 	}}
 	now := noon().Add(time.Minute)
-	r, err := New(Config{Now: func() time.Time { return now }}, client)
+	var later atomic.Int64
+	r, err := New(Config{Now: func() time.Time { return now.Add(time.Duration(later.Load())) }}, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,10 +212,12 @@ func TestResolverFollowsTheAPIServer(t *testing.T) {
 		eventually(t, r, address, seen, want)
 	}
 	api.tell("pods", "DELETED", old)
+	later.Store(int64(10 * time.Second))
 	eventually(t, r, "10.0.0.5", now.Add(10*time.Second), Endpoint{})
 	eventually(t, r, "10.0.0.5", seen, podNamed("old"))
 	young := typed(change(madePod("young", "10.0.0.5"), func(p *corev1.Pod) { p.Status.Conditions[0].LastTransitionTime = *at(70 * time.Second) }))
 	api.tell("pods", "ADDED", young)
+	later.Store(int64(20 * time.Second))
 	eventually(t, r, "10.0.0.5", noon().Add(80*time.Second), podNamed("young"))
 	eventually(t, r, "10.0.0.5", seen, podNamed("old"))
 }
@@ -220,7 +226,7 @@ func TestForbidden(t *testing.T) {
 	api, client := startAPI(t)
 	api.denied["services"], api.denied["nodes"] = true, true
 	api.lists["pods"] = []runtime.Object{typed(madePod("a", "10.0.0.5"))}
-	r, err := New(Config{}, client)
+	r, err := New(Config{Now: aMinuteLater}, client)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,11 +104,15 @@ func TestTraitsAreBounded(t *testing.T) {
 // newResolver is a synced resolver that knows the pods.
 func newResolver(t *testing.T, cfg Config, pods ...*corev1.Pod) *Resolver {
 	t.Helper()
+	if cfg.Now == nil {
+		cfg.Now = aMinuteLater
+	}
 	r, err := New(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.owners.listing(noon().UnixNano())
+	watched(r.owners, noon().UnixNano())
+	proven(r.owners, r.now())
 	for _, o := range pods {
 		r.set(nil, r.cfg.pod(o))
 	}

@@ -15,7 +15,7 @@ import (
 type waits struct {
 	limit int
 	count func(result string)
-	now   func() int64
+	now   func() int64 // steady clock
 
 	calling sync.Mutex // held while callbacks are called
 
@@ -29,7 +29,7 @@ type waits struct {
 
 type waiting struct {
 	addr  netip.Addr
-	until int64 // Unix nanoseconds
+	until int64 // nanoseconds of the steady clock
 	again func()
 	index int // in the heap
 }
@@ -153,6 +153,20 @@ func (w *waits) poke() {
 	case w.signal <- struct{}{}:
 	default:
 	}
+}
+
+// holds reports whether something waits for addr.
+func (w *waits) holds(addr netip.Addr) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byAddr[addr]) > 0
+}
+
+// room reports whether add would hold more.
+func (w *waits) room() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.closed && len(w.due) < w.limit
 }
 
 func (w *waits) len() int {

@@ -97,8 +97,9 @@ func awaiting(t *testing.T, cfg Config) *Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.synced.Store(true)
-	r.owners.listing(noon().UnixNano())
+	close(r.ready)
+	watched(r.owners, noon().UnixNano())
+	proven(r.owners, r.now())
 	r.nodes.replace(nil, nodePlace(&corev1.Node{
 		Spec:   corev1.NodeSpec{PodCIDRs: []string{"203.0.113.0/24", "2001:db8:1::/64"}},
 		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: "192.168.0.1"}}},

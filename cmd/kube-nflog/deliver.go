@@ -4,6 +4,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -85,7 +86,7 @@ func (d *deliverer) consume(w flow.Window) {
 	}
 }
 
-// deliver resolves both ends of a flow, as of its last packet, has it explained
+// deliver resolves both ends of a flow, as of its first packet and its last, has it explained
 // and hands it on; a pod that is so new that it is not known yet is waited for.
 // said is what other rules said of the flow's packets.
 func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
@@ -116,7 +117,7 @@ func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint,
 func view(v explain.View) emit.View { return emit.View{Why: v.Text, HidePrefix: v.HidePrefix} }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
-	return d.resolver.Lookup(f.Source, f.LastSeen), d.resolver.Lookup(f.Destination, f.LastSeen)
+	return d.resolver.LookupBetween(f.Source, f.FirstSeen, f.LastSeen), d.resolver.LookupBetween(f.Destination, f.FirstSeen, f.LastSeen)
 }
 
 // await says whether the flow will be delivered again, when more is known of
@@ -124,7 +125,12 @@ func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) 
 // because it puts them on the heap.
 func (d *deliverer) await(f flow.Flow, said []dialect.Said) bool {
 	again := func() { d.deliver(&f, said) }
-	return d.resolver.Await(f.Source, f.LastSeen, again) || d.resolver.Await(f.Destination, f.LastSeen, again)
+	for _, end := range [...]netip.Addr{f.Source, f.Destination} {
+		if d.resolver.Await(end, f.LastSeen, again) || d.resolver.Await(end, f.FirstSeen, again) {
+			return true
+		}
+	}
+	return false
 }
 
 func isUnknown(e resolve.Endpoint) bool {

@@ -87,7 +87,7 @@ func (o *options) definePackets(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
 	f.StringVar(&o.dialect, "dialect", string(dialect.Auto), "who wrote the rules, and so what their prefixes mean: "+strings.Join(dialect.Names(), ", "))
 	f.StringVar(&o.pattern, "prefix-pattern", "", "regular expression for the prefixes of your own rules, with groups named policy and verdict: (?P<policy>…)")
-	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together; a new flow is reported sooner")
+	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together, 100ms to 1m; a new flow is reported sooner")
 }
 
 func (o *options) defineEndpoints(f *pflag.FlagSet) {

@@ -153,7 +153,7 @@ func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 		`--event-qps (from KUBE_NFLOG_EVENT_QPS): "many" is not a number`,
 		`--dialect: dialect "cilium" is none of auto, plain, kube-router, k3s, calico`,
 		`--prefix-pattern: prefix pattern: it has no group named policy or verdict: (?P<policy>…)`,
-		`--flow-window: 1ms is not between 100ms and 1h`,
+		`--flow-window: 1ms is not between 100ms and 1m`,
 		`--output: "xml" is neither none nor json`,
 		`--listen: "nowhere" is no address such as :9090 or 127.0.0.1:9090`,
 		`--pod-event-burst: 0 is not above 0`,

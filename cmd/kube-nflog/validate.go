@@ -44,8 +44,8 @@ func (o *options) validatePackets() error {
 	if _, err := dialect.NewParser(dialect.Auto, o.pattern); err != nil {
 		errs = append(errs, o.mistake("prefix-pattern", "%w", err))
 	}
-	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Hour {
-		errs = append(errs, o.mistake("flow-window", "%v is not between 100ms and 1h", o.flowWindow))
+	if o.flowWindow < 100*time.Millisecond || o.flowWindow > time.Minute {
+		errs = append(errs, o.mistake("flow-window", "%v is not between 100ms and 1m", o.flowWindow))
 	}
 	return errors.Join(errs...)
 }
