@@ -32,12 +32,13 @@ type apiServer struct {
 	lists  map[string][]runtime.Object
 	events map[string]chan string
 	denied map[string]bool
+	broken map[string]bool
 	asked  []string // field selectors of lists
 }
 
 func startAPI(t *testing.T) (*apiServer, rest.Interface) {
 	t.Helper()
-	s := &apiServer{t: t, lists: map[string][]runtime.Object{}, events: map[string]chan string{}, denied: map[string]bool{}}
+	s := &apiServer{t: t, lists: map[string][]runtime.Object{}, events: map[string]chan string{}, denied: map[string]bool{}, broken: map[string]bool{}}
 	for _, resource := range []string{"pods", "nodes", "services"} {
 		s.events[resource] = make(chan string, 16)
 	}
@@ -70,11 +71,13 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	w.Header().Set("Content-Type", "application/json")
 	s.mu.Lock()
-	denied, items := s.denied[resource], s.lists[resource]
+	denied, broken, items := s.denied[resource], s.broken[resource], s.lists[resource]
 	s.mu.Unlock()
 	switch {
 	case denied:
 		s.refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden)
+	case broken:
+		s.refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError)
 	case q.Get("sendInitialEvents") == "true": // as servers before 1.32
 		s.refuse(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 	case q.Get("watch") != "":
@@ -235,6 +238,20 @@ func TestForbidden(t *testing.T) {
 	if !r.Synced() {
 		t.Error("not synced")
 	}
+}
+
+// The start waits for pods alone: Services that cannot be listed are missing.
+func TestServicesCannotBeListed(t *testing.T) {
+	t.Parallel()
+	api, client := startAPI(t)
+	api.broken["services"] = true
+	api.lists["pods"] = []runtime.Object{typed(madePod("a", "10.0.0.5"))}
+	r, err := New(Config{Now: aMinuteLater}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, r)
+	eventually(t, r, "10.0.0.5", noon().Add(10*time.Second), podNamed("a"))
 }
 
 func TestNodeScopeAsksForItsOwn(t *testing.T) {
