@@ -12,80 +12,154 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Suggest returns a NetworkPolicy for each direction that denies the flow,
-// ingress first. Applied together they allow the flow, and nothing else but
-// between pods that have the same labels as its ends: selectors cannot tell
-// those apart, and must not, as the next pods of the same Deployment will need
-// it too. pods are all pods of the ends' namespaces.
-//
-// It is an error if no policy can say so, or nothing is denied.
-func Suggest(f *Flow, a *Answer, pods []End) ([]*networkingv1.NetworkPolicy, error) {
-	if f.Protocol != corev1.ProtocolTCP && f.Protocol != corev1.ProtocolUDP && f.Protocol != corev1.ProtocolSCTP {
-		return nil, fmt.Errorf("a NetworkPolicy cannot allow %s without allowing everything", f.Protocol)
-	}
-	var all []*networkingv1.NetworkPolicy
-	if a.Ingress.Verdict == Denied {
-		from, err := peerFor(&f.Source, f.Destination.Namespace, pods)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, suggestion(f, &f.Destination, pods, networkingv1.NetworkPolicySpec{
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-			Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: from, Ports: portsFor(f)}},
-		}))
-	}
-	if a.Egress.Verdict == Denied {
-		to, err := peerFor(&f.Destination, f.Source.Namespace, pods)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, suggestion(f, &f.Source, pods, networkingv1.NetworkPolicySpec{
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
-			Egress:      []networkingv1.NetworkPolicyEgressRule{{To: to, Ports: portsFor(f)}},
-		}))
-	}
-	if len(all) == 0 {
-		return nil, errors.New("no NetworkPolicy denies this")
-	}
-	return all, nil
+// Suggestion is what would allow a flow that policies deny.
+type Suggestion struct {
+	// Policies are one NetworkPolicy for each direction that denies the flow,
+	// ingress first.
+	Policies []*networkingv1.NetworkPolicy
+	// Within has, for each of Policies, the name of the policy that selects all
+	// pods which that one selects.
+	Within []string
+	// Also are the other pairs of ends between which the policies allow what is
+	// denied today, at the flow's port, the first MaxAlso of them; AlsoCount is
+	// how many were found. AtLeast reports that there may be more, as the ends
+	// are too many to look at all pairs.
+	Also      []Pair
+	AlsoCount int
+	AtLeast   bool
 }
 
-// suggestion completes a policy for the pod.
-func suggestion(f *Flow, pod *End, pods []End, spec networkingv1.NetworkPolicySpec) *networkingv1.NetworkPolicy {
-	spec.PodSelector = selectorFor(pod, pods)
+// Pair is two ends of a flow.
+type Pair struct{ Source, Destination End }
+
+// MaxAlso bounds the pairs that a Suggestion names, and maxReplayed those that
+// are looked at: some seconds.
+const MaxAlso, maxReplayed = 10, 500_000
+
+// Suggest returns NetworkPolicies that together allow the flow. ends are all pods
+// of the ends' namespaces, and what else is known of the cluster.
+//
+// A pod that no policy selects in a direction may do everything; the first one
+// that does takes all else from it. A suggestion therefore selects only pods that
+// one of the denying policies selects: its pod selector is that policy's with the
+// labels of the pod's workload added. On the other side it selects pods with the
+// labels of the peer's workload, as the next pods of a Deployment will need it
+// too.
+//
+// The suggestion is then replayed on all ends: Also has what it allows beyond the
+// flow. It is an error if it denied anything that is allowed today, if no policy
+// can say what is needed, or if nothing is denied.
+func (s *Set) Suggest(f *Flow, ends []End) (Suggestion, error) {
+	if f.Protocol != corev1.ProtocolTCP && f.Protocol != corev1.ProtocolUDP && f.Protocol != corev1.ProtocolSCTP {
+		return Suggestion{}, fmt.Errorf("a NetworkPolicy cannot allow %s without allowing everything", f.Protocol)
+	}
+	answer := s.Evaluate(f)
+	var made Suggestion
+	for _, side := range []*Side{&answer.Ingress, &answer.Egress} {
+		if side.Verdict != Denied {
+			continue
+		}
+		p, within, err := s.suggestSide(f, side.Direction, ends)
+		if err != nil {
+			return Suggestion{}, err
+		}
+		made.Policies, made.Within = append(made.Policies, p), append(made.Within, within)
+	}
+	if len(made.Policies) == 0 {
+		return Suggestion{}, errors.New("no NetworkPolicy denies this")
+	}
+	return made, s.replay(f, &made, ends)
+}
+
+// suggestSide makes the policy for one direction, and names the policy that
+// selects all pods which it selects.
+func (s *Set) suggestSide(f *Flow, d Direction, ends []End) (p *networkingv1.NetworkPolicy, within string, err error) {
+	pod, other := &f.Destination, &f.Source
+	if d == Egress {
+		pod, other = other, pod
+	}
+	peer, err := peerFor(other, pod.Namespace, ends)
+	if err != nil {
+		return nil, "", err
+	}
+	protocol, port := f.Protocol, intstr.FromInt32(int32(f.Port))
+	ports := []networkingv1.NetworkPolicyPort{{Protocol: &protocol, Port: &port}}
+	var spec networkingv1.NetworkPolicySpec
+	if d == Ingress {
+		spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+		spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: peer, Ports: ports}}
+	} else {
+		spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+		spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: peer, Ports: ports}}
+	}
+	spec.PodSelector, err = selectorFor(pod, ends)
+	if err != nil {
+		return nil, "", err
+	}
+	if spec.PodSelector, within, err = s.narrow(pod, d, &spec.PodSelector); err != nil {
+		return nil, "", err
+	}
 	return &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: nameFor(f, &spec)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: s.nameFor(f, &spec, pod.Namespace)},
 		Spec:       spec,
-	}
+	}, within, nil
 }
 
-// nameFor is a name that says what the policy does, and that no policy has
-// which does something else.
-func nameFor(f *Flow, spec *networkingv1.NetworkPolicySpec) string {
+// narrow adds to a selector what one of the policies that isolate the pod selects
+// by, the one that adds least, and names that policy.
+func (s *Set) narrow(pod *End, d Direction, own *metav1.LabelSelector) (selector metav1.LabelSelector, within string, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	least := -1
+	for i := range s.namespaces[pod.Namespace].policies {
+		e := &s.namespaces[pod.Namespace].policies[i]
+		if !e.isolates[d] || e.pods.match(pod.Labels) != matches {
+			continue
+		}
+		if narrowed, added := intersect(own, &e.pods); least < 0 || added < least {
+			selector, within, least = narrowed, e.name, added
+		}
+	}
+	if least < 0 {
+		return selector, "", fmt.Errorf("no NetworkPolicy selects %s/%s", pod.Namespace, pod.Name)
+	}
+	return selector, within, nil
+}
+
+// nameFor is a name that says what the policy does, and that no policy of the
+// namespace has which does something else.
+func (s *Set) nameFor(f *Flow, spec *networkingv1.NetworkPolicySpec, namespace string) string {
 	text, err := json.Marshal(spec)
 	if err != nil {
 		panic(fmt.Sprintf("marshal a NetworkPolicy's spec: %v", err)) // it holds nothing that could fail
 	}
 	hash := sha256.Sum256(text)
-	return strings.ToLower(fmt.Sprintf("allow-%s-%d-%s-%s", spec.PolicyTypes[0], f.Port, f.Protocol, hex.EncodeToString(hash[:4])))
-}
-
-func portsFor(f *Flow) []networkingv1.NetworkPolicyPort {
-	protocol, port := f.Protocol, intstr.FromInt32(int32(f.Port))
-	return []networkingv1.NetworkPolicyPort{{Protocol: &protocol, Port: &port}}
+	name := strings.ToLower(fmt.Sprintf("allow-%s-%d-%s-%s", spec.PolicyTypes[0], f.Port, f.Protocol, hex.EncodeToString(hash[:4])))
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ns := s.namespaces[namespace]
+	for base, i := name, 2; ; i++ {
+		// One of this name does not allow the flow: somebody has changed it.
+		if _, taken := ns.find(name); !taken {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d", base, i)
+	}
 }
 
 // peerFor is the end as a policy of a namespace names it.
-func peerFor(e *End, namespace string, pods []End) ([]networkingv1.NetworkPolicyPeer, error) {
+func peerFor(e *End, namespace string, ends []End) ([]networkingv1.NetworkPolicyPeer, error) {
 	var p networkingv1.NetworkPolicyPeer
 	switch e.Kind {
 	case Pod:
-		selector := selectorFor(e, pods)
+		selector, err := selectorFor(e, ends)
+		if err != nil {
+			return nil, err
+		}
 		p.PodSelector = &selector
 		if e.Namespace != namespace {
 			p.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: e.Namespace}}
@@ -106,70 +180,94 @@ func peerFor(e *End, namespace string, pods []End) ([]networkingv1.NetworkPolicy
 	return []networkingv1.NetworkPolicyPeer{p}, nil
 }
 
-// selectorFor selects, of all the pods in its namespace, those with the same
-// labels as the pod: its labels must be there, and one label of every pod that
-// has all of these and more must not.
-func selectorFor(pod *End, pods []End) metav1.LabelSelector {
-	own := lasting(pod.Labels)
-	var without []string
-	for i := range pods {
-		other := &pods[i]
-		if other.Namespace != pod.Namespace {
-			continue
+// replay compares what is allowed at the flow's port before and after, between
+// all ends. It fills in Also, and fails if a pod becomes isolated: then all else
+// that no policy allows it would be denied.
+func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
+	after := s.clone(f)
+	var selected [2]*Record
+	for _, p := range made.Policies {
+		r, err := NewRecord(p)
+		if err != nil {
+			return fmt.Errorf("suggest a policy: %w", err)
 		}
-		key, more := beyond(own, lasting(other.Labels))
-		if more && !slices.Contains(without, key) {
-			without = append(without, key)
+		after.Put(r)
+		for d, isolates := range r.isolates {
+			if isolates {
+				selected[d] = r
+			}
 		}
 	}
-	slices.Sort(without)
-	s := metav1.LabelSelector{MatchLabels: own}
-	for _, key := range without {
-		s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpDoesNotExist})
+	ends = slices.Clone(ends)
+	for _, e := range []End{f.Source, f.Destination} {
+		if e.Kind != Pod {
+			ends = append(ends, e)
+		}
 	}
-	return s
+	for d, r := range selected {
+		for i := range ends {
+			if r.selects(&ends[i]) && !s.isolated(&ends[i], Direction(d)) {
+				return fmt.Errorf("a policy that allows this would select %s/%s as well, whose %s no policy restricts today, and deny it all else",
+					ends[i].Namespace, ends[i].Name, Direction(d))
+			}
+		}
+	}
+	replayed := 0
+	for i := range ends {
+		for k := range ends {
+			flow := Flow{Source: ends[i], Destination: ends[k], Protocol: f.Protocol, Port: f.Port}
+			if !selected[Ingress].selects(&flow.Destination) && !selected[Egress].selects(&flow.Source) {
+				continue // nothing changes
+			}
+			if replayed++; replayed > maxReplayed {
+				made.AtLeast = true
+				return nil
+			}
+			was, is := s.Evaluate(&flow), after.Evaluate(&flow)
+			if was.denied() && !is.denied() && !(flow.Source.same(&f.Source) && flow.Destination.same(&f.Destination)) {
+				if made.AlsoCount++; made.AlsoCount <= MaxAlso {
+					made.Also = append(made.Also, Pair{flow.Source, flow.Destination})
+				}
+			}
+		}
+	}
+	return nil
 }
 
-// beyond returns the first label that other has beyond all of own; more is
-// false if it lacks one of those or has no more.
-func beyond(own, other labels.Set) (key string, more bool) {
-	for k, v := range own {
-		if value, ok := other[k]; !ok || value != v {
-			return "", false
-		}
-	}
-	for k := range other {
-		if _, ok := own[k]; !ok && (!more || k < key) {
-			key, more = k, true
-		}
-	}
-	return key, more
+// isolated reports whether a policy selects the pod in a direction.
+func (s *Set) isolated(pod *End, d Direction) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.namespaces[pod.Namespace].policies, func(e policyEntry) bool {
+		return e.isolates[d] && e.pods.match(pod.Labels) == matches
+	})
 }
 
-// lasting are the labels that the pods of one workload share, and its next
-// ones will have. A pod that has no others is known by all it has.
-func lasting(set labels.Set) labels.Set {
-	left := make(labels.Set, len(set))
-	for k, v := range set {
-		if !passing(k) {
-			left[k] = v
+// clone copies what is known of the flow's namespaces.
+func (s *Set) clone(f *Flow) *Set {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c := NewSet(s.now)
+	for name, ns := range s.namespaces {
+		c.namespaces[name] = &namespace{labels: ns.labels, policies: ns.policies}
+		if name == f.Source.Namespace || name == f.Destination.Namespace {
+			c.namespaces[name].policies = slices.Clone(ns.policies)
 		}
 	}
-	if len(left) == 0 {
-		return set
-	}
-	return left
+	return c
 }
 
-// passing says that controllers give every pod, or every generation of them,
-// another value of the label.
-func passing(key string) bool {
-	switch key {
-	case "pod-template-hash", "controller-revision-hash", "pod-template-generation",
-		"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
-		"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name",
-		"batch.kubernetes.io/job-completion-index":
-		return true
+// selects reports whether the policy is about the pod; a nil Record is about none.
+func (r *Record) selects(pod *End) bool {
+	return r != nil && pod.Kind == Pod && pod.Namespace == r.namespace && r.pods.match(pod.Labels) == matches
+}
+
+func (a *Answer) denied() bool { return a.Ingress.Verdict == Denied || a.Egress.Verdict == Denied }
+
+// same reports whether both are the same pod, or else the same address.
+func (e *End) same(other *End) bool {
+	if e.Kind == Pod && other.Kind == Pod {
+		return e.Namespace == other.Namespace && e.Name == other.Name
 	}
-	return false
+	return e.Kind == other.Kind && e.Addr == other.Addr
 }

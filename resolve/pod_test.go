@@ -162,8 +162,8 @@ func TestWorkload(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := workloadOf(tt.pod); got != tt.want {
-				t.Errorf("workloadOf = %q, want %q", got, tt.want)
+			if got := WorkloadOf(tt.pod); got != tt.want {
+				t.Errorf("WorkloadOf = %q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func stripped[O any, R interface{ cutLists() cuts }](strip func(O) R, cut func(l
 // reachable through it.
 func newPod(o *corev1.Pod, label string) *pod {
 	p := &pod{
-		workload:    unique.Make(workloadOf(o)),
+		workload:    unique.Make(WorkloadOf(o)),
 		node:        unique.Make(o.Spec.NodeName),
 		finished:    finishedAt(o),
 		version:     parseVersion(o.ResourceVersion),

@@ -47,6 +47,19 @@ func (s PortSet) NamesOf(protocol string, port uint16) []string {
 	return names
 }
 
+// NumberOf returns the port of that name, 0 if there is none.
+func (s PortSet) NumberOf(protocol, name string) uint16 {
+	for has := range strings.SplitSeq(string(s), ",") {
+		if text, ok := strings.CutPrefix(has, name+"="); ok {
+			if number, ok := strings.CutSuffix(text, "/"+protocol); ok {
+				n, _ := strconv.ParseUint(number, 10, 16) // 0 if it is none
+				return uint16(n)
+			}
+		}
+	}
+	return 0
+}
+
 func portText(name, protocol string, port uint16) string {
 	return name + "=" + strconv.Itoa(int(port)) + "/" + protocol
 }

@@ -156,3 +156,14 @@ func BenchmarkTraits(b *testing.B) {
 		})
 	}
 }
+
+// TestNumberOf finds a port by its name and protocol.
+func TestNumberOf(t *testing.T) {
+	s := PortSet("dns=53/TCP,dns=5353/UDP,http=8080/TCP")
+	for text, want := range map[string]uint16{"TCP http": 8080, "UDP dns": 5353, "TCP dns": 53, "UDP http": 0, "TCP htt": 0, "TCP ": 0} {
+		protocol, name, _ := strings.Cut(text, " ")
+		if got := s.NumberOf(protocol, name); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}

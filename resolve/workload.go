@@ -7,11 +7,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// workloadOf names the object that controls the pod, as
+// WorkloadOf names the object that controls the pod, as
 // "namespace/Deployment/name", or "" where nothing does. It asks nobody: a
 // ReplicaSet made by a Deployment carries the Deployment's name and the pod's
 // template hash, a Job made by a CronJob its name and a number of minutes.
-func workloadOf(o *corev1.Pod) string {
+func WorkloadOf(o *corev1.Pod) string {
 	owner := metav1.GetControllerOfNoCopy(o)
 	if owner == nil {
 		return ""

@@ -16,80 +16,116 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// cluster is what explain has to know of one: the pods and policies of the
-// namespaces in question. It lists and watches nothing.
+// cluster is what explain has to know of one: the policies of the namespaces in
+// question, and pods. It lists and watches nothing.
 type cluster struct {
 	clients
 	policies *policy.Set
-	pods     []policy.End
+	pods     []pod
+	read     map[string]bool // namespaces whose pods are known, "" for all
 	warn     io.Writer
 }
 
-// flow reads what is needed and makes the flow.
-func (c *cluster) flow(ctx context.Context, t traffic) (policy.Flow, error) {
-	if err := c.readNamespaces(ctx); err != nil {
-		return policy.Flow{}, err
-	}
-	seen := map[string]bool{"": true}
-	for _, namespace := range []string{t.from.namespace, t.to.namespace} {
-		if seen[namespace] {
-			continue
-		}
-		seen[namespace] = true
-		if err := c.readNamespace(ctx, namespace); err != nil {
-			return policy.Flow{}, err
-		}
-	}
-	f := policy.Flow{Protocol: t.protocol, Port: t.port}
-	var err error
-	if f.Source, err = c.end(t.from); err != nil {
-		return f, err
-	}
-	f.Destination, err = c.end(t.to)
-	return f, err
+// pod is a pod with an end for each of its addresses, at least one.
+type pod struct {
+	ends     []policy.End
+	workload string // "namespace/Deployment/name", "" for none
 }
 
-// readNamespaces reads the labels of all namespaces. Whoever may not know them
-// is told, as selectors may select by them.
-func (c *cluster) readNamespaces(ctx context.Context) error {
+// unknownError is what keeps explain from an answer: exit status 4.
+type unknownError struct{ error }
+
+func (e unknownError) Unwrap() error { return e.error }
+
+// forbidden makes an unknownError of an answer that the API server forbids.
+func forbidden(err error, what, namespace string) error {
+	if !apierrors.IsForbidden(err) {
+		return err
+	}
+	where := "in all namespaces"
+	if namespace != "" {
+		where = "in namespace " + namespace
+	}
+	return unknownError{fmt.Errorf("cannot tell: you may not list %s %s", what, where)}
+}
+
+// readNamespaces reads the labels of all namespaces, or if that is forbidden, of
+// those that are asked about.
+func (c *cluster) readNamespaces(ctx context.Context, asked ...string) error {
 	var namespaces corev1.NamespaceList
 	err := list(ctx, c.core, "namespaces", "", &namespaces)
 	if apierrors.IsForbidden(err) {
-		_, err = fmt.Fprintf(c.warn, "kube-nflog: not allowed to list namespaces: their labels are taken for their names alone\n")
-		return err
-	}
-	if err != nil {
-		return err
+		for _, name := range asked {
+			var n corev1.Namespace
+			err := c.core.Get().Resource("namespaces").Name(name).Do(ctx).Into(&n)
+			// Without its labels, selectors by them are undecided.
+			if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
+				return fmt.Errorf("get namespace %s: %w", name, err)
+			}
+			if err == nil {
+				c.policies.PutNamespace(n.Name, n.Labels)
+			}
+		}
+		return nil
 	}
 	for i := range namespaces.Items {
 		c.policies.PutNamespace(namespaces.Items[i].Name, namespaces.Items[i].Labels)
 	}
-	return nil
+	return err
 }
 
-// readNamespace reads the policies and pods of a namespace.
-func (c *cluster) readNamespace(ctx context.Context, namespace string) error {
+// readPolicies reads the policies of a namespace.
+func (c *cluster) readPolicies(ctx context.Context, namespace string) error {
 	var policies networkingv1.NetworkPolicyList
 	if err := list(ctx, c.networking, "networkpolicies", namespace, &policies); err != nil {
-		return err
+		return forbidden(err, "networkpolicies", namespace)
 	}
 	for i := range policies.Items {
-		r, err := policy.NewRecord(&policies.Items[i])
+		o := &policies.Items[i]
+		r, err := policy.NewRecord(o)
 		if err != nil {
 			if _, err := fmt.Fprintf(c.warn, "kube-nflog: what is invalid matches nothing: %v\n", err); err != nil {
 				return err
 			}
 		}
+		if r.Cut() {
+			if _, err := fmt.Fprintf(c.warn, "kube-nflog: NetworkPolicy %s/%s is too large: what only its last rules allow is not decided\n", o.Namespace, o.Name); err != nil {
+				return err
+			}
+		}
 		c.policies.Put(r)
+	}
+	return nil
+}
+
+// readPods reads the pods of a namespace, of all for "". Those that have ended
+// have no address any more.
+func (c *cluster) readPods(ctx context.Context, namespace string) error {
+	if c.read[namespace] || c.read[""] {
+		return nil
 	}
 	var pods corev1.PodList
 	if err := list(ctx, c.core, "pods", namespace, &pods); err != nil {
-		return err
+		return forbidden(err, "pods", namespace)
 	}
+	if namespace == "" {
+		c.pods = nil
+	}
+	c.read[namespace] = true
 	for i := range pods.Items {
-		c.pods = append(c.pods, podEnd(&pods.Items[i]))
+		if p := &pods.Items[i]; p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			c.pods = append(c.pods, pod{podEnds(p), resolve.WorkloadOf(p)})
+		}
 	}
 	return nil
+}
+
+// known are the ends of all pods that were read.
+func (c *cluster) known() (ends []policy.End) {
+	for i := range c.pods {
+		ends = append(ends, c.pods[i].ends...)
+	}
+	return ends
 }
 
 func list(ctx context.Context, client rest.Interface, resource, namespace string, into runtime.Object) error {
@@ -100,28 +136,23 @@ func list(ctx context.Context, client rest.Interface, resource, namespace string
 	return nil
 }
 
-// podEnd is a pod as policies see it. One on its node's network is the node.
-func podEnd(p *corev1.Pod) policy.End {
+// podEnds are a pod's addresses as policies see them. A pod on its node's network
+// is the node. A pod that has no address yet is known by its labels.
+func podEnds(p *corev1.Pod) []policy.End {
 	e := policy.End{
 		Kind: policy.Pod, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, Ports: resolve.PortsOf(p), NodeName: p.Spec.NodeName,
 	}
 	if p.Spec.HostNetwork {
 		e.Kind = policy.Node // and its labels mean nothing
 	}
-	// One that has no address yet is known by its labels.
 	e.Addr, _ = netip.ParseAddr(p.Status.PodIP)
-	return e
-}
-
-// end finds one end of the traffic.
-func (c *cluster) end(t traffickedEnd) (policy.End, error) {
-	if t.name == "" {
-		return policy.End{Kind: policy.Outside, Addr: t.addr}, nil
-	}
-	for i := range c.pods {
-		if e := c.pods[i]; e.Namespace == t.namespace && e.Name == t.name {
-			return e, nil
+	all := []policy.End{e}
+	for _, ip := range p.Status.PodIPs {
+		if addr, err := netip.ParseAddr(ip.IP); err == nil && addr != e.Addr {
+			other := e
+			other.Addr = addr
+			all = append(all, other)
 		}
 	}
-	return policy.End{}, fmt.Errorf("there is no pod %s/%s", t.namespace, t.name)
+	return all
 }

@@ -1,40 +1,57 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/yaml"
 
 	"github.com/kube-nflog/kube-nflog/policy"
-	"github.com/kube-nflog/kube-nflog/policy/explain"
 )
 
 const explainHelp = `Says what the cluster's NetworkPolicies make of traffic, before any is sent:
 
   kube-nflog explain --from shop/frontend-5b9 --to shop/api-7c4 --port 8080/TCP
+  kube-nflog explain --from shop/deploy/frontend --to shop/svc/api --port 80
+  kube-nflog explain --from shop/frontend-5b9 --to 10.96.0.81 --port 80
 
 It asks the API server, from any machine with a kubeconfig, and looks at no node.
-An end is a pod, namespace/name, or an address outside the cluster. It needs to
-list pods and networkpolicies in the namespaces of the two ends, and namespaces.
+An end is one of
 
---suggest prints NetworkPolicies that allow exactly this traffic, to pipe into
-kubectl apply -f - after reading them.
+  NAMESPACE/POD            a pod
+  KIND/NAME                all pods of a deploy, sts, ds, rs, job or cronjob, the pods
+                           behind a svc, a pod or a node, in --namespace
+  NAMESPACE/KIND/NAME      the same of another namespace
+  ADDRESS                  the pod, node or Service that has it, else it is outside
+  external:ADDRESS         an address outside the cluster, without asking
 
-The exit status is 0 for what is allowed, 3 for what is denied.`
+With a Service, --port is the Service's; the answer is about its pods' ports.
+All addresses of a pod are judged, and told apart where the answers differ.
+
+It needs to list pods and networkpolicies in the namespaces of the two ends, the
+services of one that is named, and for an address pods, nodes and services. Without
+the labels of namespaces (list or get namespaces) some answers cannot be told.
+
+--suggest prints NetworkPolicies that allow this traffic, to pipe into kubectl
+apply -f - after reading them. They select only pods that a NetworkPolicy isolates
+already, so that nothing that is allowed becomes denied. Comments say what else they
+allow.
+
+The exit status is 0 for what is allowed, 3 for what is denied, 4 where it cannot be
+told, as rights are missing or an end is not known.`
 
 // question is what explain's flags say.
 type question struct {
 	from, to, port string
+	namespace      string
 	kubeconfig     string
 	suggest        bool
 }
@@ -43,6 +60,12 @@ type question struct {
 type deniedError struct{}
 
 func (deniedError) Error() string { return "" }
+
+// undecidedError ends explain for traffic of which it was said that it cannot be
+// told.
+type undecidedError struct{}
+
+func (undecidedError) Error() string { return "" }
 
 func explainCommand() *cobra.Command {
 	var q question
@@ -60,26 +83,14 @@ func explainCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.from, "from", "", "where the traffic comes from: namespace/pod or an address")
-	f.StringVar(&q.to, "to", "", "where it goes: namespace/pod or an address")
-	f.StringVar(&q.port, "port", "", "the destination's port and protocol: 8080/TCP, 53/UDP, 2905/SCTP")
+	f.StringVar(&q.from, "from", "", "where the traffic comes from: namespace/pod, kind/name, namespace/kind/name or an address")
+	f.StringVar(&q.to, "to", "", "where it goes: the same, or a Service as svc/name")
+	f.StringVar(&q.port, "port", "", "the port it is sent to and the protocol: 8080/TCP, 53/UDP, 2905/SCTP")
+	f.StringVarP(&q.namespace, "namespace", "n", "", "namespace of kind/name (default: the kubeconfig's)")
 	f.BoolVar(&q.suggest, "suggest", false, "print NetworkPolicies that would allow denied traffic, as YAML")
 	f.StringVar(&q.kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl finds it)")
 	f.SortFlags = false
 	return cmd
-}
-
-// traffic is a question that was understood.
-type traffic struct {
-	from, to traffickedEnd
-	protocol corev1.Protocol
-	port     uint16
-}
-
-// traffickedEnd is a pod, or else an address.
-type traffickedEnd struct {
-	namespace, name string
-	addr            netip.Addr
 }
 
 // parse reports every mistake at once.
@@ -91,107 +102,145 @@ func (q *question) parse() (t traffic, err error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return traffic{}, err
 	}
-	if t.from.name == "" && t.to.name == "" {
-		return traffic{}, errors.New("--from, --to: one of them must be a pod, policies are about nothing else")
+	if t.from.kind == kindService {
+		return traffic{}, errors.New("--from: a Service opens no connections, its pods do: name these")
+	}
+	if t.from.external && t.to.external {
+		return traffic{}, errNoPod
 	}
 	return t, nil
 }
 
-func parseEnd(flag, s string) (traffickedEnd, error) {
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return traffickedEnd{addr: addr}, nil
-	}
-	namespace, name, ok := strings.Cut(s, "/")
-	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-		return traffickedEnd{}, fmt.Errorf("%s: %q is neither namespace/pod nor an address", flag, s)
-	}
-	return traffickedEnd{namespace: namespace, name: name}, nil
-}
+var errNoPod = errors.New("--from, --to: one of them must be a pod, policies are about nothing else")
 
-func parsePort(s string) (uint16, corev1.Protocol, error) {
-	number, protocol, ok := strings.Cut(s, "/")
-	if !ok {
-		protocol = string(corev1.ProtocolTCP)
+// config finds the API server as kubectl does.
+func (q *question) config() (cfg *rest.Config, namespace string, err error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = q.kubeconfig
+	if named := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); named != "" && q.kubeconfig == "" {
+		missing := func(path string) bool {
+			_, err := os.Stat(path)
+			return path == "" || errors.Is(err, os.ErrNotExist)
+		}
+		if !slices.ContainsFunc(filepath.SplitList(named), func(path string) bool { return !missing(path) }) {
+			return nil, "", usageError{fmt.Errorf("KUBECONFIG: there is no file %s", named)}
+		}
 	}
-	p := corev1.Protocol(strings.ToUpper(protocol))
-	n, err := strconv.ParseUint(number, 10, 16)
-	if err != nil || n == 0 || !slices.Contains([]corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}, p) {
-		return 0, "", fmt.Errorf("--port: %q is no port and protocol such as 8080/TCP", s)
+	found := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
+	cfg, err = found.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", usageError{errors.New("--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config")}
 	}
-	return uint16(n), p, nil
+	if err == nil {
+		namespace, _, err = found.Namespace()
+	}
+	if err != nil {
+		return nil, "", usageError{fmt.Errorf("--kubeconfig: %w", err)}
+	}
+	return cfg, namespace, nil
 }
 
 // answer asks the API server and prints what it makes of it.
 func (q *question) answer(cmd *cobra.Command, t traffic) error {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = q.kubeconfig
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return usageError{errors.New("--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config")}
-	}
-	if err != nil {
-		return usageError{fmt.Errorf("--kubeconfig: %w", err)}
-	}
-	var kube clients
-	if kube.core, err = kubeClient(cfg, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil {
-		return err
-	}
-	if kube.networking, err = kubeClient(cfg, "/apis", networkingv1.SchemeGroupVersion, networkingv1.AddToScheme); err != nil {
-		return err
-	}
-	c := cluster{clients: kube, policies: policy.NewSet(nil), warn: cmd.ErrOrStderr()}
-	f, err := c.flow(cmd.Context(), t)
+	cfg, namespace, err := q.config()
 	if err != nil {
 		return err
 	}
-	a := c.policies.Evaluate(&f)
-	return q.print(cmd.OutOrStdout(), &f, &a, c.pods)
-}
-
-func (q *question) print(w io.Writer, f *policy.Flow, a *policy.Answer, pods []policy.End) error {
-	text, allowed := explain.Verdict(a)
-	// With --suggest the YAML is what goes on to kubectl: the verdict is a comment.
-	mark := ""
-	if q.suggest {
-		mark = "# "
+	if q.namespace != "" {
+		namespace = q.namespace
 	}
-	if _, err := fmt.Fprintf(w, "%s%s → %s on port %d/%s: %s\n", mark, endName(&f.Source), endName(&f.Destination), f.Port, f.Protocol, text); err != nil {
+	for _, e := range []*traffickedEnd{&t.from, &t.to} {
+		if e.kind != "" && e.kind != kindNode && e.namespace == "" {
+			e.namespace = namespace
+		}
+	}
+	c := cluster{policies: policy.NewSet(nil), read: map[string]bool{}, warn: cmd.ErrOrStderr()}
+	if c.core, err = kubeClient(cfg, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil {
 		return err
 	}
-	if allowed {
-		return nil
+	if c.networking, err = kubeClient(cfg, "/apis", networkingv1.SchemeGroupVersion, networkingv1.AddToScheme); err != nil {
+		return err
 	}
-	if q.suggest {
-		if err := suggest(w, f, a, pods); err != nil {
-			return err
-		}
-	}
-	return deniedError{}
-}
-
-func endName(e *policy.End) string {
-	switch {
-	case e.Name == "":
-		return e.Addr.String()
-	case !e.Addr.IsValid():
-		return e.Namespace + "/" + e.Name + " (no address yet)"
-	}
-	return e.Namespace + "/" + e.Name + " (" + e.Addr.String() + ")"
-}
-
-func suggest(w io.Writer, f *policy.Flow, a *policy.Answer, pods []policy.End) error {
-	policies, err := policy.Suggest(f, a, pods)
+	flows, err := c.flows(cmd.Context(), t)
 	if err != nil {
-		return fmt.Errorf("suggest a NetworkPolicy: %w", err)
+		return err
 	}
-	for _, p := range policies {
-		text, err := yaml.Marshal(p)
-		if err != nil {
-			return fmt.Errorf("write %s: %w", p.Name, err)
+	return q.print(cmd.OutOrStdout(), c.judge(flows), &c)
+}
+
+// candidate is a flow that the question is about, and what its destination is one
+// of.
+type candidate struct {
+	policy.Flow
+
+	via string
+}
+
+// flows reads what is needed and returns every flow that the question is about:
+// between all pods of its ends, and all their addresses.
+func (c *cluster) flows(ctx context.Context, t traffic) ([]candidate, error) {
+	from, err := c.findOwners(ctx, t.from, t, t.to.namespace)
+	if err != nil {
+		return nil, err
+	}
+	to, err := c.findOwners(ctx, t.to, t, t.from.namespace)
+	if err != nil {
+		return nil, err
+	}
+	var flows []candidate
+	namespaces := map[string]bool{}
+	for i := range from {
+		if from[i].via != "" {
+			return nil, usageError{fmt.Errorf("--from: %s is the address%s, which opens no connections: name its pods", t.from.addr, from[i].via)}
 		}
-		if _, err := fmt.Fprintf(w, "---\n%s", text); err != nil {
-			return err
+		for k := range to {
+			for _, ends := range pairs(from[i].ends, to[k].ends) {
+				f := candidate{policy.Flow{Source: ends[0], Destination: ends[1], Protocol: t.protocol, Port: to[k].port}, to[k].via}
+				namespaces[f.Source.Namespace], namespaces[f.Destination.Namespace] = true, true
+				flows = append(flows, f)
+			}
 		}
 	}
-	return nil
+	if f := &flows[0]; f.Source.Kind == policy.Outside && f.Destination.Kind == policy.Outside {
+		return nil, usageError{errNoPod}
+	}
+	delete(namespaces, "")
+	var asked []string
+	for namespace := range namespaces {
+		asked = append(asked, namespace)
+	}
+	if err := c.readNamespaces(ctx, asked...); err != nil {
+		return nil, err
+	}
+	for _, namespace := range asked {
+		if err := errors.Join(c.readPolicies(ctx, namespace), c.readPods(ctx, namespace)); err != nil {
+			return nil, err
+		}
+	}
+	return flows, nil
+}
+
+// findOwners is find that reports an address which several own.
+func (c *cluster) findOwners(ctx context.Context, e traffickedEnd, t traffic, other string) ([]place, error) {
+	found, err := c.find(ctx, e, t, other)
+	if err == nil && e.kind == "" && len(found) > 1 && found[0].via == "" {
+		_, err = fmt.Fprintf(c.warn, "kube-nflog: %s has %d owners, each is judged\n", e.addr, len(found))
+	}
+	return found, err
+}
+
+// pairs are the ends that speak the same IP; ends that do not are one pair all the
+// same, as policies may say something of it.
+func pairs(from, to []policy.End) (all [][2]policy.End) {
+	for _, a := range from {
+		for _, b := range to {
+			if a.Addr.Is4() == b.Addr.Is4() {
+				all = append(all, [2]policy.End{a, b})
+			}
+		}
+	}
+	if all == nil {
+		all = append(all, [2]policy.End{from[0], to[0]})
+	}
+	return all
 }

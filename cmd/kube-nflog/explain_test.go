@@ -15,7 +15,7 @@ import (
 )
 
 func TestQuestion(t *testing.T) {
-	pod, outside := traffickedEnd{namespace: "shop", name: "api"}, traffickedEnd{addr: netip.MustParseAddr("2001:db8::1")}
+	pod, outside := traffickedEnd{kind: "Pod", namespace: "shop", name: "api"}, traffickedEnd{addr: netip.MustParseAddr("2001:db8::1")}
 	tests := []struct {
 		from, to, port string
 		want           traffic
@@ -28,7 +28,13 @@ func TestQuestion(t *testing.T) {
 		{"shop/", "/api", "0/TCP", traffic{}, []string{"--from", "--to", "--port"}},
 		{"a/b/c", "shop/api", "1/ICMP", traffic{}, []string{"--from", "--port"}},
 		{"shop/api", "shop/api", "65536/TCP", traffic{}, []string{"--port"}},
-		{"10.0.0.1", "10.0.0.2", "1/TCP", traffic{}, []string{"one of them must be a pod"}},
+		{"external:10.0.0.1", "external:10.0.0.2", "1/TCP", traffic{}, []string{"one of them must be a pod"}},
+		{"deploy/web", "shop/svc/api", "80", traffic{
+			traffickedEnd{kind: "Deployment", name: "web"}, traffickedEnd{kind: "Service", namespace: "shop", name: "api"}, "TCP", 80}, nil},
+		{"external:2001:db8::1", "pod/api", "80", traffic{
+			traffickedEnd{addr: outside.addr, external: true}, traffickedEnd{kind: "Pod", name: "api"}, "TCP", 80}, nil},
+		{"svc/api", "shop/api", "80", traffic{}, []string{"a Service opens no connections"}},
+		{"external:shop/api", "shop/svc/", "80", traffic{}, []string{"--from", "--to"}},
 	}
 	for _, tt := range tests {
 		got, err := (&question{from: tt.from, to: tt.to, port: tt.port}).parse()
@@ -51,7 +57,7 @@ func TestPodEnd(t *testing.T) {
 		}},
 	}
 	want := policy.End{Kind: policy.Pod, Namespace: "shop", Name: "api", Labels: p.Labels, NodeName: "n1"}
-	got := podEnd(p)
+	got := podEnds(p)[0]
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(policy.End{}, "Ports")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -59,7 +65,7 @@ func TestPodEnd(t *testing.T) {
 		t.Error("its port is not known by its name")
 	}
 	p.Spec.HostNetwork, p.Status.PodIP = true, "192.168.0.1"
-	if got := podEnd(p); got.Kind != policy.Node || got.Addr.String() != "192.168.0.1" {
+	if got := podEnds(p)[0]; got.Kind != policy.Node || got.Addr.String() != "192.168.0.1" {
 		t.Errorf("on the host's network it is %+v", got)
 	}
 }

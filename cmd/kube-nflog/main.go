@@ -20,9 +20,10 @@ var version = "dev"
 
 // Exit statuses.
 const (
-	exitFailed = 1
-	exitUsage  = 2
-	exitDenied = 3 // explain
+	exitFailed  = 1
+	exitUsage   = 2
+	exitDenied  = 3 // explain
+	exitUnknown = 4 // explain
 )
 
 // usageError is a mistake in flags or environment: exit status 2.
@@ -36,7 +37,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	err := execute(ctx, rootCommand())
 	stop()
-	if err != nil && statusOf(err) != exitDenied {
+	if err != nil && err.Error() != "" {
 		fmt.Fprintf(os.Stderr, "kube-nflog: %v\n", err)
 	}
 	os.Exit(statusOf(err))
@@ -63,6 +64,9 @@ func statusOf(err error) int {
 	}
 	if errors.As(err, new(deniedError)) {
 		return exitDenied
+	}
+	if errors.As(err, new(undecidedError)) || errors.As(err, new(unknownError)) {
+		return exitUnknown
 	}
 	return exitFailed
 }

@@ -244,7 +244,7 @@ func TestMistakes(t *testing.T) {
 		{"watch --protocol tcp,tpc", `--protocol: "tpc" is no protocol such as tcp, udp, icmp, icmpv6 or sctp`},
 		{"doctor", "KUBECONFIG: there is no file /no/such/file"},
 		{"rules --for k3s --prefix x", `--prefix: goes without --for k3s`},
-		{"explain --from a/b --to c/d --port 80", `--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config`},
+		{"explain --from a/b --to c/d --port 80", `KUBECONFIG: there is no file /no/such/file`},
 	}
 	for _, tt := range tests {
 		root := rootCommand()

@@ -3,12 +3,17 @@ package explain
 import "github.com/kube-nflog/kube-nflog/policy"
 
 // Verdict says what policies make of a flow that has not been sent: whether it
-// is allowed, by what, and if it is denied, as Reason.Text has it.
-func Verdict(a *policy.Answer) (text string, allowed bool) {
+// is Allowed, Denied or Undecided, by what, and if it is denied, as Reason.Text
+// has it.
+func Verdict(a *policy.Answer) (text string, verdict policy.Verdict) {
 	if denied := Denial(a); denied != nil {
-		return denied.Text, false
+		return denied.Text, policy.Denied
 	}
-	return "allowed: " + passage(&a.Egress) + "; " + passage(&a.Ingress), true
+	passages := passage(&a.Egress) + "; " + passage(&a.Ingress)
+	if a.Egress.Verdict == policy.Undecided || a.Ingress.Verdict == policy.Undecided {
+		return "cannot tell: " + passages, policy.Undecided
+	}
+	return "allowed: " + passages, policy.Allowed
 }
 
 // passage says why one direction is allowed.
@@ -21,7 +26,7 @@ func passage(s *policy.Side) string {
 	case policy.Exempt:
 		return s.Direction.String() + " always, between a pod and itself or its own node"
 	case policy.Undecided:
-		return s.Direction.String() + " depends on the pods that the address stands for"
+		return s.Direction.String() + " depends on what is not known of the other end, or of too large policies"
 	}
 	return s.Direction.String() + " is no pod's"
 }

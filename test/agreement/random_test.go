@@ -45,7 +45,10 @@ func pick[T any](c *cluster, from ...T) T { return from[c.IntN(len(from))] }
 
 func (c *cluster) chance(percent int) bool { return c.IntN(100) < percent }
 
-func (c *cluster) key() string   { return pick(c, "app", "tier", "env") }
+func (c *cluster) key() string {
+	return pick(c, "app", "tier", "env", "statefulset.kubernetes.io/pod-name")
+}
+
 func (c *cluster) value() string { return pick(c, "a", "b", "c") }
 
 func (c *cluster) labels() map[string]string {
