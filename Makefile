@@ -15,6 +15,7 @@ GOLANGCI = bin/golangci-lint
 # A cache for each checkout: its results name files, and what .golangci.yml says
 # of folders would not match those of another checkout.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/golangci-lint-cache
+ACTIONLINT = bin/actionlint
 SBOM     = bin/cyclonedx-gomod
 ROUTER   = bin/kube-router
 # One static file, the same bytes from the same sources wherever it is built.
@@ -27,7 +28,7 @@ UPSTREAM = /cmd/(etcd|kube-apiserver|kubectl)$$
 RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit test-system lint fmt fuzz demo bench bench-resolve bench-emit bench-policy image release e2e helm clean check-go
+.PHONY: help build test test-unit test-system lint fmt fuzz demo dev bench bench-resolve bench-emit bench-policy image release e2e e2e-kind helm clean check-go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +48,8 @@ test-system: check-go $(ROUTER) ## run the tests against a real kernel and a rea
 	cd test/agreement && CGO_ENABLED=0 $(GO) test ./...
 	cd test/monitoring && CGO_ENABLED=0 $(GO) test -count 1 ./... # not from the cache: deploy/ is no import
 
-lint: check-go $(GOLANGCI) ## run gofmt, go vet and golangci-lint on all modules
+lint: check-go $(GOLANGCI) $(ACTIONLINT) ## run gofmt, go vet and golangci-lint on all modules, actionlint on the workflows
+	$(ACTIONLINT) .github/workflows/*.yml
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$unformatted" ] || \
 		{ echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
 	CGO_ENABLED=0 $(GO) vet ./... # without cgo as the rest here: what is imported is compiled once
@@ -81,11 +83,12 @@ image: ## build the image IMAGE (default kube-nflog:dev) for PLATFORM, with dock
 		echo 'make image needs docker with a running daemon, or buildah; neither is here' >&2; exit 1; \
 	fi
 
-release: check-go $(SBOM) ## build static binaries for amd64 and arm64 with SBOMs and checksums: dist/
+release: check-go $(SBOM) ## build static binaries for all platforms with SBOMs and checksums: dist/
 	rm -rf dist
-	@set -e; for arch in amd64 arm64; do \
-		file=dist/kube-nflog_$(VERSION)_linux_$$arch; echo "$$file"; \
-		GOOS=linux GOARCH=$$arch $(GOBUILD) -o "$$file" ./cmd/kube-nflog; \
+	@set -e; for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \
+		os=$${platform%/*}; arch=$${platform#*/}; suffix=; [ $$os != windows ] || suffix=.exe; \
+		file=dist/kube-nflog_$(VERSION)_$${os}_$$arch$$suffix; echo "$$file"; \
+		GOOS=$$os GOARCH=$$arch $(GOBUILD) -o "$$file" ./cmd/kube-nflog; \
 		$(SBOM) bin -json -std -noserial -version $(VERSION) "$$file" 2>/dev/null | sed '/^    "timestamp":/d' >"$$file.cdx.json"; \
 		grep -q '"bomFormat": "CycloneDX"' "$$file.cdx.json"; \
 	done
@@ -93,6 +96,12 @@ release: check-go $(SBOM) ## build static binaries for amd64 and arm64 with SBOM
 
 e2e: check-go $(HELM) ## test deploy/ on a real cluster; needs KUBECONFIG, E2E_IMAGE, E2E_POD_IMAGE, see test/e2e/doc.go
 	$(INTEST) HELM=$(HELM) $(GO) test -tags e2e -count 1 -timeout 10m -v ./e2e/
+
+e2e-kind: check-go $(HELM) ## run e2e on a kind cluster of its own; needs docker, kind and kubectl
+	test/e2e/kind
+
+dev: check-go ## install the work tree on a kind cluster, made on the first run; needs docker, kind and kubectl
+	test/e2e/dev
 
 bench: check-go ## compare the packet path's cost with its peers', some 13 minutes
 	test/bench/packets/setup
@@ -112,6 +121,9 @@ clean: ## remove what was built
 
 $(GOLANGCI): test/tools/go.mod test/tools/go.sum
 	CGO_ENABLED=0 $(GO) -C test/tools build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(ACTIONLINT): test/tools/go.mod test/tools/go.sum
+	CGO_ENABLED=0 $(GO) -C test/tools build -o ../../$@ github.com/rhysd/actionlint/cmd/actionlint
 
 # Built ahead of the tests that run it: it takes minutes the first time.
 $(ROUTER): test/tools/kube-router/go.mod test/tools/kube-router/go.sum
