@@ -66,10 +66,16 @@ func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 // start runs a synced Resolver until the test ends.
 func start(t *testing.T, cfg resolve.Config) *resolve.Resolver {
 	t.Helper()
+	return startWith(t, cfg, shared.client)
+}
+
+// startWith is start with a client of its own.
+func startWith(t *testing.T, cfg resolve.Config, client rest.Interface) *resolve.Resolver {
+	t.Helper()
 	if cfg.NodeName == "" {
 		cfg.NodeName = thisNode
 	}
-	r, err := resolve.New(cfg, shared.client)
+	r, err := resolve.New(cfg, client)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,166 @@
+package resolve
+
+import (
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+
+	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/test/controlplane"
+)
+
+// proxy stands between a resolver and the real API server, and counts lists of
+// all pods, and watches of them.
+type proxy struct {
+	http.Handler
+	address        string
+	lists, watches atomic.Int32
+	busy           atomic.Bool // watches are answered with a 429
+	hung           atomic.Bool // nothing is answered, and nothing passed on
+
+	mu     sync.Mutex // guards server
+	server *http.Server
+}
+
+func startProxy(t *testing.T) (*proxy, rest.Interface) {
+	t.Helper()
+	cfg := shared.RESTConfig()
+	target, err := url.Parse(cfg.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := httputil.NewSingleHostReverseProxy(target)
+	forward.Transport, forward.FlushInterval = transport, -1
+	p := &proxy{Handler: forward, address: "127.0.0.1:0"}
+	p.listen(t)
+	t.Cleanup(func() { p.close(t) })
+	client, err := rest.RESTClientFor(&rest.Config{
+		Host: "http://" + p.address, APIPath: "/api", QPS: -1,
+		ContentConfig: rest.ContentConfig{GroupVersion: &corev1.SchemeGroupVersion, NegotiatedSerializer: scheme.Codecs.WithoutConversion()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, client
+}
+
+func (p *proxy) listen(t *testing.T) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.address = l.Addr().String()
+	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	p.mu.Lock()
+	p.server = server
+	p.mu.Unlock()
+	go func() { _ = server.Serve(l) }()
+}
+
+// close ends all connections and refuses others.
+func (p *proxy) close(t *testing.T) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.server.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// ServeHTTP is http.Handler's.
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if p.hung.Load() {
+		<-r.Context().Done()
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/v1/pods") {
+		switch {
+		case q.Get("watch") == "" || q.Get("sendInitialEvents") == "true":
+			p.lists.Add(1)
+		default:
+			p.watches.Add(1)
+			if p.busy.Load() {
+				http.Error(w, "too many requests", http.StatusTooManyRequests)
+				return
+			}
+		}
+	}
+	p.Handler.ServeHTTP(w, r)
+}
+
+// TestWatchResumes cuts the connections and refuses others for a while, and
+// then answers 429: each time the watch goes on without another list, and what
+// has happened meanwhile is known.
+func TestWatchResumes(t *testing.T) {
+	p, client := startProxy(t)
+	before := create(t, controlplane.Pod{Name: "resumes-1", Addresses: []netip.Addr{addr("10.4.0.1")}, Started: time.Now().Add(-time.Minute)})
+	r := startWith(t, resolve.Config{}, client)
+	eventually(t, r, "10.4.0.1", time.Now().Add(-10*time.Second), before)
+	lists := p.lists.Load()
+
+	time.Sleep(1100 * time.Millisecond) // client-go lists again after a watch of less than a second
+	p.close(t)
+	meanwhile := create(t, controlplane.Pod{Name: "resumes-2", Addresses: []netip.Addr{addr("10.4.0.2")}, Started: time.Now().Add(-time.Minute)})
+	time.Sleep(1500 * time.Millisecond) // connections are refused
+	p.busy.Store(true)
+	watches := p.watches.Load()
+	p.listen(t)
+	until(t, func() string {
+		if p.watches.Load() == watches {
+			return "no watch was answered with a 429"
+		}
+		return ""
+	})
+	p.busy.Store(false)
+	eventually(t, r, "10.4.0.2", time.Now().Add(-10*time.Second), meanwhile)
+	if n := p.lists.Load() - lists; n != 0 {
+		t.Errorf("pods were listed %d times more, want none", n)
+	}
+}
+
+// TestSilentWatch has the API server's answers hang: a pod that lost its address
+// meanwhile is not named; after that nothing is lost.
+func TestSilentWatch(t *testing.T) {
+	p, client := startProxy(t)
+	stays := create(t, controlplane.Pod{Name: "silent", Addresses: []netip.Addr{addr("10.4.0.3")}, Started: time.Now().Add(-time.Minute)})
+	r := startWith(t, resolve.Config{}, client)
+	eventually(t, r, "10.4.0.3", time.Now().Add(-10*time.Second), stays)
+
+	p.hung.Store(true)
+	var seen time.Time
+	until(t, func() string {
+		seen = time.Now()
+		if got := r.Lookup(addr("10.4.0.3"), seen); got.Kind != resolve.Unknown {
+			return "a pod is still named"
+		}
+		return ""
+	})
+	again := make(chan struct{})
+	if !r.Await(addr("10.4.0.3"), seen, func() { close(again) }) {
+		t.Fatal("the flow is not held")
+	}
+	p.hung.Store(false)
+	select {
+	case <-again:
+	case <-time.After(patience):
+		t.Fatal("nothing came back")
+	}
+	is(t, r, "10.4.0.3", seen, stays)
+}
