@@ -30,7 +30,7 @@ func suppressReasons() []string {
 }
 
 func unwrittenReasons() []string {
-	return []string{reasonNamespaceGone, reasonInvalid, reasonShutdown}
+	return []string{reasonNamespaceGone, reasonInvalid, reasonForbidden, reasonTableFull, reasonShutdown}
 }
 
 // account counts what becomes of the ends of flows, and of calls. Its pending

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Results of calls, for the metric, that are asked for: answered by 429, and
@@ -15,6 +16,9 @@ import (
 const (
 	resultThrottled = "throttled"
 	resultTimeout   = "timeout"
+	resultForeign   = "unexpected" // not answered by the API server
+	// The API server does not accept the agent's credentials.
+	resultUnauthorized = "unauthorized"
 )
 
 // verdict is what an answer means for a record and the budget.
@@ -42,17 +46,24 @@ type answer struct {
 	err     error         // nil iff written
 }
 
-// answerTo tells from an error what became of a call made under ctx.
-func answerTo(ctx context.Context, op operation, err error) answer {
+// errNotTheEvent is why an answer of success is none: it is not the event.
+var errNotTheEvent = errors.New("the answer is not the event that was written")
+
+// answerTo tells from an error what became of a job's call made under ctx.
+// Nothing is given up because of an answer that is not the API server's own:
+// one of a proxy or a load balancer on the way is a passing failure.
+func answerTo(ctx context.Context, j *job, err error) answer {
 	a := answer{err: err}
 	switch {
 	case err == nil:
 		a.verdict, a.result = written, "ok"
-	case apierrors.IsAlreadyExists(err) && op == opPost:
+	case foreign(err):
+		a.verdict, a.result = tired, tiredResult(err)
+	case apierrors.IsAlreadyExists(err) && j.op == opPost:
 		a.verdict, a.result = exists, "exists"
-	case apierrors.IsNotFound(err) && op != opPost:
+	case isMissing(err, "events", j.name) && j.op != opPost:
 		a.verdict, a.result = missing, "missing"
-	case apierrors.IsNotFound(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+	case isMissing(err, "namespaces", j.namespace), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		a.verdict, a.result = namespaceGone, reasonNamespaceGone
 	case apierrors.IsForbidden(err):
 		a.verdict, a.result = forbidden, reasonForbidden
@@ -62,17 +73,40 @@ func answerTo(ctx context.Context, op operation, err error) answer {
 		a.verdict, a.result = cancelled, "cancelled"
 	default:
 		a.verdict, a.result = tired, tiredResult(err)
-		if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
-			a.pause = time.Duration(seconds) * time.Second
-		}
+	}
+	if seconds, ok := apierrors.SuggestsClientDelay(err); ok && a.verdict == tired {
+		a.pause = time.Duration(seconds) * time.Second
 	}
 	return a
 }
 
-// reached says that the API server itself answered.
-func (a *answer) reached() bool {
+// foreign reports whether an answer came whose body is not a Status. The API
+// server always sends one; a proxy, a load balancer or a web server that took
+// its place does not.
+func foreign(err error) bool {
+	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+}
+
+// isMissing reports whether the API server says that this very object does not
+// exist. Its 404 names the object; another server's, or one for a path that is
+// not served, does not.
+func isMissing(err error, resource, name string) bool {
 	var status apierrors.APIStatus
-	return errors.As(a.err, &status)
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	d := status.Status().Details
+	return d != nil && d.Kind == resource && d.Name == name
+}
+
+// overloaded reports whether a failure tells that the API server has too much
+// to do, rather than that it was not reached.
+func (a *answer) overloaded() bool {
+	var status apierrors.APIStatus
+	if !errors.As(a.err, &status) {
+		return a.result == resultTimeout
+	}
+	return a.result != resultForeign
 }
 
 // tiredResult names a passing failure for the metric.
@@ -88,11 +122,13 @@ func tiredResult(err error) string {
 	case code == http.StatusTooManyRequests:
 		return resultThrottled
 	case code == http.StatusUnauthorized:
-		return "unauthorized"
+		return resultUnauthorized
 	case code == http.StatusGatewayTimeout:
 		return resultTimeout
 	case code >= http.StatusInternalServerError:
 		return "server_error"
+	case foreign(err):
+		return resultForeign
 	}
 	return "other"
 }

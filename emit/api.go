@@ -27,10 +27,13 @@ func (c *api) call(ctx context.Context, j *job) answer {
 	defer cancel()
 	var got corev1.Event
 	err := c.request(j).MaxRetries(0).Do(ctx).Into(&got)
+	if err == nil && got.Name != j.name {
+		err = errNotTheEvent
+	}
 	if err != nil {
 		err = fmt.Errorf("%s event %s/%s: %w", j.op, j.namespace, j.name, err)
 	}
-	a := answerTo(ctx, j.op, err)
+	a := answerTo(ctx, j, err)
 	if err == nil && j.op == opAdopt {
 		a.count, a.writer, a.first = got.Count, got.Annotations[writerAnnotation], got.FirstTimestamp.Time
 	}

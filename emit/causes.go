@@ -2,11 +2,17 @@ package emit
 
 import (
 	"log/slog"
+	"maps"
 	"time"
 )
 
 const (
+	// maxCauses bounds the causes that are remembered as logged. More are not
+	// logged one by one.
 	maxCauses = 256
+	// causeTTL is how long a cause is remembered that does not come again, and
+	// how often the log says that there are more.
+	causeTTL = time.Hour
 	// calmAfter is how long no call must have failed for a passing cause to
 	// have passed: a server that throttles takes some calls and refuses others.
 	calmAfter = 3 * time.Second
@@ -16,9 +22,10 @@ const (
 // serialises its methods.
 type causes struct {
 	logger *slog.Logger
-	logged map[string]struct{}
-	since  time.Time // when calls began to fail for a passing cause, zero: they do not
-	last   time.Time // when one failed last
+	logged map[string]time.Time // causes, and when they came last
+	more   time.Time            // when the log said last that there are more
+	since  time.Time            // when calls began to fail for a passing cause, zero: they do not
+	last   time.Time            // when one failed last
 }
 
 // note logs an answer if it is the first of its kind.
@@ -33,30 +40,41 @@ func (c *causes) note(j *job, a answer, now time.Time) {
 			c.logger.Warn("the API server does not take all events, counts are kept until it does", "error", a.err)
 		}
 	case namespaceGone:
-		if c.first(a.result + "/" + j.namespace) {
+		if c.first(a.result+"/"+j.namespace, now) {
 			c.logger.Warn("events dropped, their namespace is gone", "namespace", j.namespace, "error", a.err)
 		}
 	case forbidden:
-		if c.first(a.result + "/" + j.namespace) {
+		if c.first(a.result+"/"+j.namespace, now) {
 			c.logger.Warn("events held back, the API server forbids them", "namespace", j.namespace, "error", a.err)
 		}
 	case invalid:
-		if c.first(a.result) {
+		if c.first(a.result, now) {
 			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "error", a.err)
 		}
 	}
 }
 
-// first says that a cause was not logged yet.
-func (c *causes) first(cause string) bool {
-	if _, known := c.logged[cause]; known {
+// first reports whether a cause is to be logged: it came for the first time, and
+// there are not too many.
+func (c *causes) first(cause string, now time.Time) bool {
+	if _, known := c.logged[cause]; !known && len(c.logged) >= maxCauses && !c.forget(now) {
+		if c.more.IsZero() || now.Sub(c.more) >= causeTTL {
+			c.more = now
+			c.logger.Warn("events of more namespaces are refused than are logged one by one", "logged", maxCauses)
+		}
 		return false
 	}
-	if len(c.logged) >= maxCauses {
-		clear(c.logged)
-	}
-	c.logged[cause] = struct{}{}
-	return true
+	_, known := c.logged[cause]
+	c.logged[cause] = now
+	return !known
+}
+
+// forget forgets the causes that have not come for long. It reports whether
+// there were any.
+func (c *causes) forget(now time.Time) bool {
+	before := len(c.logged)
+	maps.DeleteFunc(c.logged, func(_ string, last time.Time) bool { return now.Sub(last) > causeTTL })
+	return len(c.logged) < before
 }
 
 func (c *causes) recovered(j *job, now time.Time) {

@@ -26,6 +26,7 @@ type Emitter struct {
 	changed chan struct{} // holds one token when there may be something to do
 	account *account
 	pulses  pulses // the dispatcher's, then the writers'
+	refused refusals
 
 	mu     sync.Mutex // guards what follows
 	ledger *ledger
@@ -55,10 +56,11 @@ func newEmitter(cfg Config, c caller) (*Emitter, error) {
 		api:     c,
 		filter:  newFilter(&cfg),
 		drops:   newDrops(),
-		log:     causes{logger: cfg.Logger, logged: map[string]struct{}{}},
+		log:     causes{logger: cfg.Logger, logged: map[string]time.Time{}},
 		changed: make(chan struct{}, 1),
 		account: newAccount(),
 		pulses:  make(pulses, 1+cfg.Writers),
+		refused: refusals{only: len(cfg.Namespaces) == 1},
 	}
 	e.ledger = newLedger(&e.cfg, message, rand.Text(), e.account)
 	if cfg.TailerMetric {

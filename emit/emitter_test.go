@@ -85,6 +85,8 @@ func TestMessages(t *testing.T) {
 			"Packets dropped when receiving traffic from many sources."},
 		{"template", tcp(named, back, 80, 1), external("203.0.113.9"), Config{Message: "{{.PeerIP}} may not reach {{.Namespace}}/{{.Name}}{{.On}}"},
 			"203.0.113.9 may not reach shop/api on port 80/TCP"},
+		{"template of several lines", tcp(named, back, 80, 1), external("203.0.113.9"), Config{Message: "{{.PeerIP}} may not\n  reach {{.Name}}\n"},
+			"203.0.113.9 may not reach api"},
 		{"hostile name", tcp(named, back, 80, 1), resolve.Endpoint{IP: named.IP, Kind: resolve.External, Name: "a\x1b[2J\u202eb\xff"}, Config{},
 			"Packet dropped when receiving traffic from a�[2J�b� (203.0.113.9) on port 80/TCP."},
 	}

@@ -30,7 +30,10 @@ type fakeServer struct {
 	lose   func(j *job) error // after it had: the answer is lost
 }
 
-var eventsResource = schema.GroupResource{Resource: "events"}
+var (
+	eventsResource     = schema.GroupResource{Resource: "events"}
+	namespacesResource = schema.GroupResource{Resource: "namespaces"}
+)
 
 func newFakeServer() *fakeServer { return &fakeServer{events: map[string]corev1.Event{}} }
 
@@ -40,13 +43,13 @@ func (s *fakeServer) call(ctx context.Context, j *job) answer {
 	s.calls = append(s.calls, j.op.String())
 	if s.fail != nil {
 		if err := s.fail(j); err != nil {
-			return answerTo(ctx, j.op, err)
+			return answerTo(ctx, j, err)
 		}
 	}
 	a := s.apply(ctx, j)
 	if s.lose != nil {
 		if err := s.lose(j); err != nil {
-			return answerTo(ctx, j.op, err)
+			return answerTo(ctx, j, err)
 		}
 	}
 	return a
@@ -57,12 +60,12 @@ func (s *fakeServer) apply(ctx context.Context, j *job) answer {
 	ev, found := s.events[id]
 	switch {
 	case j.op == opPost && found:
-		return answerTo(ctx, j.op, apierrors.NewAlreadyExists(eventsResource, j.name))
+		return answerTo(ctx, j, apierrors.NewAlreadyExists(eventsResource, j.name))
 	case j.op == opPost:
 		s.events[id] = *j.event.DeepCopy()
-		return answerTo(ctx, j.op, nil)
+		return answerTo(ctx, j, nil)
 	case !found:
-		return answerTo(ctx, j.op, apierrors.NewNotFound(eventsResource, j.name))
+		return answerTo(ctx, j, apierrors.NewNotFound(eventsResource, j.name))
 	}
 	annotations := maps.Clone(ev.Annotations)
 	ev.Annotations = nil
@@ -72,7 +75,7 @@ func (s *fakeServer) apply(ctx context.Context, j *job) answer {
 	maps.Copy(annotations, ev.Annotations)
 	ev.Annotations = annotations
 	s.events[id] = ev
-	a := answerTo(ctx, j.op, nil)
+	a := answerTo(ctx, j, nil)
 	a.count, a.writer, a.first = ev.Count, ev.Annotations[writerAnnotation], ev.FirstTimestamp.Time
 	return a
 }

@@ -21,11 +21,12 @@ type ledger struct {
 	account *account
 
 	subjects map[subjectKey]*subject
-	records  int        // besides roll-ups
-	timers   timers     // records that are written later
-	active   []*subject // that have ready records
-	resting  list.List  // records with nothing to write, longest at rest first
-	flying   int        // records in flight
+	uses     map[string]*namespaceUse // by namespace
+	records  int                      // besides roll-ups
+	timers   timers                   // records that are written later
+	active   []*subject               // that have ready records
+	resting  list.List                // records with nothing to write, longest at rest first
+	flying   int                      // records in flight
 	distinct distinct
 	holds    map[string]hold // by namespace
 	budget   *budget
@@ -42,6 +43,7 @@ func newLedger(cfg *Config, message *template.Template, run string, a *account) 
 		run:      run,
 		account:  a,
 		subjects: map[subjectKey]*subject{},
+		uses:     map[string]*namespaceUse{},
 		holds:    map[string]hold{},
 		distinct: distinct{seed: maphash.MakeSeed(), peerRoom: maxLedgerPeers, targetRoom: maxLedgerTargets},
 		budget:   newBudget(cfg.QPS, cfg.Burst),
@@ -73,15 +75,14 @@ func (l *ledger) add(key *subjectKey, d direction, f *flow.Flow, peer *resolve.E
 // subject finds or creates a subject; nil when there is no room for it.
 func (l *ledger) subject(key *subjectKey) *subject {
 	if s := l.subjects[*key]; s != nil {
+		s.use.subjects.MoveToBack(s.usedAt)
 		return s
 	}
-	for len(l.subjects) >= l.cfg.MaxPods {
-		if !l.forgetOne() {
-			return nil
-		}
+	if !l.roomForSubject(key.eventNamespace()) {
+		return nil
 	}
 	s := newSubject(*key, l.cfg)
-	l.subjects[*key] = s
+	l.enter(s)
 	return s
 }
 
@@ -94,6 +95,7 @@ func (l *ledger) recordFor(s *subject, key recordKey, many bool, now time.Time) 
 		}
 		if s.mayCreate(&key.peer, l.cfg.ObjectsPerPod, now) && l.roomForRecord(s) {
 			s.created = append(s.created, now)
+			s.use.records++
 			l.records++
 			return l.create(s, key, now)
 		}
@@ -117,19 +119,6 @@ func (l *ledger) create(s *subject, key recordKey, now time.Time) *record {
 	s.attach(r)
 	l.rest(r, now)
 	return r
-}
-
-// roomForRecord makes room for one more record, if it can; never at the cost
-// of the subject that asks, which would go with its last record.
-func (l *ledger) roomForRecord(s *subject) bool {
-	for l.records >= l.cfg.MaxRecords {
-		front := l.resting.Front()
-		if front == nil || (front.Value.(*record).subject == s && len(s.records) == 1) {
-			return false
-		}
-		l.forgetOne()
-	}
-	return true
 }
 
 // rest puts a record with nothing to write away.
@@ -159,10 +148,11 @@ func (l *ledger) remove(r *record) {
 	if r.rollup != nil {
 		r.rollup.release(&l.distinct)
 	} else {
+		s.use.records--
 		l.records--
 	}
 	if len(s.records) == 0 {
-		delete(l.subjects, s.key)
+		l.leave(s)
 	}
 }
 

@@ -73,7 +73,7 @@ func renderMessage(t *template.Template, m *MessageData) string {
 	if t != nil {
 		var b strings.Builder
 		if err := t.Execute(&limitedWriter{w: &b, room: maxMessage}, m); err == nil {
-			text = strings.TrimSpace(clean(b.String()))
+			text = clean(oneLine(b.String()))
 		}
 	}
 	if text != "" {
@@ -102,6 +102,18 @@ func withAtLeast(message, atLeast string) string {
 		return cut(message, maxMessage)
 	}
 	return cut(message, maxMessage-len(" ")-len(atLeast)) + " " + atLeast
+}
+
+// oneLine joins the lines of a template, as a block of YAML has them, by a
+// space. What the template was given has no line breaks.
+func oneLine(text string) string {
+	var parts []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // limitedWriter drops what goes beyond its room, so that no template can make

@@ -172,7 +172,7 @@ func TestFlushEndsWhenAllThatIsLeftIsForbidden(t *testing.T) {
 func TestTerminatingNamespaceIsGone(t *testing.T) {
 	err := apierrors.NewForbidden(eventsResource, "", errors.New("being terminated"))
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
-	if a := answerTo(t.Context(), opPost, err); a.verdict != namespaceGone {
+	if a := answerTo(t.Context(), &job{op: opPost}, err); a.verdict != namespaceGone {
 		t.Errorf("the verdict is %d, want namespaceGone", a.verdict)
 	}
 }

@@ -119,6 +119,7 @@ func (e *Emitter) do(ctx context.Context, j *job) {
 	a := e.api.call(ctx, j)
 	now := e.cfg.Now()
 	e.account.called(j.op, a.result, now.Sub(j.started))
+	e.refused.note(j, a, now)
 	e.mu.Lock()
 	e.log.note(j, a, now)
 	e.ledger.settle(j, a, now)

@@ -7,6 +7,7 @@ import "time"
 func (l *ledger) settle(j *job, a answer, now time.Time) {
 	r := j.record
 	l.flying--
+	r.subject.flying--
 	if a.verdict != tired && a.verdict != cancelled {
 		l.budget.succeeded(j.started, now)
 	}
@@ -27,7 +28,7 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 	case invalid:
 		l.refuse(r, reasonInvalid, now)
 	case tired:
-		l.budget.failed(j.started, now, a.reached() || a.result == resultTimeout, a.pause)
+		l.budget.failed(j.started, now, a.overloaded(), a.pause)
 		l.retry(r, a, now)
 	case cancelled:
 		l.makeReady(r)

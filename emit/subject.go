@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"container/list"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,6 +34,10 @@ type subject struct {
 	created []time.Time // of the objects in the last slotPeriod, oldest first
 	limiter *rate.Limiter
 
+	use    *namespaceUse // what its namespace holds
+	usedAt *list.Element // in use.subjects
+	flying int           // records in flight
+
 	ready   []*record
 	readyAt int    // index in the ledger's list of subjects with ready records
 	served  uint64 // the ledger's turn when it was served last
@@ -56,6 +61,16 @@ func newSubject(key subjectKey, cfg *Config) *subject {
 
 // crowded says that the subject has more flows than objects.
 func (s *subject) crowded() bool { return s.rollups > 0 }
+
+// failing reports whether the last call for one of its records failed.
+func (s *subject) failing() bool {
+	for _, r := range s.records {
+		if r.failures > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // mayCreate says whether another object for this peer fits into the subject's
 // hour. One peer gets at most half of them and strangers leave a quarter free,

@@ -121,6 +121,7 @@ func (l *ledger) begin(r *record, now time.Time) *job {
 	r.place = inFlight
 	r.since = time.Time{}
 	l.flying++
+	r.subject.flying++
 	return l.newJob(r, now)
 }
 

@@ -56,7 +56,8 @@ func (a *agent) healthy() error {
 	return nil
 }
 
-// ready fails until the groups are bound and pods are known.
+// ready fails until the groups are bound and pods are known, and while no event
+// can be written for want of rights.
 func (a *agent) ready() error {
 	if a.opening.Load() {
 		return errors.New("starting: NFLOG groups and API clients are not open yet")
@@ -72,5 +73,5 @@ func (a *agent) ready() error {
 	if !a.explainer.Synced() {
 		return errors.New("NetworkPolicies are not known yet")
 	}
-	return nil
+	return a.emitter.Refused()
 }

@@ -148,8 +148,9 @@ func (r *running) finish(t *testing.T) {
 	}
 }
 
-// metric adds up the series of a metric that have a label value, "" for all.
-func (r *running) metric(t *testing.T, name, value string) (sum float64) {
+// metric adds up the series of a metric that have these label values, "" for
+// any.
+func (r *running) metric(t *testing.T, name string, values ...string) (sum float64) {
 	t.Helper()
 	families, err := r.metrics.Gather()
 	if err != nil {
@@ -157,9 +158,13 @@ func (r *running) metric(t *testing.T, name, value string) (sum float64) {
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			match := value == ""
-			for _, l := range m.GetLabel() {
-				match = match || l.GetValue() == value
+			match := true
+			for _, want := range values {
+				found := want == ""
+				for _, l := range m.GetLabel() {
+					found = found || l.GetValue() == want
+				}
+				match = match && found
 			}
 			if f.GetName() == name && match {
 				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
