@@ -42,9 +42,9 @@ func (n *notPods) has(addr netip.Addr, now int64) bool {
 //
 // What is worth waiting for is an address that a pod may have without the
 // informer knowing yet: one from a Node's pod network, or near those of known
-// pods, or one that the Internet does not route. An address of the Internet is
-// not, nor is one that was waited for in vain a short while ago: the other end
-// of the flow, mostly a pod, wants its event now.
+// pods. Another is not, be it a private one, nor is one that was waited for in
+// vain a short while ago: the other end of the flow, mostly a pod, wants its
+// event now.
 //
 // Lookup calls such an address Unknown, and not Ambiguous. Between it and Await
 // the owner may have become known: if Await returns false, look up again.
@@ -130,18 +130,21 @@ func (r *Resolver) mayYetBePod(addr netip.Addr, at, now int64) bool {
 	return r.left(at, now, r.cfg.Wait) > 0 && !r.notPods.has(addr, r.clock.steady())
 }
 
-// maybePod says whether addr can be a pod's that is not known yet.
+// maybePod reports whether addr can be a pod's that is not known yet.
 func (r *Resolver) maybePod(addr netip.Addr) bool {
-	if len(r.feeds) == 0 {
+	switch {
+	case len(r.feeds) == 0:
+		return false
+	case r.nodes.gives(addr), r.pools.has(addr):
+		return true
+	case r.peers != nil: // of other nodes' ranges nothing is heard
+		return r.pools.local(addr)
+	case r.cfg.Scope == NodeScope: // nor of their pods
 		return false
 	}
-	if r.nodes.gives(addr) {
-		return true
-	}
-	if r.cfg.Scope == NodeScope && r.peers == nil {
-		return r.pools.has(addr) // of other nodes' pods nothing is heard
-	}
-	return r.pools.local(addr) || r.pools.has(addr)
+	// Of a cluster of which nothing is known, any address that the Internet does
+	// not route may be a pod's.
+	return r.pools.learns() && !r.nodes.haveRanges() && r.pools.local(addr)
 }
 
 // isPlace says whether addr is a Node's or a Service's.

@@ -169,6 +169,13 @@ func (s *places) hasCalico(node string) bool {
 	return ok
 }
 
+// haveRanges reports whether some Node says which addresses it gives to pods.
+func (s *places) haveRanges() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.prefixes) > 0
+}
+
 // gives reports whether some Node gives addr, or would, to a pod.
 func (s *places) gives(addr netip.Addr) bool {
 	_, ok := s.prefixOf(addr)

@@ -58,11 +58,11 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 		cfg:      cfg,
 		nodes:    newPlaces(),
 		services: newPlaces(),
-		pools:    newPools(cfg.Scope),
 		notPods:  newNotPods(),
 		first:    make(chan struct{}),
 		ready:    make(chan struct{}),
 	}
+	r.pools = newPools(cfg.Scope, r.nodes.gives)
 	r.clock = newClock(cfg.Now, cfg.Skew/4, r.stepped)
 	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.clock.wall)
 	r.owners.calico = r.mayAnnounce

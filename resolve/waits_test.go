@@ -116,9 +116,9 @@ func TestWhatIsWorthWaitingFor(t *testing.T) {
 		cluster bool          // held in cluster scope
 		node    bool          // and in node scope
 	}{
-		"private":                   {"10.0.0.9", 0, true, false},
-		"private IPv6":              {"fd00::9", 0, true, false},
-		"carrier-grade NAT":         {"100.64.0.9", 0, true, false},
+		"private":                   {"10.0.0.9", 0, false, false},
+		"private IPv6":              {"fd00::9", 0, false, false},
+		"carrier-grade NAT":         {"100.64.0.9", 0, false, false},
 		"a node's pod network":      {"203.0.113.9", 0, true, true},
 		"a node's IPv6 pod network": {"2001:db8:1::9", 0, true, true},
 		"near a known pod":          {"198.51.100.9", 0, true, true},
@@ -149,15 +149,57 @@ func TestWaitedInVain(t *testing.T) {
 	now := noon().Add(time.Minute)
 	r := awaiting(t, Config{Now: func() time.Time { return now }})
 	seen := now
-	if !r.Await(addr("10.0.0.9"), seen, func() {}) {
+	if !r.Await(addr("10.9.9.9"), seen, func() {}) {
 		t.Fatal("not held at first")
 	}
 	now = now.Add(15 * time.Second)
-	if r.Await(addr("10.0.0.9"), seen, func() {}) || r.Await(addr("10.0.0.9"), now, func() {}) {
+	if r.Await(addr("10.9.9.9"), seen, func() {}) || r.Await(addr("10.9.9.9"), now, func() {}) {
 		t.Error("held after it was waited for in vain")
 	}
 	now = now.Add(2 * time.Minute)
-	if !r.Await(addr("10.0.0.9"), now, func() {}) {
+	if !r.Await(addr("10.9.9.9"), now, func() {}) {
 		t.Error("not held again after a while")
+	}
+}
+
+// A private address is one of a pod's neighbours, or it is waited for only while
+// nothing is known of the cluster's ranges.
+func TestWhereAPodIsLikely(t *testing.T) {
+	nodeRange := func(r *Resolver) {
+		r.nodes.replace(nil, nodePlace(&corev1.Node{Spec: corev1.NodeSpec{PodCIDR: "10.244.3.0/24"}}))
+	}
+	pod := func(name, ip string) func(*Resolver) {
+		return func(r *Resolver) { r.set(nil, newPod(madePod(name, ip), "")) }
+	}
+	tests := map[string]struct {
+		told []func(*Resolver)
+		want map[string]bool
+	}{
+		"nothing is known": {nil, map[string]bool{"10.244.3.9": true, "192.168.7.9": true, "203.0.113.9": false}},
+		"a node's range":   {[]func(*Resolver){nodeRange}, map[string]bool{"10.244.3.9": true, "10.244.4.9": false, "192.168.7.9": false}},
+		"a pod in it": {[]func(*Resolver){nodeRange, pod("a", "10.244.3.5")},
+			map[string]bool{"10.244.3.9": true, "10.244.4.9": false, "192.168.7.9": false}},
+		"a pod in it, known before": {[]func(*Resolver){pod("a", "10.244.3.5"), nodeRange},
+			map[string]bool{"10.244.3.9": true, "10.244.4.9": false, "192.168.7.9": false}},
+		"a pod beside it": {[]func(*Resolver){nodeRange, pod("a", "10.244.3.5"), pod("b", "10.244.200.5"), pod("c", "10.244.3.6")},
+			map[string]bool{"10.244.3.9": true, "10.244.4.9": true, "10.245.4.9": false}},
+		"no node's range": {[]func(*Resolver){pod("a", "172.16.3.5")}, map[string]bool{"172.16.9.9": true, "172.17.3.9": false, "10.0.0.9": false}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, client := startAPI(t)
+			r, err := New(Config{}, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tell := range tt.told {
+				tell(r)
+			}
+			for address, want := range tt.want {
+				if got := r.maybePod(addr(address)); got != want {
+					t.Errorf("%s may be a pod's: %v, want %v", address, got, want)
+				}
+			}
+		})
 	}
 }
