@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,7 +10,11 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-const maxTailerValues = 200 // values of each label
+const (
+	maxTailerNames  = 200  // namespaces, nodes and services of each label
+	maxTailerHosts  = 50   // hosts outside of each label: who owns an address chooses its name
+	maxTailerSeries = 1000 // besides the one that is all "other"
+)
 
 // tailer counts packets as kube-iptables-tailer does, for its dashboards:
 // packet_drops_count{src,dst}, each a namespace, or a host's name. Names beyond
@@ -18,31 +23,62 @@ type tailer struct {
 	vec *prometheus.CounterVec
 
 	mu       sync.Mutex // guards what follows
-	src, dst map[string]struct{}
+	src, dst tailerLabels
+	series   map[tailerPair]struct{}
+}
+
+type tailerPair struct{ src, dst string }
+
+// tailerLabels are the values seen of one label. Those from outside have a bound
+// of their own, so that they displace none of the cluster's.
+type tailerLabels struct{ names, hosts map[string]struct{} }
+
+func newTailerLabels() tailerLabels {
+	return tailerLabels{names: map[string]struct{}{}, hosts: map[string]struct{}{}}
 }
 
 func newTailer() *tailer {
 	return &tailer{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "packet_drops_count",
-			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them." + lowerBound,
+			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them.",
 		}, []string{"src", "dst"}),
-		src: map[string]struct{}{},
-		dst: map[string]struct{}{},
+		src:    newTailerLabels(),
+		dst:    newTailerLabels(),
+		series: map[tailerPair]struct{}{},
 	}
 }
 
 func (t *tailer) add(f *flow.Flow, src, dst *resolve.Endpoint) {
 	t.mu.Lock()
-	from := admit(t.src, tailerLabel(src), maxTailerValues)
-	to := admit(t.dst, tailerLabel(dst), maxTailerValues)
+	pair := t.bound(tailerPair{t.src.of(src), t.dst.of(dst)})
 	t.mu.Unlock()
-	t.vec.WithLabelValues(from, to).Add(float64(f.Packets))
+	t.vec.WithLabelValues(pair.src, pair.dst).Add(float64(f.Packets))
 }
 
-func tailerLabel(ep *resolve.Endpoint) string {
-	if ep.Namespace != "" {
-		return ep.Namespace
+// bound replaces a pair beyond the bound by "other".
+func (t *tailer) bound(pair tailerPair) tailerPair {
+	if _, ok := t.series[pair]; ok {
+		return pair
 	}
-	return clean(ep.Name)
+	if len(t.series) >= maxTailerSeries {
+		return tailerPair{other, other}
+	}
+	t.series[pair] = struct{}{}
+	return pair
+}
+
+// of returns an endpoint's value of the label.
+func (l tailerLabels) of(ep *resolve.Endpoint) string {
+	switch {
+	case ep.Namespace != "":
+		return admit(l.names, ep.Namespace, maxTailerNames)
+	case ep.Name == "":
+		return ""
+	case ep.Kind != resolve.External:
+		return admit(l.names, clean(ep.Name), maxTailerNames)
+	case !strings.Contains(ep.Name, "."): // a host could call itself as a namespace is called
+		return other
+	}
+	return admit(l.hosts, clean(ep.Name), maxTailerHosts)
 }
