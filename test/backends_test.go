@@ -27,8 +27,11 @@ func (b backend) install(t *testing.T, s *scene) {
 	}
 }
 
-// note is what events say of the prefix.
+// note is what events say of the prefix and of the rule's limit.
 func (b backend) note() string {
+	if b.limited {
+		return ". At least this many packets: the rule that logs has a limit of 10/minute."
+	}
 	if b.prefix == "" {
 		return "."
 	}

@@ -106,7 +106,9 @@ func TestLimitedRule(t *testing.T) {
 				t.Fatalf("40 packets gave the events %+v, want one that counts 10 to 12", events)
 			}
 			p.count = int(events[0].Count)
-			s.wantEvents(t, "server", s.received(p, ""))
+			want := s.received(p, "")
+			want.Message += " At least this many packets: the rule that logs has a limit of 10/minute."
+			s.wantEvents(t, "server", want)
 		})
 	}
 }

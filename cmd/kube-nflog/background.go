@@ -34,6 +34,7 @@ func (a *agent) startBeside(ctx context.Context) *background {
 	b, ctx := newBackground(ctx, a.log)
 	b.start("following pods", func() error { return a.resolver.Run(ctx) })
 	b.start("following policies", func() error { return a.explainer.Run(ctx) })
+	b.start("following the rules' limits", func() error { a.limits.Run(ctx); return nil })
 	b.start("settling", func() error { a.settle(ctx); return nil })
 	if a.links != nil {
 		b.start("following interfaces", a.links.Run)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
@@ -24,7 +25,8 @@ type deliverer struct {
 	counts    mergedCounters
 	resolver  *resolve.Resolver
 	explainer *explain.Explainer
-	nameless  bool // there is no cluster, and no line or metric has a name: flows are only counted, unless somebody follows
+	limits    *firewall.Limits // nil: nothing is known of them
+	nameless  bool             // there is no cluster, and no line or metric has a name: flows are only counted, unless somebody follows
 	emitter   *emit.Emitter
 	follow    *followers // nil without --listen
 	pulse     pulse
@@ -108,7 +110,9 @@ func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 // explain returns what is known of a flow besides its ends.
 func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) emit.Explanation {
 	why := d.explainer.Explain(f, source, destination, said)
+	rate, limited := d.limits.Of(f.Group, f.Prefix)
 	return emit.Explanation{
+		AtLeast: limited, Limit: rate,
 		Why: why.Text, Policies: why.Policies,
 		Source: view(why.Source), Destination: view(why.Destination), Node: view(why.Node),
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
@@ -70,6 +71,12 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		return nil, err
 	}
 
+	// Where flows are only counted by prefix, nobody reads whether a count is exact.
+	nameless := kube.core == nil && o.output == outputNone && !o.tailerMetric
+	if !nameless {
+		a.limits = firewall.NewLimits(o.groups, log)
+	}
+
 	// kernel → nflog → decode → flow
 	for _, group := range o.groups {
 		r, err := openReceiver(uint16(group), o, rules, a.resolver.IsLocalPod, m, log)
@@ -79,7 +86,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		a.receivers = append(a.receivers, r)
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
-			resolver: a.resolver, explainer: a.explainer, nameless: kube.core == nil && o.output == outputNone && !o.tailerMetric,
+			resolver: a.resolver, explainer: a.explainer, limits: a.limits, nameless: nameless,
 			emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
@@ -26,6 +27,7 @@ type agent struct {
 	resolver   *resolve.Resolver
 	deliverers []*deliverer
 	explainer  *explain.Explainer
+	limits     *firewall.Limits
 	emitter    *emit.Emitter
 	links      *nflog.Links // nil without --output json
 	server     *server      // nil without --listen
@@ -102,6 +104,7 @@ func (a *agent) waitForPods(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, policiesWithin)
 	defer cancel()
+	a.limits.Wait(ctx)
 	if err := a.explainer.WaitSynced(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		a.log.Warn("NetworkPolicies are not known yet: flows are reported without them meanwhile", "error", err)
 	}

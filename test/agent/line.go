@@ -21,8 +21,11 @@ type Line struct {
 	TCPFlags    string    `json:"tcpFlags"`
 	Packets     uint64    `json:"packets"`
 	Bytes       uint64    `json:"bytes"`
-	Reason      string    `json:"reason"`
-	Policies    []string  `json:"policies"`
+
+	PacketsAtLeast bool `json:"packetsAtLeast"`
+
+	Reason   string   `json:"reason"`
+	Policies []string `json:"policies"`
 }
 
 // Endpoint is one end of a Line.

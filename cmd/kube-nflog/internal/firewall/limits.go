@@ -1,0 +1,223 @@
+package firewall
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// limitsEvery is how often it is asked whether rules have changed. That costs
+	// one small message to the kernel, whatever the number of rules.
+	limitsEvery = time.Second
+	// limitsShare bounds what reading the rules may cost: after a read that took a
+	// time, none begins for so many times as long.
+	limitsShare = 50
+	// legacyEvery is how often tables of iptables-legacy are read that seem
+	// unchanged: they tell their size, and no more.
+	legacyEvery = time.Minute
+	// maxLimits bounds the (group, prefix) pairs that are told apart. Beyond it all
+	// flows of the group are taken to be limited, which is never false: a count is
+	// then said to be a lower bound.
+	maxLimits = 4096
+)
+
+// Limits knows which rules that log to some NFLOG groups have a limit. It reads
+// the kernel's rules beside the packets' way and reads them again when they
+// change. It needs CAP_NET_ADMIN and no tool. Of may be called concurrently. Nil knows
+// nothing.
+type Limits struct {
+	groups []uint
+	log    *slog.Logger
+	known  atomic.Pointer[limits]
+	ready  chan struct{} // closed after the first attempt to read
+	failed bool
+}
+
+// limits are what the rules say, never changed once read.
+type limits struct {
+	rates map[logged]string // "10/minute", "" where the rate is not known
+	full  map[uint16]bool   // groups of which some did not fit
+}
+
+// logged is what a packet tells of the rule that logged it.
+type logged struct {
+	group  uint16
+	prefix string
+}
+
+// NewLimits returns what will know the limits of rules for the groups.
+func NewLimits(groups []uint, log *slog.Logger) *Limits {
+	return &Limits{groups: groups, log: log, ready: make(chan struct{})}
+}
+
+// Of reports whether a rule with this group and prefix is known to have a limit,
+// and its rate, "" where that is not known. It never waits. The prefix is the
+// rule's as package decode hands it out.
+func (l *Limits) Of(group uint16, prefix string) (rate string, limited bool) {
+	if l == nil {
+		return "", false
+	}
+	known := l.known.Load()
+	if known == nil {
+		return "", false
+	}
+	rate, limited = known.rates[logged{group, prefix}]
+	return rate, limited || known.full[group]
+}
+
+// Wait returns when the rules were read once, or could not be, or ctx ends.
+func (l *Limits) Wait(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	select {
+	case <-l.ready:
+	case <-ctx.Done():
+	}
+}
+
+// Run reads the rules, and again when they have changed, until ctx ends. Nil
+// reads none.
+func (l *Limits) Run(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	tick := time.NewTicker(limitsEvery)
+	defer tick.Stop()
+	var last state
+	var next, stale time.Time
+	for first := true; ; first = false {
+		now := time.Now()
+		if current := stateNow(); first || !now.Before(next) && (current != last || current.legacy != "" && now.After(stale)) {
+			l.read()
+			took := time.Since(now)
+			last, next, stale = current, now.Add(limitsShare*took), now.Add(legacyEvery)
+			if first {
+				close(l.ready)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// read reads all rules once. What cannot be read leaves what is known.
+func (l *Limits) read() {
+	c := &collector{
+		groups: l.groups, found: limits{rates: map[logged]string{}, full: map[uint16]bool{}},
+		jumps: map[string]string{}, unlimited: map[place]struct{}{},
+	}
+	err := collectNFT(c)
+	if err == nil {
+		err = collectLegacy(c)
+	}
+	if err != nil {
+		if !l.failed {
+			l.log.Warn("the limits of rules that log are not known: counts may be lower than what was dropped", "error", err)
+		}
+		l.failed = true
+		return
+	}
+	l.failed = false
+	c.finish()
+	l.known.Store(&c.found)
+}
+
+// state tells rulesets apart: the generation of nftables and the sizes of the
+// tables of iptables-legacy.
+type state struct {
+	generation uint32
+	legacy     string
+}
+
+func stateNow() state {
+	generation, _ := nftGeneration() // 0 where there is no nftables
+	return state{generation, legacyState()}
+}
+
+// collector takes in rules one at a time.
+type collector struct {
+	groups    []uint
+	found     limits
+	jumps     map[string]string  // chains that a rule with a limit leads to
+	unlimited map[place]struct{} // rules that log without a limit of their own
+}
+
+// place is a rule that logs, in its chain.
+type place struct {
+	logged
+
+	chain string
+}
+
+// rule is what is read of one rule.
+type rule struct {
+	chain   string // with its table and family
+	limited bool
+	rate    string
+	logs    bool
+	logged
+	jump string // the chain that it leads to, as chain
+}
+
+// add takes in a rule.
+func (c *collector) add(r *rule) {
+	switch {
+	case r.jump != "" && r.limited && len(c.jumps) < maxLimits:
+		c.jumps[r.jump] = r.rate
+	case !r.logs || !slices.Contains(c.groups, uint(r.group)):
+	case r.limited:
+		c.limit(r.logged, r.rate)
+	case len(c.unlimited) < maxLimits:
+		c.unlimited[place{r.logged, r.chain}] = struct{}{}
+	}
+}
+
+// finish takes in the limits of rules that lead to a chain which logs.
+func (c *collector) finish() {
+	for p := range c.unlimited {
+		if rate, ok := c.jumps[p.chain]; ok {
+			c.limit(p.logged, rate)
+		}
+	}
+}
+
+func (c *collector) limit(of logged, rate string) {
+	of.prefix = printable(of.prefix)
+	if old, ok := c.found.rates[of]; ok && old != rate {
+		rate = "" // they differ
+	} else if !ok && len(c.found.rates) >= maxLimits {
+		c.found.full[of.group] = true
+		return
+	}
+	c.found.rates[of] = rate
+}
+
+// printable is a prefix as package decode makes it.
+func printable(prefix string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, prefix)
+}
+
+// limitRate is a rate as a person writes it.
+func limitRate(n uint64, seconds uint64) string {
+	units := map[uint64]string{1: "second", 60: "minute", 3600: "hour", 86400: "day", 604800: "week"}
+	if units[seconds] == "" {
+		return ""
+	}
+	return fmt.Sprintf("%d/%s", n, units[seconds])
+}

@@ -1,0 +1,240 @@
+package firewall
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	nftSubsystem = unix.NFNL_SUBSYS_NFTABLES << 8
+	dumpBuffer   = 64 << 10
+	nlHeader     = 16
+	nfHeader     = 4 // struct nfgenmsg
+	interrupted  = 0x10
+)
+
+var errChanging = errors.New("the rules of nftables changed while they were read")
+
+// request sends a request to nftables and hands each message of the answer to
+// take, without its headers. The answer is read in pieces: all rules of a node
+// may take more memory than this process has. The errors are the kernel's.
+func request(kind, flags uint16, take func(body []byte)) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return fmt.Errorf("bound a read of netlink: %w", err)
+	}
+	b := make([]byte, nlHeader+nfHeader)
+	binary.NativeEndian.PutUint32(b, uint32(len(b)))
+	binary.NativeEndian.PutUint16(b[4:], nftSubsystem|kind)
+	binary.NativeEndian.PutUint16(b[6:], unix.NLM_F_REQUEST|flags)
+	if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("ask nftables: %w", err)
+	}
+	buffer := make([]byte, dumpBuffer)
+	for changing := false; ; {
+		n, _, err := unix.Recvfrom(fd, buffer, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read nftables: %w", err)
+		}
+		for m := buffer[:n]; len(m) >= nlHeader; {
+			size := int(binary.NativeEndian.Uint32(m))
+			if size < nlHeader || size > len(m) {
+				return errors.New("read nftables: a message is cut")
+			}
+			changing = changing || binary.NativeEndian.Uint16(m[6:])&interrupted != 0
+			switch body := m[nlHeader:size]; binary.NativeEndian.Uint16(m[4:]) {
+			case unix.NLMSG_DONE:
+				if changing {
+					return errChanging
+				}
+				return nil
+			case unix.NLMSG_ERROR:
+				if len(body) < 4 {
+					return errors.New("read nftables: an error is cut")
+				}
+				if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+					return fmt.Errorf("read nftables: %w", unix.Errno(-code))
+				}
+				return nil
+			default:
+				if len(body) >= nfHeader {
+					take(body)
+				}
+				if flags&unix.NLM_F_DUMP == 0 {
+					return nil
+				}
+			}
+			m = m[min(len(m), (size+3)&^3):]
+		}
+	}
+}
+
+// nftGeneration returns a number that changes with the rules of nftables.
+func nftGeneration() (generation uint32, err error) {
+	err = request(unix.NFT_MSG_GETGEN, 0, func(body []byte) {
+		if id := attribute(body[nfHeader:], unix.NFTA_GEN_ID); len(id) == 4 {
+			generation = binary.BigEndian.Uint32(id)
+		}
+	})
+	return generation, err
+}
+
+// collectNFT takes in the rules of nftables. A kernel without it has none.
+func collectNFT(c *collector) error {
+	var err error
+	for range 3 {
+		err = request(unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, func(body []byte) { c.add(nftRule(body)) })
+		if !errors.Is(err, errChanging) {
+			break
+		}
+	}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// nftRule reads a rule.
+func nftRule(body []byte) *rule {
+	attributes := body[nfHeader:]
+	in := fmt.Sprintf("%d %s ", body[0], text(attribute(attributes, unix.NFTA_RULE_TABLE)))
+	r := &rule{chain: in + text(attribute(attributes, unix.NFTA_RULE_CHAIN))}
+	for kind, e := range each(attribute(attributes, unix.NFTA_RULE_EXPRESSIONS)) {
+		if kind == unix.NFTA_LIST_ELEM {
+			r.expression(text(attribute(e, unix.NFTA_EXPR_NAME)), attribute(e, unix.NFTA_EXPR_DATA), in)
+		}
+	}
+	return r
+}
+
+// expression takes in an expression. A limit counts if it comes before what the
+// rule does.
+func (r *rule) expression(name string, data []byte, in string) {
+	switch name {
+	case "limit":
+		r.limit(limitRate(number(attribute(data, unix.NFTA_LIMIT_RATE)), number(attribute(data, unix.NFTA_LIMIT_UNIT))))
+	case "quota", "numgen":
+		r.limit("")
+	case "objref":
+		const objectLimit = 4
+		if number(attribute(data, unix.NFTA_OBJREF_IMM_TYPE)) == objectLimit {
+			r.limit("")
+		}
+	case "dynset":
+		if text(attribute(attribute(data, unix.NFTA_DYNSET_EXPR), unix.NFTA_EXPR_NAME)) == "limit" {
+			r.limit("")
+		}
+	case "match":
+		r.match(text(attribute(data, unix.NFTA_MATCH_NAME)), attribute(data, unix.NFTA_MATCH_INFO))
+	case "target":
+		r.target(text(attribute(data, unix.NFTA_TARGET_NAME)), attribute(data, unix.NFTA_TARGET_INFO))
+	case "log":
+		if group := attribute(data, unix.NFTA_LOG_GROUP); len(group) == 2 {
+			r.logs, r.group, r.prefix = true, binary.BigEndian.Uint16(group), text(attribute(data, unix.NFTA_LOG_PREFIX))
+		}
+	case "immediate":
+		verdict := attribute(attribute(data, unix.NFTA_IMMEDIATE_DATA), unix.NFTA_DATA_VERDICT)
+		if chain := text(attribute(verdict, unix.NFTA_VERDICT_CHAIN)); chain != "" {
+			r.jump = in + chain
+		}
+	}
+}
+
+// limit notes a limit, unless it comes after the log.
+func (r *rule) limit(rate string) {
+	if !r.logs {
+		r.limited, r.rate = true, rate
+	}
+}
+
+// match takes in a match of iptables.
+func (r *rule) match(name string, info []byte) {
+	switch name {
+	case "limit":
+		rate := ""
+		if len(info) >= 4 {
+			rate = xtRate(binary.NativeEndian.Uint32(info))
+		}
+		r.limit(rate)
+	case "hashlimit", "quota", "statistic":
+		r.limit("")
+	}
+}
+
+// target takes in a target of iptables: struct xt_nflog_info, whose prefix is
+// behind its flags.
+func (r *rule) target(name string, info []byte) {
+	const prefix = 12
+	if log := nflogInfo(info); name == "NFLOG" && log != nil && len(info) > prefix {
+		r.logs, r.group, r.prefix = true, log.Group, text(info[prefix:min(len(info), prefix+64)])
+	}
+}
+
+// xtRate reads the time between two packets, in units of 1/10000 s, as iptables
+// prints it.
+func xtRate(period uint32) string {
+	const scale = 10000
+	if period == 0 {
+		return ""
+	}
+	rate := ""
+	for _, seconds := range []uint64{1, 60, 3600, 86400} {
+		if n := seconds * scale / uint64(period); n > 0 && (rate == "" || seconds*scale%uint64(period) == 0) {
+			if rate = limitRate(n, seconds); seconds*scale%uint64(period) == 0 {
+				return rate
+			}
+		}
+	}
+	return rate
+}
+
+// attribute returns the value of the first attribute of a kind, nil for none.
+func attribute(b []byte, kind uint16) []byte {
+	for k, value := range each(b) {
+		if k == kind {
+			return value
+		}
+	}
+	return nil
+}
+
+// each goes through netlink attributes, until one that is cut.
+func each(b []byte) func(yield func(uint16, []byte) bool) {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= 4 {
+			size := int(binary.NativeEndian.Uint16(b))
+			if size < 4 || size > len(b) || !yield(binary.NativeEndian.Uint16(b[2:])&0x3fff, b[4:size]) {
+				return
+			}
+			b = b[min(len(b), (size+3)&^3):]
+		}
+	}
+}
+
+// text is a value up to its first NUL.
+func text(b []byte) string {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return string(b)
+}
+
+// number is a big-endian value of 4 or 8 bytes, 0 for another.
+func number(b []byte) uint64 {
+	switch len(b) {
+	case 4:
+		return uint64(binary.BigEndian.Uint32(b))
+	case 8:
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
