@@ -19,13 +19,13 @@ func benchmarkWalk(b *testing.B, prefixes int) {
 	for i := range packets {
 		datagram = append(datagram, routed(uint32(i), "deny: "+strings.Repeat("x", i%prefixes))...)
 	}
-	r := Reader{buf: datagram}
+	var p Parser
 	var bytes int
 	handle := func(p *Packet) { bytes += len(p.Payload) }
 	b.ReportAllocs()
 	for b.Loop() {
-		r.seq.next = 0
-		r.count(len(datagram), handle)
+		p.seq.next = 0
+		p.Parse(datagram, handle)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets*b.N), "ns/packet")
 }

@@ -25,6 +25,9 @@ type Config struct {
 	// FlushTimeout bounds how long the kernel keeps a lone packet, in steps of
 	// 10 ms; default 100 ms.
 	FlushTimeout time.Duration
+	// AwaitGroup has Open succeed although another process owns the group: Read
+	// then tries to bind it, with growing pauses, until it is free.
+	AwaitGroup bool
 	// Waits is told when Read begins to wait for more than half a minute, if no
 	// packet comes, true, and when it has waited, false; nil for nobody. Nothing
 	// is under way then.
@@ -109,6 +112,12 @@ func configure(n *netlink.Conn, cfg Config) (socket int, err error) {
 	})
 	if err = errors.Join(control, err); err != nil {
 		return -1, fmt.Errorf("get descriptor: %w", err)
+	}
+	// Connected to the kernel, whose port id is 0, the socket takes messages from
+	// nobody else: the kernel refuses those of other processes (ECONNREFUSED).
+	if err = unix.Connect(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		_ = unix.Close(socket)
+		return -1, fmt.Errorf("connect to the kernel: %w", err)
 	}
 	// One message for all of it: were the bind a message of its own, the first
 	// packets would come without sequence numbers and uncut.

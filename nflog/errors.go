@@ -25,8 +25,9 @@ var (
 // OpenError says why a group could not be bound, and what to do about it.
 type OpenError struct {
 	Group uint16
-	// Owner is the netlink port id of the process that owns the group, with
-	// ErrGroupTaken; usually it is that process's id.
+	// Owner is the netlink port id of the socket that owns the group, with
+	// ErrGroupTaken. It is no process id: a process in another PID namespace, or
+	// with several sockets, has a port id that says nothing of it.
 	Owner uint32
 	// Reason is one of this package's errors, or nil where it is not known.
 	Reason error
@@ -38,8 +39,8 @@ type OpenError struct {
 func (e *OpenError) Error() string {
 	switch {
 	case errors.Is(e.Reason, ErrGroupTaken):
-		return fmt.Sprintf("NFLOG group %d is taken: the process with netlink port id %d (usually its process id) owns it; "+
-			"stop that process, or log to another group and read that one", e.Group, e.Owner)
+		return fmt.Sprintf("NFLOG group %d is taken: another process reads it, and a group has one reader; "+
+			"stop that process, or log to another group and read that one", e.Group)
 	case errors.Is(e.Reason, ErrPermission):
 		return fmt.Sprintf("NFLOG group %d: permission denied: run as root or with CAP_NET_ADMIN in this network namespace", e.Group)
 	case errors.Is(e.Reason, ErrUnsupported):

@@ -3,8 +3,6 @@ package nflog
 import (
 	"encoding/binary"
 	"math"
-
-	"golang.org/x/sys/unix"
 )
 
 // Packet is one NFLOG message. It is the Reader's own, as what its slices point
@@ -39,39 +37,6 @@ type Packet struct {
 	// Repeats says that all but Payload, Time and Seq is as in the Reader's
 	// packet before this one.
 	Repeats bool
-}
-
-// parseDatagram walks the netlink messages of one datagram and calls handle
-// for each packet. What it cannot walk it counts as malformed, once a message;
-// where not even the next message can be found, the rest of the datagram is
-// one malformed message.
-func (r *Reader) parseDatagram(b []byte, handle func(*Packet)) (packets, malformed int) {
-	for len(b) >= sizeMessageHeader {
-		length := int(binary.NativeEndian.Uint32(b))
-		if length < sizeMessageHeader || length > len(b) {
-			return packets, malformed + 1
-		}
-		switch binary.NativeEndian.Uint16(b[4:]) {
-		case msgPacket:
-			p := r.heads.parse(b[sizeMessageHeader:length])
-			if p == nil {
-				malformed++
-				break
-			}
-			if p.HasSeq {
-				r.seq.see(p.Seq)
-			}
-			handle(p)
-			packets++
-		case unix.NLMSG_DONE:
-			return packets, malformed
-		}
-		b = b[min(align4(length), len(b)):]
-	}
-	if len(b) > 0 {
-		malformed++
-	}
-	return packets, malformed
 }
 
 // attributeAt returns the attribute that begins at an offset, and where the

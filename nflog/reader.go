@@ -1,6 +1,7 @@
 package nflog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +26,17 @@ type Count struct {
 	// some packets; the gap in their numbers, seen at the next packet, says
 	// how many.
 	Overruns int
+	// Unsized is how many of the overruns, of this Read or an earlier one, no
+	// packet has followed for a second, or until the Reader ended or its socket
+	// failed: nothing tells how many packets they lost. If a packet follows later
+	// all the same, they are in its Lost.
+	Unsized int
 	// Reopened says that the socket had failed and was bound anew; packets
 	// that came in between were not numbered and are not in Lost.
 	Reopened bool
 }
+
+var errClosed = errors.New("the reader is closed")
 
 // How long a Reader waits before it binds a failed socket anew.
 const (
@@ -36,51 +44,63 @@ const (
 	maxBackoff = 30 * time.Second
 )
 
+// tellWithin is how long after an overrun a packet must follow that tells its
+// size. The kernel hands lone packets over within the flush timeout.
+const tellWithin = time.Second
+
 // longWait is how long a wait must be for Config.Waits to be told of it: between
 // packets and a flow table's deadlines there are many shorter ones.
 const longWait = 30 * time.Second
 
-// Reader receives the packets of one group. Bound and Stop may be called by
+// Reader receives the packets of one group. Bound, Err and Stop may be called by
 // anyone, the rest by one goroutine.
 type Reader struct {
 	cfg      Config
 	log      *slog.Logger
 	buf      []byte
-	heads    heads
-	seq      sequence
+	parser   Parser
+	tellAt   time.Time // when overruns that are untold are given up; zero for none
 	backoff  time.Duration
 	retryAt  time.Time // while the socket has failed: when to bind anew
 	draining bool
 	pace     pace
 	stopped  chan struct{}
 
-	mu   sync.Mutex // guards conn, which Bound and Stop read, against fail and reopen
-	conn *conn      // nil while the socket has failed
+	mu   sync.Mutex // guards what follows, which Bound, Err and Stop read, against fail and reopen
+	conn *conn      // nil while the group is not bound
+	err  error      // why it is not; nil while it is
+	was  bool       // it has been bound
 }
 
 // Open binds the group. Its error is an *OpenError that says what to do.
 func Open(cfg Config, log *slog.Logger) (*Reader, error) {
 	cfg = cfg.withDefaults()
 	c, err := dial(cfg)
-	if err != nil {
+	if err != nil && (!cfg.AwaitGroup || !errors.Is(err, ErrGroupTaken)) {
 		return nil, err
 	}
 	r := &Reader{
-		cfg: cfg, log: log.With("group", cfg.Group), conn: c,
+		cfg: cfg, log: log.With("group", cfg.Group), conn: c, err: err, was: err == nil,
 		buf: make([]byte, readBuffer), backoff: minBackoff, stopped: make(chan struct{}),
 	}
+	r.retryAt = time.Now().Add(r.backoff) // if it is not bound
 	return r, nil
 }
 
 // Group returns the NFLOG group.
 func (r *Reader) Group() uint16 { return r.cfg.Group }
 
-// Bound says whether the group is bound; not while a failed socket is being
-// replaced.
-func (r *Reader) Bound() bool {
+// Bound reports whether the group is bound; not while a failed socket is being
+// replaced, or another process owns the group.
+func (r *Reader) Bound() bool { return r.Err() == nil }
+
+// Err returns why the group is not bound, nil while it is: an *OpenError where
+// the kernel has refused to bind it. It is the same error until the reason
+// changes.
+func (r *Reader) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.conn != nil
+	return r.err
 }
 
 // Stop lets Read give up the group, hand out what the kernel had received by
@@ -102,7 +122,7 @@ func (r *Reader) Close() error {
 	if c == nil {
 		return nil
 	}
-	r.setConn(nil)
+	r.setConn(nil, errClosed)
 	if err := c.close(); err != nil {
 		return fmt.Errorf("close NFLOG group %d: %w", r.cfg.Group, err)
 	}
@@ -121,21 +141,56 @@ func (r *Reader) Read(deadline time.Time, handle func(*Packet)) (Count, error) {
 	if r.conn == nil {
 		return r.reopen(deadline)
 	}
-	n, err := r.receive(deadline)
+	n, err := r.receive(r.earlier(deadline))
 	switch {
 	case err == nil:
-		return r.count(n, handle), nil
+		return r.parse(n, handle), nil
 	case errors.Is(err, unix.ENOBUFS):
-		return Count{Overruns: 1}, nil
+		return r.overrun(), nil
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.EINTR):
-		return Count{}, nil
+		return r.tell(false), nil
 	case r.draining && errors.Is(err, unix.EAGAIN):
-		return Count{}, io.EOF
+		return r.tell(true), io.EOF
 	case r.draining:
-		return Count{}, fmt.Errorf("drain NFLOG group %d: %w", r.cfg.Group, err)
+		return r.tell(true), fmt.Errorf("drain NFLOG group %d: %w", r.cfg.Group, err)
 	}
 	r.fail(err)
-	return Count{}, nil
+	return r.tell(true), nil
+}
+
+// parse hands a datagram's packets out and adds up what is missing.
+func (r *Reader) parse(n int, handle func(*Packet)) Count {
+	count := r.parser.Parse(r.buf[:n], handle)
+	if r.parser.seq.untold == 0 {
+		r.tellAt = time.Time{}
+	}
+	return count
+}
+
+// overrun notes that the receive buffer was full.
+func (r *Reader) overrun() Count {
+	r.parser.seq.untold++
+	r.tellAt = time.Now().Add(tellWithin)
+	return Count{Overruns: 1}
+}
+
+// earlier returns the deadline, or when overruns that are untold are given up if
+// that is earlier.
+func (r *Reader) earlier(deadline time.Time) time.Time {
+	if r.tellAt.IsZero() || !deadline.IsZero() && deadline.Before(r.tellAt) {
+		return deadline
+	}
+	return r.tellAt
+}
+
+// tell returns the overruns whose size nothing will tell, as it is time to say or
+// the numbers end here.
+func (r *Reader) tell(end bool) Count {
+	if r.tellAt.IsZero() || !end && time.Now().Before(r.tellAt) {
+		return Count{}
+	}
+	r.tellAt = time.Time{}
+	return Count{Unsized: r.parser.seq.giveUp()}
 }
 
 // receive reads one datagram into r.buf.
@@ -175,13 +230,6 @@ func (r *Reader) await(deadline time.Time) error {
 	return r.conn.gate.await(deadline)
 }
 
-// count hands a datagram's packets out and adds up what is missing.
-func (r *Reader) count(n int, handle func(*Packet)) Count {
-	before := r.seq.lost
-	packets, malformed := r.parseDatagram(r.buf[:n], handle)
-	return Count{Packets: packets, Malformed: malformed, Lost: r.seq.lost - before}
-}
-
 func (r *Reader) isStopped() bool {
 	select {
 	case <-r.stopped:
@@ -207,7 +255,7 @@ func (r *Reader) drain() {
 func (r *Reader) fail(err error) {
 	r.log.Error("reading from the NFLOG group failed, binding it anew", "error", err)
 	_ = r.conn.close() // it has failed already
-	r.setConn(nil)
+	r.setConn(nil, fmt.Errorf("reading from NFLOG group %d failed: %w", r.cfg.Group, err))
 	r.retryAt = time.Now().Add(r.backoff)
 }
 
@@ -234,23 +282,35 @@ func (r *Reader) reopen(deadline time.Time) (Count, error) {
 	return Count{Reopened: r.redial()}, nil
 }
 
-// redial says whether it has bound the group anew.
+// redial reports whether it has replaced a socket that had failed.
 func (r *Reader) redial() bool {
 	c, err := dial(r.cfg)
 	if err != nil {
 		r.backoff = min(2*r.backoff, maxBackoff)
 		r.retryAt = time.Now().Add(r.backoff)
-		r.log.Error("could not bind the NFLOG group anew", "error", err, "retry", r.backoff)
+		r.refused(err)
 		return false
 	}
-	r.log.Info("bound the NFLOG group anew")
-	r.setConn(c)
-	r.backoff, r.seq = minBackoff, sequence{lost: r.seq.lost}
-	return true
+	r.log.Info("bound the NFLOG group")
+	replaced := r.was
+	r.setConn(c, nil)
+	r.backoff, r.parser.seq = minBackoff, sequence{lost: r.parser.seq.lost}
+	return replaced
 }
 
-func (r *Reader) setConn(c *conn) {
+// refused logs why the group could not be bound, once for each reason.
+func (r *Reader) refused(err error) {
+	level := slog.LevelDebug
+	if before := r.Err(); before == nil || before.Error() != err.Error() {
+		level = slog.LevelError
+		r.setConn(nil, err)
+	}
+	r.log.Log(context.Background(), level, "could not bind the NFLOG group", "error", err, "retry", r.backoff)
+}
+
+// setConn sets the socket, or why there is none.
+func (r *Reader) setConn(c *conn, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.conn = c
+	r.conn, r.err, r.was = c, err, r.was || c != nil
 }

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -113,30 +114,37 @@ func TestLimitedRule(t *testing.T) {
 	}
 }
 
-// TestGroupTaken starts a second agent on a group: it ends and says who owns
-// it, and the first goes on.
+// TestGroupTaken starts a second agent on a group: it stays up, is not ready and
+// names the process that reads the group. When that has ended, it goes on.
 func TestGroupTaken(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	first := s.startReady(t, agent.Config{})
 	second := s.start(t, agent.Config{Listen: "127.0.0.1:9191"})
-	status, err := second.Wait(s.ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status == 0 {
-		t.Error("the second agent's exit status is 0")
-	}
-	for _, want := range []string{"group 100", fmt.Sprintf("port id %d", first.PID()), "another group"} {
-		if !strings.Contains(second.Log(), want) {
-			t.Errorf("the second agent does not say %q:\n%s", want, second.Log())
+	system.Must(t, second.WaitAnswer(s.ctx, "/readyz", http.StatusServiceUnavailable))
+	_, text, err := second.Answer(s.ctx, "/readyz")
+	system.Must(t, err)
+	for _, want := range []string{"group 100 is not bound: it is read by kube-nflog", fmt.Sprintf("(process %d)", first.PID())} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/readyz answers %q, which does not say %q", text, want)
 		}
+	}
+	if status, text, err := second.Answer(s.ctx, "/healthz"); err != nil || status != http.StatusOK {
+		t.Errorf("/healthz answers %d %q, %v", status, text, err)
 	}
 	p := s.tcp(8080, 3)
 	system.Must(t, s.client.Send(p.Packet, p.count))
 	system.Must(t, first.Stop(s.ctx))
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+	system.Must(t, second.WaitReady(s.ctx))
+	system.Must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, second.Stop(s.ctx))
+	p.count *= 2
+	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+	if n := strings.Count(second.Log(), "is not bound"); n != 1 {
+		t.Errorf("the second agent says %d times that the group is not bound:\n%s", n, second.Log())
+	}
 }
 
 // TestNoCapability runs the agent as root without CAP_NET_ADMIN.

@@ -60,6 +60,7 @@ func runCommand() *cobra.Command {
 				log.Warn("ignored: the kubelet has set these for a Service of this name; enableServiceLinks: false in the pod's spec keeps them out",
 					"variables", o.ignored)
 			}
+			o.awaitGroups = true
 			spare(log)
 			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)
 			if err != nil {

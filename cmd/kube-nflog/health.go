@@ -63,8 +63,8 @@ func (a *agent) ready() error {
 		return errors.New("starting: NFLOG groups and API clients are not open yet")
 	}
 	for _, r := range a.receivers {
-		if !r.reader.Bound() {
-			return fmt.Errorf("group %d is not bound", r.reader.Group())
+		if err := r.unbound(a.now()); err != nil {
+			return err
 		}
 	}
 	if !a.resolver.Synced() {

@@ -26,6 +26,7 @@ type metrics struct {
 	unconfirmed *prometheus.CounterVec
 	lost        *prometheus.CounterVec
 	overruns    *prometheus.CounterVec
+	unsized     *prometheus.CounterVec
 	reopened    *prometheus.CounterVec
 	unwritten   prometheus.Counter
 }
@@ -46,6 +47,7 @@ func newMetrics() *metrics {
 	m.unconfirmed = counter("packets_unconfirmed_total", "Folded packets that a policy's rule logged and no pod's rule: another policy allowed them, or the pod's rule is at its limit.")
 	m.lost = counter("packets_lost_total", "Packets that the kernel numbered but could not deliver.")
 	m.overruns = counter("socket_overruns_total", "Times that the netlink socket's receive buffer was full.")
+	m.unsized = counter("socket_overruns_unsized_total", "Of these, those that no packet has followed within a second, or at the end: nothing tells how many packets they lost, unless one follows later, whose number adds them to packets_lost_total.")
 	m.reopened = counter("socket_reopened_total", "Times that the netlink socket failed and was bound anew.")
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -70,7 +72,7 @@ func buildInfo() prometheus.Collector {
 // packetCounters are one group's.
 type packetCounters struct {
 	received, folded, ignored, overflowed prometheus.Counter
-	lost, overruns, reopened              prometheus.Counter
+	lost, overruns, unsized, reopened     prometheus.Counter
 	undecodable                           map[decode.Result]prometheus.Counter
 	messages                              prometheus.Counter // netlink messages that could not be walked
 
@@ -82,7 +84,8 @@ func (m *metrics) group(group uint16) *packetCounters {
 	c := &packetCounters{
 		received: m.received.WithLabelValues(g), folded: m.folded.WithLabelValues(g),
 		ignored: m.ignored.WithLabelValues(g), overflowed: m.overflowed.WithLabelValues(g),
-		lost: m.lost.WithLabelValues(g), overruns: m.overruns.WithLabelValues(g), reopened: m.reopened.WithLabelValues(g),
+		lost: m.lost.WithLabelValues(g), overruns: m.overruns.WithLabelValues(g),
+		unsized: m.unsized.WithLabelValues(g), reopened: m.reopened.WithLabelValues(g),
 		undecodable: make(map[decode.Result]prometheus.Counter),
 		messages:    m.undecodable.WithLabelValues(g, "message"),
 	}
@@ -116,6 +119,7 @@ func (c *packetCounters) add(count nflog.Count, results *[decode.Malformed + 1]i
 	}
 	addTo(c.lost, int(count.Lost))
 	addTo(c.overruns, count.Overruns)
+	addTo(c.unsized, count.Unsized)
 	if count.Reopened {
 		c.reopened.Inc()
 	}

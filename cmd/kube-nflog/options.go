@@ -57,6 +57,8 @@ type options struct {
 	logFormat      string
 	shutdownWithin time.Duration
 
+	awaitGroups bool // wait for groups that another process reads: run's, no flag
+
 	fromVariable map[string]string // the variable that set a flag, by the flag's name; see parse
 	ignored      []string          // variables that are service links, see parse
 }

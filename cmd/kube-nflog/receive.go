@@ -4,12 +4,12 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,15 +20,26 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
+// reader is what a receiver needs of an nflog.Reader.
+type reader interface {
+	Read(deadline time.Time, handle func(*nflog.Packet)) (nflog.Count, error)
+	Err() error
+	Stop()
+	Close() error
+}
+
 // receiver brings the packets of one group into a flow table. Nothing in it
 // waits for anything but the kernel.
 type receiver struct {
 	group   uint16
-	reader  *nflog.Reader
+	reader  reader
 	decoder *decode.Decoder
 	table   *flow.Table
 	counts  *packetCounters
+	devices nflog.Devices
 	pulse   pulse
+	running atomic.Bool // run is under way
+	reads   ownerText   // the process that reads the group instead
 	log     *slog.Logger
 
 	drop    decode.Drop // reused: of a packet that repeats a head, only what differs is set
@@ -39,6 +50,8 @@ type receiver struct {
 // run receives until the reader was stopped and everything that the kernel had
 // received by then is handed on, or ctx ends while that is under way.
 func (r *receiver) run(ctx context.Context) error {
+	r.running.Store(true)
+	defer r.running.Store(false)
 	for {
 		r.pulse.beat(time.Now())
 		count, err := r.reader.Read(r.table.Deadline(), r.receive)
@@ -61,7 +74,7 @@ func (r *receiver) receive(p *nflog.Packet) {
 	if d.Time == 0 {
 		d.Time = r.receiptTime()
 	}
-	payload, like := ipOf(p), decode.Unlike
+	payload, like := p.Network(&r.devices), decode.Unlike
 	if p.Repeats {
 		like = r.decoder.Like(payload, d)
 	}
@@ -104,19 +117,6 @@ func hookOf(p *nflog.Packet) decode.Hook {
 	return decode.Hook(p.Hook)
 }
 
-// ipOf is the packet from its IP header on. At a device's egress the kernel
-// copies from the link-layer header on, and does not say how long that is:
-// it is taken for Ethernet's if the packet's type and version are behind it.
-func ipOf(p *nflog.Packet) []byte {
-	const ethernet = 14
-	b := p.Payload
-	if p.Family == unix.NFPROTO_NETDEV && p.Hook == 1 && len(b) > ethernet &&
-		binary.BigEndian.Uint16(b[ethernet-2:]) == p.EtherType {
-		return b[ethernet:]
-	}
-	return b
-}
-
 func (r *receiver) receiptTime() int64 {
 	if r.now == 0 {
 		r.now = time.Now().UnixNano()
@@ -133,9 +133,12 @@ func (r *receiver) account(c nflog.Count) {
 	if c.Lost > 0 || c.Overruns > 0 {
 		r.log.Debug("the kernel lost packets", "lost", c.Lost, "overruns", c.Overruns)
 	}
+	if c.Unsized > 0 {
+		r.log.Warn("the kernel lost packets, nothing tells how many", "overruns", c.Unsized)
+	}
 }
 
-// openReceiver binds a group. rules reads prefixes; local says which addresses
+// openReceiver binds a group. rules reads prefixes; local reports which addresses
 // are this node's pods.
 func openReceiver(group uint16, o *options, rules *dialect.Parser, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
 	flows := flow.Config{Window: o.flowWindow, Local: local}
@@ -145,9 +148,13 @@ func openReceiver(group uint16, o *options, rules *dialect.Parser, local func(ne
 		group: group, decoder: decoder, table: flow.NewTable(flows),
 		counts: m.group(group), log: log.With("group", group),
 	}
-	var err error
-	if r.reader, err = nflog.Open(nflog.Config{Group: group, Waits: r.pulse.pauses}, log); err != nil {
+	opened, err := nflog.Open(nflog.Config{Group: group, AwaitGroup: o.awaitGroups, Waits: r.pulse.pauses}, log)
+	if err != nil {
 		return nil, fmt.Errorf("receive packets: %w", err)
+	}
+	r.reader = opened
+	if err := r.unbound(time.Now()); err != nil {
+		r.log.Warn("no packets are received until the group is free", "error", err)
 	}
 	return r, nil
 }

@@ -43,7 +43,7 @@ func TestEveryPacketIsInOneCounter(t *testing.T) {
 	for i := range packets {
 		r.receive(&packets[i])
 	}
-	r.account(nflog.Count{Packets: len(packets), Malformed: 1, Lost: 4, Overruns: 2})
+	r.account(nflog.Count{Packets: len(packets), Malformed: 1, Lost: 4, Overruns: 2, Unsized: 1})
 	r.account(nflog.Count{Reopened: true})
 	r.receive(&packets[0])
 	r.account(nflog.Count{Packets: 1})
@@ -52,7 +52,8 @@ func TestEveryPacketIsInOneCounter(t *testing.T) {
 		"packets_received_total": 9, "packets_folded_total": 4, "packets_ignored_total": 1,
 		"packets_undecodable_total/not_ip": 1, "packets_undecodable_total/truncated": 1,
 		"packets_undecodable_total/malformed": 1, "packets_undecodable_total/message": 1,
-		"packets_overflowed_total": 1, "packets_lost_total": 4, "socket_overruns_total": 2, "socket_reopened_total": 1,
+		"packets_overflowed_total": 1, "packets_lost_total": 4, "socket_overruns_total": 2,
+		"socket_overruns_unsized_total": 1, "socket_reopened_total": 1,
 	}
 	got := counted(t, m)
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -44,7 +44,7 @@ type agent struct {
 // end in it is left behind.
 func (a *agent) run(ctx context.Context) error {
 	defer a.close()
-	handOver, closing, cancel := a.deadlines(ctx)
+	handOver, leave, closing, cancel := a.deadlines(ctx)
 	defer cancel()
 	beside := a.startBeside(ctx)
 	writing := a.startWriting(ctx)
@@ -54,7 +54,9 @@ func (a *agent) run(ctx context.Context) error {
 	for _, r := range a.receivers {
 		context.AfterFunc(ctx, r.reader.Stop)
 		receiving.Go(func() error { return r.run(handOver) })
-		a.log.Info("receiving packets", "group", r.group)
+		if r.reader.Err() == nil {
+			a.log.Info("receiving packets", "group", r.group)
+		}
 	}
 
 	// flow → resolve → explain → emit: see deliverer. Addresses mean nothing before pods
@@ -65,7 +67,11 @@ func (a *agent) run(ctx context.Context) error {
 		delivering.Go(func() { d.run(a.receivers[i].table.Windows()) })
 	}
 
-	err := receiving.Wait()
+	received := make(chan error, 1)
+	if !endsBefore(leave, func() { received <- receiving.Wait() }) {
+		received <- errors.New("reading packets did not end in time, the last of them are not reported")
+	}
+	err := <-received
 	if !endsBefore(handOver, func() {
 		delivering.Wait()
 		a.resolver.Release() // flows that wait for their pods go out as they are
@@ -114,17 +120,19 @@ func (a *agent) waitForPods(ctx context.Context) {
 // a report without them is better than none.
 const policiesWithin = 10 * time.Second
 
-// deadlines returns two contexts that end after ctx: at half of
-// --shutdown-within the flows are to be handed on, at its end the events
-// written.
-func (a *agent) deadlines(ctx context.Context) (handOver, closing context.Context, cancel context.CancelFunc) {
+// deadlines returns three contexts that end after ctx: at half of
+// --shutdown-within the flows are to be handed on, an eighth later readers that
+// have not ended are left behind, and at its end the events are to be written.
+func (a *agent) deadlines(ctx context.Context) (handOver, leave, closing context.Context, cancel context.CancelFunc) {
 	closing, cancelClosing := context.WithCancel(context.WithoutCancel(ctx))
-	handOver, cancelHandOver := context.WithCancel(closing)
+	leave, cancelLeave := context.WithCancel(closing)
+	handOver, cancelHandOver := context.WithCancel(leave)
 	context.AfterFunc(ctx, func() {
 		time.AfterFunc(a.shutdownWithin/2, cancelHandOver)
+		time.AfterFunc(a.shutdownWithin*5/8, cancelLeave)
 		time.AfterFunc(a.shutdownWithin, cancelClosing)
 	})
-	return handOver, closing, func() { cancelHandOver(); cancelClosing() }
+	return handOver, leave, closing, func() { cancelHandOver(); cancelLeave(); cancelClosing() }
 }
 
 // close gives up what newAgent has opened, if run has not yet.
@@ -136,6 +144,9 @@ func (a *agent) close() {
 		_ = a.links.Close() // run may have closed them
 	}
 	for _, r := range a.receivers {
+		if r.running.Load() {
+			continue // it was left behind, and its reader is its own
+		}
 		if err := r.reader.Close(); err != nil {
 			a.log.Warn("could not close a reader", "error", err)
 		}

@@ -10,9 +10,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/groups"
 	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
-	"github.com/kube-nflog/kube-nflog/nflog"
 )
 
 // addresses are where an agent may listen: where it was told to, or where
@@ -86,19 +84,4 @@ func openFlows(ctx context.Context, address string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return response.Body, nil
-}
-
-// explainTaken says whose the group is, and what to do, where that is what
-// went wrong.
-func explainTaken(err error) error {
-	var open *nflog.OpenError
-	if !errors.As(err, &open) || !errors.Is(open.Reason, nflog.ErrGroupTaken) {
-		return err
-	}
-	owner, _ := groups.Find(open.Group) // err is what went wrong
-	if owner == nil {
-		return err
-	}
-	return fmt.Errorf("NFLOG group %d belongs to %s, and a group has one reader: if that is the agent, follow it by watch --agent; "+
-		"else log to another group as well and read that by --group", open.Group, owner)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -86,6 +87,16 @@ func (a *Agent) WaitAnswer(ctx context.Context, path string, want int) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// Answer returns what the path answers: the status and the text.
+func (a *Agent) Answer(ctx context.Context, path string) (status int, text string, err error) {
+	response, err := a.get(ctx, path)
+	if err != nil {
+		return 0, "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(body), errors.Join(err, response.Body.Close())
 }
 
 // status asks the agent's own server from within its namespace.

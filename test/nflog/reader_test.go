@@ -2,10 +2,14 @@ package nflog
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
@@ -58,12 +62,140 @@ func drain(t *testing.T, r *nflog.Reader) (packets int, total nflog.Count) {
 		total.Lost += count.Lost
 		total.Overruns += count.Overruns
 		total.Malformed += count.Malformed
+		total.Unsized += count.Unsized
 		if errors.Is(err, io.EOF) {
 			return packets, total
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestOverrunThatNothingFollows overruns the buffer and sends no more: the Reader
+// tells within a second or so, also where it would wait for ever, and once. When
+// a packet follows after all, its number tells how many were lost.
+func TestOverrunThatNothingFollows(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1, ReceiveBuffer: 64 << 10})
+	const sent = 20_000
+	if err := ns.Send(datagrams(64), sent); err != nil {
+		t.Fatal(err)
+	}
+	var total nflog.Count
+	read := func(deadline time.Time) {
+		count, err := r.Read(deadline, func(*nflog.Packet) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		total.Packets += count.Packets
+		total.Lost += count.Lost
+		total.Overruns += count.Overruns
+		total.Unsized += count.Unsized
+	}
+	for total.Unsized == 0 {
+		read(time.Time{})
+	}
+	read(time.Now().Add(1500 * time.Millisecond))
+	if total.Unsized != 1 || total.Overruns != 1 || total.Lost != 0 || total.Packets >= sent {
+		t.Errorf("%+v of %d packets, want one overrun of unknown size", total, sent)
+	}
+	if err := ns.Send(datagrams(64), 1); err != nil {
+		t.Fatal(err)
+	}
+	for before := total.Packets; total.Packets == before; {
+		read(time.Time{})
+	}
+	if uint64(total.Packets)+total.Lost != sent+1 || total.Unsized != 1 {
+		t.Errorf("%+v after one more, want %d packets in all", total, sent+1)
+	}
+}
+
+// TestOverrunAtTheEnd stops the Reader after an overrun: it is told before the end.
+func TestOverrunAtTheEnd(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1, ReceiveBuffer: 64 << 10})
+	if err := ns.Send(datagrams(64), 20_000); err != nil {
+		t.Fatal(err)
+	}
+	r.Stop()
+	if _, total := drain(t, r); total.Overruns != 1 || total.Unsized != 1 || total.Lost != 0 {
+		t.Errorf("%+v, want one overrun of unknown size", total)
+	}
+}
+
+// TestForgedMessage has another process with CAP_NET_ADMIN send a packet message
+// to the Reader's socket: the kernel refuses it, and the Reader sees nothing.
+func TestForgedMessage(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	r := open(t, ns, nflog.Config{Group: 1})
+	err := ns.Do(func() error {
+		_, err := nflog.Open(nflog.Config{Group: 1}, slog.New(slog.DiscardHandler))
+		var taken *nflog.OpenError
+		if !errors.As(err, &taken) {
+			return fmt.Errorf("no owner of the group: %w", err)
+		}
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		forged := []byte{20, 0, 0, 0, 0, unix.NFNL_SUBSYS_ULOG, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, unix.AF_INET, 0, 0, 1}
+		return unix.Sendto(fd, forged, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: taken.Owner})
+	})
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("sending a message to the Reader: %v, want it refused", err)
+	}
+	if err := ns.Send(datagrams(64), 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, total := readAll(t, r); len(got) != 1 || total.Malformed != 0 || got[0].Prefix != "in" {
+		t.Errorf("the Reader has %+v, %+v; want the kernel's packet alone", got, total)
+	}
+}
+
+// TestAwaitGroup opens a group that another process owns: the Reader says why it
+// is not bound, the same as long as that is so, and binds it when it is free.
+func TestAwaitGroup(t *testing.T) {
+	ns := newNamespace(t)
+	rules(t, ns, logInput)
+	other := open(t, ns, nflog.Config{Group: 1})
+	r := open(t, ns, nflog.Config{Group: 1, AwaitGroup: true})
+	read := func() (count nflog.Count) {
+		err := ns.Do(func() (err error) {
+			count, err = r.Read(time.Time{}, func(*nflog.Packet) {})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return count
+	}
+	why := r.Err()
+	if !errors.Is(why, nflog.ErrGroupTaken) || r.Bound() {
+		t.Errorf("Err = %v, bound %v", why, r.Bound())
+	}
+	for range 2 {
+		if count := read(); count != (nflog.Count{}) || r.Err() != why { //nolint:errorlint // the same error
+			t.Errorf("while the group is taken: %+v, %v", count, r.Err())
+		}
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for !r.Bound() {
+		if count := read(); count.Reopened {
+			t.Error("a group that was never bound counts as bound anew")
+		}
+	}
+	if err := ns.Send(datagrams(64), 3); err != nil {
+		t.Fatal(err)
+	}
+	if got, total := readAll(t, r); len(got) != 3 || total.Lost != 0 || r.Err() != nil {
+		t.Errorf("%d packets, %+v, %v", len(got), total, r.Err())
 	}
 }
 

@@ -25,7 +25,8 @@ type Owner struct {
 // String names the process as far as it is known.
 func (o Owner) String() string {
 	if o.PID == 0 {
-		return fmt.Sprintf("a process that is not seen from here (netlink port id %d, usually its process id)", o.PortID)
+		// A port id is no process id, least of all of this container's processes.
+		return fmt.Sprintf("a process that is not seen from here (netlink port id %d), such as one outside this container", o.PortID)
 	}
 	return fmt.Sprintf("%s (process %d)", o.Command, o.PID)
 }

@@ -1,0 +1,130 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// fakeReader is a reader without a socket.
+type fakeReader struct {
+	reading chan struct{} // closed by the first Read
+	hang    chan struct{} // what Read waits for; nil for Stop
+	stopped chan struct{}
+	err     error
+	closed  bool
+}
+
+func newFakeReader() *fakeReader {
+	return &fakeReader{reading: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+func (f *fakeReader) Read(time.Time, func(*nflog.Packet)) (nflog.Count, error) {
+	close(f.reading)
+	if f.hang != nil {
+		<-f.hang
+	} else {
+		<-f.stopped
+	}
+	return nflog.Count{}, io.EOF
+}
+
+func (f *fakeReader) Err() error { return f.err }
+
+func (f *fakeReader) Stop() { close(f.stopped) }
+
+func (f *fakeReader) Close() error {
+	f.closed = true
+	return nil
+}
+
+// TestReaderThatDoesNotEnd stops an agent of two groups, of whose readers one
+// does not end: the agent does, says so, and leaves that reader alone.
+func TestReaderThatDoesNotEnd(t *testing.T) {
+	rules, err := dialect.NewParser(dialect.Auto, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	a := &agent{shutdownWithin: 400 * time.Millisecond, now: time.Now, log: log}
+	if a.resolver, err = resolve.New(resolve.Config{Logger: log}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a.explainer, err = explain.New(explain.Config{Rules: rules, Logger: log}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a.emitter, err = emit.New(emit.Config{NodeName: "n1", Logger: log}, nil); err != nil {
+		t.Fatal(err)
+	}
+	good, hung := newFakeReader(), newFakeReader()
+	hung.hang = make(chan struct{})
+	m := newMetrics()
+	for i, r := range []*fakeReader{good, hung} {
+		group := uint16(100 + i)
+		a.receivers = append(a.receivers, &receiver{
+			group: group, reader: r, decoder: decode.NewDecoder(nil), table: flow.NewTable(flow.Config{}), counts: m.group(group), log: log,
+		})
+		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, explainer: a.explainer, emitter: a.emitter, counts: m.merged(group), log: log})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.run(ctx) }()
+	<-good.reading
+	<-hung.reading
+	cancel()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "did not end in time") {
+			t.Errorf("run = %v, want that a reader did not end", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the agent waits for a reader that does not end")
+	}
+	if !good.closed || hung.closed {
+		t.Errorf("readers closed: the one that ended %v, the one that did not %v", good.closed, hung.closed)
+	}
+	close(hung.hang)
+	for range a.receivers[1].table.Windows() { //nolint:revive // until it is closed: the receiver has ended
+	}
+}
+
+// TestUnbound says why a group is not bound, and never names a port id as a
+// process.
+func TestUnbound(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want string // "" for bound
+	}{
+		{"bound", nil, ""},
+		// Nobody owns the group here: whoever did has just ended.
+		{
+			"taken", &nflog.OpenError{Group: 65000, Owner: 1, Reason: nflog.ErrGroupTaken, Err: errors.New("EPERM")},
+			"group 65000 is not bound: it is read by another process, and a group has one reader",
+		},
+		{"failed", errors.New("bad file descriptor"), "group 65000 is not bound: bad file descriptor"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &receiver{group: 65000, reader: &fakeReader{err: tt.err}}
+			err := r.unbound(time.Now())
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
+				t.Errorf("unbound = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
