@@ -42,7 +42,7 @@ func follow(t *testing.T, name func(uint32) string) (f *followed, end func()) {
 	if _, err := io.WriteString(f.client, "GET /flows HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(f.client), nil)
+	response, err := http.ReadResponse(bufio.NewReader(f.client), nil) //nolint:bodyclose // the end that is returned closes it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestFollowAfterQuiet(t *testing.T) {
 		defer end()
 		const burst = 200
 		for first := 1; first < 3*burst; first += burst {
-			time.Sleep(10 * followWrite)
+			<-time.After(10 * followWrite) // the bubble's clock: no real time passes
 			for port := first; port < first+burst; port++ {
 				f.offer(uint16(port), 0)
 			}
