@@ -28,7 +28,7 @@ UPSTREAM = /cmd/(etcd|kube-apiserver|kubectl)$$
 RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit test-system lint fmt fuzz demo dev bench bench-resolve bench-emit bench-policy image release e2e e2e-kind helm clean check-go
+.PHONY: help build test test-unit test-system lint fmt fuzz demo dev bench bench-resolve bench-emit bench-policy bench-footprint image release e2e e2e-kind helm clean check-go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ bench-emit: check-go ## compare the events with client-go's recorders', and run 
 
 bench-policy: check-go ## measure the packet path while NetworkPolicies change, some 2 minutes
 	$(INTEST) $(GO) run ./bench/policy
+
+bench-footprint: check-go ## measure the memory of an idle agent in a cgroup, some 2 minutes
+	$(INTEST) $(GO) run ./bench/footprint
 
 clean: ## remove what was built
 	rm -rf bin test/bin dist

@@ -1,12 +1,14 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kube-nflog/kube-nflog/test/agent"
 	"github.com/kube-nflog/kube-nflog/test/netlab"
@@ -122,13 +124,10 @@ func TestGroupTaken(t *testing.T) {
 	s.run(t, nft(s)[0]...)
 	first := s.startReady(t, agent.Config{})
 	second := s.start(t, agent.Config{Listen: "127.0.0.1:9191"})
-	system.Must(t, second.WaitAnswer(s.ctx, "/readyz", http.StatusServiceUnavailable))
-	_, text, err := second.Answer(s.ctx, "/readyz")
-	system.Must(t, err)
-	for _, want := range []string{"group 100 is not bound: it is read by kube-nflog", fmt.Sprintf("(process %d)", first.PID())} {
-		if !strings.Contains(text, want) {
-			t.Errorf("/readyz answers %q, which does not say %q", text, want)
-		}
+	// Before it has tried to bind the group it answers that it is starting.
+	text := awaitAnswer(s.ctx, t, second, "/readyz", "group 100 is not bound: it is read by kube-nflog")
+	if want := fmt.Sprintf("(process %d)", first.PID()); !strings.Contains(text, want) {
+		t.Errorf("/readyz answers %q, which does not say %q", text, want)
 	}
 	if status, text, err := second.Answer(s.ctx, "/healthz"); err != nil || status != http.StatusOK {
 		t.Errorf("/healthz answers %d %q, %v", status, text, err)
@@ -144,6 +143,24 @@ func TestGroupTaken(t *testing.T) {
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 	if n := strings.Count(second.Log(), "is not bound"); n != 1 {
 		t.Errorf("the second agent says %d times that the group is not bound:\n%s", n, second.Log())
+	}
+}
+
+// awaitAnswer waits until the path answers a text and returns the whole answer.
+func awaitAnswer(ctx context.Context, t *testing.T, a *agent.Agent, path, want string) string {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, text, err := a.Answer(ctx, path)
+		if err == nil && strings.Contains(text, want) {
+			return text
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s answers %q, %v, which does not say %q", path, text, err, want)
+		case <-tick.C:
+		}
 	}
 }
 

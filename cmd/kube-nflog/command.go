@@ -61,7 +61,7 @@ func runCommand() *cobra.Command {
 					"variables", o.ignored)
 			}
 			o.awaitGroups = true
-			spare(log)
+			spare()
 			a, err := newAgent(cmd.Context(), &o, cmd.OutOrStdout(), log)
 			if err != nil {
 				return err

@@ -4,11 +4,8 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"runtime/debug"
-
-	"github.com/kube-nflog/kube-nflog/decode"
 )
 
 // spare has the process take less memory from the start. The heap grows by half
@@ -16,12 +13,9 @@ import (
 // all of it: on an idle agent that is 4 MiB less. Garbage comes with flows and
 // changes of pods, not with packets, so that collecting twice as often costs
 // little. GOGC in the environment comes first.
-func spare(log *slog.Logger) {
+func spare() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
-	}
-	if err := decode.ReleaseTables(); err != nil {
-		log.Debug("could not spare memory", "error", err)
 	}
 }
 
@@ -31,11 +25,5 @@ func (a *agent) settle(ctx context.Context) {
 	if a.resolver.WaitSynced(ctx) != nil || a.explainer.WaitSynced(ctx) != nil {
 		return // it ends before it has started
 	}
-	if err := unmapProgram(); err != nil {
-		a.log.Debug("could not spare memory", "error", err)
-	}
-	// Last, as it collects garbage: the pages of the program that this takes are
-	// needed again, and are better not fetched while the node is at rest.
 	debug.FreeOSMemory()
-	(&collections{read: readHeap, pace: setPace}).watch(ctx)
 }
