@@ -115,15 +115,23 @@ func TestShareOfAFullTable(t *testing.T) {
 	if got, want := table.Overflowed(), uint64(scanned-1<<16-share+2*(quiet-share)); got != want {
 		t.Errorf("%d packets overflowed, want %d", got, want)
 	}
-	// The next window has the whole reserve again.
-	for i := range scanned {
-		add(table, scan(i, 1000))
-	}
-	add(table, drop(quietPod, 1, 1001))
-	at(table, 1000)
-	for _, f := range at(table, 2000) {
-		if isQuiet(&f) && f.Overflow {
-			t.Errorf("in the next window the quiet pod's flow is %+v", f)
+}
+
+// TestReserveOfEachWindow fills two windows by a scan: the quiet pod has its share
+// in the second too.
+func TestReserveOfEachWindow(t *testing.T) {
+	table := NewTable(Config{MaxFlows: 1024, Local: isLocal})
+	for window := range 2 {
+		ms := 1000 * window
+		for i := range 2000 {
+			add(table, scan(i, ms))
+		}
+		add(table, drop(quietPod, 1, ms))
+		at(table, ms)
+		for _, f := range at(table, ms+1000) {
+			if isQuiet(&f) && f.Overflow {
+				t.Errorf("in window %d the quiet pod's flow is %+v", window, f)
+			}
 		}
 	}
 }

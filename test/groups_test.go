@@ -70,8 +70,8 @@ func TestPrefixFilter(t *testing.T) {
 		`tcp dport 8082 log prefix "reject: " group 100`,
 		`drop`)[0]...)
 	a := s.startReady(t, agent.Config{Args: []string{"--prefix", "deny: ", "--prefix", "reject: "}})
-	http, trace, reject := s.tcp(8080, 5), s.tcp(8081, 3), s.tcp(8082, 2)
-	for _, p := range []burst{http, trace, reject} {
+	web, trace, reject := s.tcp(8080, 5), s.tcp(8081, 3), s.tcp(8082, 2)
+	for _, p := range []burst{web, trace, reject} {
 		system.Must(t, s.client.Send(p.Packet, p.count))
 	}
 	s.awaitReceived(t, a, 10)
@@ -86,7 +86,7 @@ func TestPrefixFilter(t *testing.T) {
 	}
 	system.Must(t, a.Stop(s.ctx))
 	s.wantEvents(t, "server",
-		s.received(http, ` (NFLOG prefix "deny: http")`), s.received(reject, ` (NFLOG prefix "reject: ")`))
+		s.received(web, ` (NFLOG prefix "deny: http")`), s.received(reject, ` (NFLOG prefix "reject: ")`))
 }
 
 // TestLimitedRule sends more than a rule with a limit logs: the event counts

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/test/netlab"
 )
 
 // logEgress logs what leaves by two devices.
@@ -30,26 +31,47 @@ table netdev t {
 }
 `
 
-// TestEgress sends a packet out of a TUN device, which has no link-layer header,
-// and out of an Ethernet device. The source address reads as the type of a frame.
-func TestEgress(t *testing.T) {
-	ns := newNamespace(t)
-	devices := map[string]int{}
-	err := ns.Do(func() error {
-		for _, link := range []netlink.Link{
-			&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun0"}, Mode: netlink.TUNTAP_MODE_TUN},
-			&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "veth0"}, PeerName: "veth1"},
-		} {
+// addDevices makes the two and returns their indexes.
+func addDevices(ns *netlab.Namespace) (tun, veth int, err error) {
+	links := []netlink.Link{
+		&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun0"}, Mode: netlink.TUNTAP_MODE_TUN},
+		&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "veth0"}, PeerName: "veth1"},
+	}
+	err = ns.Do(func() error {
+		for _, link := range links {
 			if err := netlink.LinkAdd(link); err != nil {
 				return fmt.Errorf("add %s: %w", link.Attrs().Name, err)
 			}
 			if err := netlink.LinkSetUp(link); err != nil {
 				return err
 			}
-			devices[link.Attrs().Name] = link.Attrs().Index
 		}
 		return nil
 	})
+	return links[0].Attrs().Index, links[1].Attrs().Index, err
+}
+
+// sendBy sends bytes by a device as they are. That the rule drops them is no error.
+func sendBy(ns *netlab.Namespace, device int, b []byte) error {
+	return ns.Do(func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		err = unix.Sendto(fd, b, 0, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: device})
+		if errors.Is(err, unix.ENOBUFS) {
+			return nil
+		}
+		return err
+	})
+}
+
+// TestEgress sends a packet out of a TUN device, which has no link-layer header,
+// and out of an Ethernet device. The source address reads as the type of a frame.
+func TestEgress(t *testing.T) {
+	ns := newNamespace(t)
+	tun, veth, err := addDevices(ns)
 	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "" {
 		t.Skip("no TUN devices here: ", err)
 	}
@@ -60,24 +82,7 @@ func TestEgress(t *testing.T) {
 	r := open(t, ns, nflog.Config{Group: 1})
 	packet := slices.Concat([]byte{0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 8, 0, 0x45, 9, 10, 0, 0, 7}, []byte{0, 9, 0, 9, 0, 8, 0, 0})
 	frame := slices.Concat([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00}, packet)
-	err = ns.Do(func() error {
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unix.Close(fd) }()
-		for _, s := range []struct {
-			device string
-			bytes  []byte
-		}{{"tun0", packet}, {"veth0", frame}} {
-			to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: devices[s.device]}
-			if err := unix.Sendto(fd, s.bytes, 0, to); err != nil && err != unix.ENOBUFS { //nolint:errorlint // the rule drops it
-				return fmt.Errorf("send by %s: %w", s.device, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := errors.Join(sendBy(ns, tun, packet), sendBy(ns, veth, frame)); err != nil {
 		t.Fatal(err)
 	}
 	var d nflog.Devices
