@@ -237,6 +237,9 @@ func (c *churn) take(n news) {
 		c.store[n.key] = n.pod
 	}
 	c.owners.note(func(c *contact) { c.heard(now) })
+	if c.now-c.proof <= int64(skew) {
+		c.proof = c.now
+	}
 }
 
 // breakWatch has no news come for a while: nobody knows, or the watch ends.
@@ -256,9 +259,10 @@ func (c *churn) breakWatch() {
 }
 
 // mendWatch ends the deaf time: a stuck watch goes on, or one that ended is
-// resumed or made up for by a list.
+// resumed or made up for by a list. Nobody can know that all was told since the
+// last proof, which may be long before the deaf time.
 func (c *churn) mendWatch() {
-	c.truth[netip.Addr{}] = append(c.recent(netip.Addr{}), owning{from: c.deaf.from, to: c.now})
+	c.truth[netip.Addr{}] = append(c.recent(netip.Addr{}), owning{from: min(c.deaf.from, c.proof), to: c.now})
 	n := c.rng.IntN(3)
 	if n == 0 {
 		if c.silent {

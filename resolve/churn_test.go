@@ -130,6 +130,7 @@ type churn struct {
 	arrival   map[string]int64 // of the last news of each pod
 	deaf      owning           // while no news come
 	silent    bool             // deaf, and nobody knows
+	proof     int64            // up to when the watch is known to have told all
 	questions []question
 	tally     tally
 }
@@ -231,6 +232,7 @@ func (c *churn) probe() {
 		c.owners.unanswered(stream)
 	default:
 		c.owners.probed(stream, c.wall())
+		c.proof = c.now
 	}
 }
 

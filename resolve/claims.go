@@ -29,35 +29,42 @@ func (o *owners) endAll(p *pod, end claim) {
 	}
 }
 
-// owns reports whether p has a claim on addr that has not ended.
-func (o *owners) owns(addr netip.Addr, p *pod) bool {
-	if live := o.live.get(addr); live != nil && live.uid() == p.uid() {
-		return true
+// owner returns the pod of that UID as it was taken in, if it has a claim on addr
+// that has not ended; else nil.
+func (o *owners) owner(addr netip.Addr, uid string) *pod {
+	if live := o.live.get(addr); live != nil && live.uid() == uid {
+		return live
 	}
-	return slices.ContainsFunc(o.more[addr], func(c claim) bool { return c.until == forever && c.pod.uid() == p.uid() })
+	for _, c := range o.more[addr] {
+		if c.until == forever && c.pod.uid() == uid {
+			return c.pod
+		}
+	}
+	return nil
 }
 
 // end makes p's claim on addr an ended one. One that has ended stays as it is,
-// also where the wall clock's step made it forgotten.
+// also where the wall clock's step made it forgotten. The claim keeps the pod as
+// it was taken in: p may be the last state that a deletion brought, whose start
+// is the time stamp of its node.
 func (o *owners) end(addr netip.Addr, p *pod, end claim) {
-	if o.contact.stepped() && !o.owns(addr, p) {
+	owner := o.owner(addr, p.uid())
+	switch {
+	case owner == nil && (o.contact.stepped() || o.hasEnded(addr, p.uid())):
 		return
-	}
-	uid := p.uid()
-	end.pod = p
-	if before := o.live.get(addr); before != nil && before.uid() == uid {
-		end.pod = before
+	case owner == nil:
+		owner = p
+	case owner == o.live.get(addr):
 		o.live.remove(addr)
 		o.promote(addr)
-	} else if o.hasEnded(addr, uid) {
-		return
 	}
-	o.dropMore(addr, uid)
+	end.pod = owner
+	o.dropMore(addr, p.uid())
 	if end.until+o.keep < o.contact.told {
 		return
 	}
 	o.addMore(addr, end)
-	o.ended.push(ended{addr, uid, max(end.until, o.contact.told) + o.keep})
+	o.ended.push(ended{addr, p.uid(), max(end.until, o.contact.told) + o.keep})
 }
 
 func (o *owners) hasEnded(addr netip.Addr, uid string) bool {

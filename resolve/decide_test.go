@@ -186,6 +186,26 @@ func TestFindKnowsItDoesNotKnowAll(t *testing.T) {
 	}
 }
 
+// After a step of the clock a pod has its address from when that was told, and
+// not from its time stamp on. Its deletion brings the stamp again, also where
+// another pod has the address too.
+func TestDeletionKeepsTheStart(t *testing.T) {
+	o := newTold()
+	o.stepped(o.nano(), o.nano(), int64(time.Hour))
+	o.clock = 6 * time.Minute
+	o.prove(o.clock)
+	o.pod("a", "n2", 0)
+	o.pod("b", "n3", 5*time.Minute+30*time.Second)
+	last := madePod("b", "10.0.0.5")
+	last.Status.Conditions[0].LastTransitionTime = *at(5*time.Minute + 30*time.Second)
+	o.clock = 7 * time.Minute
+	o.prove(o.clock)
+	o.remove(newPod(last, ""), o.nano(), false)
+	if p, v := o.find(addr("10.0.0.5"), noon().Add(5*time.Minute+40*time.Second).UnixNano()); p != nil {
+		t.Errorf("before anything was told: pod %q, verdict %v, want no pod", p.name(), v)
+	}
+}
+
 func TestEndedOwnersAreForgotten(t *testing.T) {
 	o := newTold()
 	o.pod("a", "n1", 0)

@@ -128,7 +128,7 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 		return
 	}
 	for addr := range p.addrsIf(true) {
-		if o.owns(addr, p) { // not given back before
+		if o.owner(addr, p.uid()) != nil { // not given back before
 			o.end(addr, p, end)
 		}
 	}
