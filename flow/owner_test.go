@@ -94,20 +94,7 @@ func TestShareOfAFullTable(t *testing.T) {
 		add(table, drop(quietPod, uint16(i), 1), drop(quietPod, uint16(i), 2))
 	}
 	table.HandOn(start)
-	var packets, own, scans uint64
-	for _, f := range at(table, 1000) {
-		packets += f.Packets
-		switch {
-		case f.Overflow:
-		case isQuiet(&f):
-			own++
-			if f.Packets != 2 || !f.HasPorts || !f.Destination.IsValid() {
-				t.Errorf("a flow of the quiet pod: %+v", f)
-			}
-		default:
-			scans++
-		}
-	}
+	packets, own, scans := ofQuietPod(t, at(table, 1000))
 	if own != share || scans != 1<<16+share || packets != scanned+2*quiet {
 		t.Errorf("%d flows of the quiet pod, %d of the other, %d packets; want %d, %d, %d",
 			own, scans, packets, share, 1<<16+share, scanned+2*quiet)
@@ -115,6 +102,27 @@ func TestShareOfAFullTable(t *testing.T) {
 	if got, want := table.Overflowed(), uint64(scanned-1<<16-share+2*(quiet-share)); got != want {
 		t.Errorf("%d packets overflowed, want %d", got, want)
 	}
+}
+
+// ofQuietPod counts all packets, and the flows of the quiet pod and of others,
+// but for those that share one for lack of room.
+func ofQuietPod(t *testing.T, flows []Flow) (packets, own, others uint64) {
+	t.Helper()
+	for i := range flows {
+		f := &flows[i]
+		packets += f.Packets
+		switch {
+		case f.Overflow:
+		case isQuiet(f):
+			own++
+			if f.Packets != 2 || !f.HasPorts || !f.Destination.IsValid() {
+				t.Errorf("a flow of the quiet pod: %+v", f)
+			}
+		default:
+			others++
+		}
+	}
+	return packets, own, others
 }
 
 // TestReserveOfEachWindow fills two windows by a scan: the quiet pod has its share

@@ -198,20 +198,36 @@ func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
 			}
 		}
 	}
+	if err := s.newlyIsolated(selected, ends); err != nil {
+		return err
+	}
 	ends = slices.Clone(ends)
 	for _, e := range []End{f.Source, f.Destination} {
 		if e.Kind != Pod {
 			ends = append(ends, e)
 		}
 	}
+	made.compare(s, after, selected, f, ends)
+	return nil
+}
+
+// newlyIsolated returns an error if a new policy selects a pod that no policy
+// restricts in that direction today.
+func (s *Set) newlyIsolated(selected [2]*Record, pods []End) error {
 	for d, r := range selected {
-		for i := range ends {
-			if r.selects(&ends[i]) && !s.isolated(&ends[i], Direction(d)) {
+		for i := range pods {
+			if r.selects(&pods[i]) && !s.isolated(&pods[i], Direction(d)) {
 				return fmt.Errorf("a policy that allows this would select %s/%s as well, whose %s no policy restricts today, and deny it all else",
-					ends[i].Namespace, ends[i].Name, Direction(d))
+					pods[i].Namespace, pods[i].Name, Direction(d))
 			}
 		}
 	}
+	return nil
+}
+
+// compare notes which pairs of ends are denied before and not after, besides the
+// flow's own.
+func (made *Suggestion) compare(before, after *Set, selected [2]*Record, f *Flow, ends []End) {
 	replayed := 0
 	for i := range ends {
 		for k := range ends {
@@ -221,17 +237,18 @@ func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
 			}
 			if replayed++; replayed > maxReplayed {
 				made.AtLeast = true
-				return nil
+				return
 			}
-			was, is := s.Evaluate(&flow), after.Evaluate(&flow)
-			if was.denied() && !is.denied() && !(flow.Source.same(&f.Source) && flow.Destination.same(&f.Destination)) {
-				if made.AlsoCount++; made.AlsoCount <= MaxAlso {
-					made.Also = append(made.Also, Pair{flow.Source, flow.Destination})
-				}
+			was, is := before.Evaluate(&flow), after.Evaluate(&flow)
+			asked := flow.Source.same(&f.Source) && flow.Destination.same(&f.Destination)
+			if asked || !was.denied() || is.denied() {
+				continue
+			}
+			if made.AlsoCount++; made.AlsoCount <= MaxAlso {
+				made.Also = append(made.Also, Pair{flow.Source, flow.Destination})
 			}
 		}
 	}
-	return nil
 }
 
 // isolated reports whether a policy selects the pod in a direction.

@@ -73,24 +73,14 @@ func (r *Resolver) worthWaiting(addr netip.Addr, at int64) (key netip.Addr, wait
 		return addr, 0
 	}
 	now := r.now()
-	switch _, verdict := r.owners.find(addr, at); verdict {
-	case owned, contested:
-		return addr, 0
-	case unsettled:
-		return addr, r.left(at, now, r.cfg.Skew)
-	case stale:
-		return anyPod(), r.left(at, now, r.cfg.Hold)
+	if _, verdict := r.owners.find(addr, at); verdict != nobody {
+		return r.worthIts(verdict, addr, at, now)
 	}
 	if r.isPlace(addr) {
 		return addr, 0
 	}
-	switch _, verdict := r.owners.announcing(addr, at); verdict {
-	case owned, contested:
-		return addr, 0
-	case unsettled:
-		return addr, r.left(at, now, r.cfg.Skew)
-	case stale:
-		return anyPod(), r.left(at, now, r.cfg.Hold)
+	if _, verdict := r.owners.announcing(addr, at); verdict != nobody {
+		return r.worthIts(verdict, addr, at, now)
 	}
 	if !r.maybePod(addr) {
 		return addr, 0
@@ -108,6 +98,17 @@ func (r *Resolver) worthWaiting(addr netip.Addr, at int64) (key netip.Addr, wait
 	}
 	if left <= 0 {
 		r.notPods.add(addr, r.clock.steady())
+	}
+	return addr, 0
+}
+
+// worthIts is worthWaiting for an address of which the owners have a verdict.
+func (r *Resolver) worthIts(v verdict, addr netip.Addr, at, now int64) (key netip.Addr, wait time.Duration) {
+	switch v {
+	case unsettled:
+		return addr, r.left(at, now, r.cfg.Skew)
+	case stale:
+		return anyPod(), r.left(at, now, r.cfg.Hold)
 	}
 	return addr, 0
 }

@@ -28,10 +28,21 @@ const (
 	cutPorts
 )
 
-// cutNames are the lists as the metric names them.
-var cutNames = map[cuts]string{
-	cutAddrs: "addresses", cutAnnounced: "annotation", cutIngress: "ingress",
-	cutPodCIDRs: "pod_cidrs", cutLabels: "labels", cutPorts: "ports",
+// name is the list, one of c, as the metric names it.
+func (c cuts) name() string {
+	switch c {
+	case cutAddrs:
+		return "addresses"
+	case cutAnnounced:
+		return "annotation"
+	case cutIngress:
+		return "ingress"
+	case cutPodCIDRs:
+		return "pod_cidrs"
+	case cutLabels:
+		return "labels"
+	}
+	return "ports"
 }
 
 // first returns the first limit elements of list, and notes in c if there are
@@ -48,7 +59,7 @@ func first[T any](list []T, limit int, c *cuts, which cuts) []T {
 func (c cuts) each(f func(list string)) {
 	for which := cutAddrs; which <= cutPorts; which <<= 1 {
 		if c&which != 0 {
-			f(cutNames[which])
+			f(which.name())
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (n *namespace) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Name: n.name, ResourceVersion: n.version}
 }
 
-func (n *namespace) cutLists() cuts { return 0 }
+func (*namespace) cutLists() cuts { return 0 }
 
 func newNamespace(o *corev1.Namespace) *namespace {
 	return &namespace{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion), events: wishOf(o.Annotations)}

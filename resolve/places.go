@@ -15,12 +15,15 @@ const (
 	annotationCalicoNode6 = "projectcalico.org/IPv6Address"
 )
 
-// calicoTunnels are annotations too. Their addresses are the node's own,
-// although they are taken from the addresses of its pods.
-var calicoTunnels = [...]string{
-	"projectcalico.org/IPv4IPIPTunnelAddr",
-	"projectcalico.org/IPv4VXLANTunnelAddr", "projectcalico.org/IPv6VXLANTunnelAddr",
-	"projectcalico.org/IPv4WireguardInterfaceAddr", "projectcalico.org/IPv6WireguardInterfaceAddr",
+// calicoTunnels returns annotations that calico-node writes on its Node too.
+// Their addresses are the node's own, although they are taken from the
+// addresses of its pods.
+func calicoTunnels() [5]string {
+	return [...]string{
+		"projectcalico.org/IPv4IPIPTunnelAddr",
+		"projectcalico.org/IPv4VXLANTunnelAddr", "projectcalico.org/IPv6VXLANTunnelAddr",
+		"projectcalico.org/IPv4WireguardInterfaceAddr", "projectcalico.org/IPv6WireguardInterfaceAddr",
+	}
 }
 
 // place is what is kept of a Node or a Service: its name and addresses, and
@@ -52,7 +55,7 @@ func nodePlace(o *corev1.Node) *place {
 	_, four := o.Annotations[annotationCalicoNode]
 	_, six := o.Annotations[annotationCalicoNode6]
 	p.calico = four || six
-	for _, tunnel := range calicoTunnels {
+	for _, tunnel := range calicoTunnels() {
 		p.addrs = appendAddr(p.addrs, o.Annotations[tunnel])
 	}
 	for _, given := range append([]string{o.Spec.PodCIDR}, first(o.Spec.PodCIDRs, maxPodCIDRs, &p.cuts, cutPodCIDRs)...) {

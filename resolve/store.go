@@ -103,7 +103,7 @@ func (s *store) Bookmark(string) error {
 }
 
 // Resync does nothing: no handler asks for it.
-func (s *store) Resync() error { return nil }
+func (*store) Resync() error { return nil }
 
 func (s *store) stripped(obj any) (key string, now any, err error) {
 	if now, err = s.strip(obj); err != nil {

@@ -92,7 +92,7 @@ func TestTraitsAreBounded(t *testing.T) {
 			}
 			var want []string
 			if tt.cut != 0 {
-				want = []string{cutNames[tt.cut]}
+				want = []string{tt.cut.name()}
 			}
 			if !slices.Equal(lists, want) {
 				t.Errorf("lists cut %q, want %q", lists, want)

@@ -194,8 +194,9 @@ func (c *cluster) flows(ctx context.Context, t traffic) ([]candidate, error) {
 			return nil, usageError{fmt.Errorf("--from: %s is the address%s, which opens no connections: name its pods", t.from.addr, from[i].via)}
 		}
 		for k := range to {
-			for _, ends := range pairs(from[i].ends, to[k].ends) {
-				f := candidate{policy.Flow{Source: ends[0], Destination: ends[1], Protocol: t.protocol, Port: to[k].port}, to[k].via}
+			both := pairs(from[i].ends, to[k].ends)
+			for n := range both {
+				f := candidate{policy.Flow{Source: both[n][0], Destination: both[n][1], Protocol: t.protocol, Port: to[k].port}, to[k].via}
 				namespaces[f.Source.Namespace], namespaces[f.Destination.Namespace] = true, true
 				flows = append(flows, f)
 			}

@@ -113,22 +113,15 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 		return nil, err
 	}
 	found := c.havePod(e.addr, t.port)
-	var nodes corev1.NodeList
-	if err := may("nodes", forbidden(list(ctx, c.core, "nodes", "", &nodes), "nodes", "")); err != nil {
+	node, err := c.haveNode(ctx, e.addr, t.port)
+	if err := may("nodes", err); err != nil {
 		return nil, err
 	}
-	for i := range nodes.Items {
-		for _, end := range nodeEnds(&nodes.Items[i]) {
-			if end.Addr == e.addr {
-				found = []place{{ends: []policy.End{end}, port: t.port}} // also of pods on its network
-			}
-		}
+	if node != nil {
+		found = node // also of pods on its network
 	}
 	services, err := c.servicesAt(ctx, e.addr, other, len(found) == 0)
-	if errors.As(err, new(unknownError)) {
-		hidden, err = append(hidden, "services"), nil
-	}
-	if err != nil {
+	if err := may("services", err); err != nil {
 		return nil, err
 	}
 	for i := range services {
@@ -159,6 +152,21 @@ func (c *cluster) havePod(addr netip.Addr, port uint16) (found []place) {
 	return found
 }
 
+func (c *cluster) haveNode(ctx context.Context, addr netip.Addr, port uint16) ([]place, error) {
+	var nodes corev1.NodeList
+	if err := list(ctx, c.core, "nodes", "", &nodes); err != nil {
+		return nil, forbidden(err, "nodes", "")
+	}
+	for i := range nodes.Items {
+		for _, end := range nodeEnds(&nodes.Items[i]) {
+			if end.Addr == addr {
+				return []place{{ends: []policy.End{end}, port: port}}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
 // servicesAt returns the Services that have an address: as a cluster IP, or if no
 // other has it, by what their owners may write.
 func (c *cluster) servicesAt(ctx context.Context, addr netip.Addr, other string, claims bool) (found []corev1.Service, err error) {
@@ -173,16 +181,17 @@ func (c *cluster) servicesAt(ctx context.Context, addr netip.Addr, other string,
 		}
 	}
 	var claiming []corev1.Service
-	for _, s := range services.Items {
+	for i := range services.Items {
+		s := &services.Items[i]
 		announced := s.Spec.ExternalIPs
 		for _, in := range s.Status.LoadBalancer.Ingress {
 			announced = append(announced, in.IP)
 		}
 		switch {
 		case hasAddress(append(s.Spec.ClusterIPs, s.Spec.ClusterIP), addr):
-			found = append(found, s)
+			found = append(found, *s)
 		case hasAddress(announced, addr):
-			claiming = append(claiming, s)
+			claiming = append(claiming, *s)
 		}
 	}
 	if len(found) == 0 && claims {

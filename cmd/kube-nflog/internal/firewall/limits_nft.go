@@ -27,7 +27,7 @@ func request(kind, flags uint16, take func(body []byte)) error {
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // nothing was written that could be lost
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		return fmt.Errorf("bound a read of netlink: %w", err)
 	}
@@ -38,46 +38,69 @@ func request(kind, flags uint16, take func(body []byte)) error {
 	if err := unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("ask nftables: %w", err)
 	}
+	a := nftAnswer{take: take, one: flags&unix.NLM_F_DUMP == 0}
 	buffer := make([]byte, dumpBuffer)
-	for changing := false; ; {
+	for !a.complete {
 		n, _, err := unix.Recvfrom(fd, buffer, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
+		if err == nil {
+			err = a.read(buffer[:n])
+		}
 		if err != nil {
 			return fmt.Errorf("read nftables: %w", err)
 		}
-		for m := buffer[:n]; len(m) >= nlHeader; {
-			size := int(binary.NativeEndian.Uint32(m))
-			if size < nlHeader || size > len(m) {
-				return errors.New("read nftables: a message is cut")
-			}
-			changing = changing || binary.NativeEndian.Uint16(m[6:])&interrupted != 0
-			switch body := m[nlHeader:size]; binary.NativeEndian.Uint16(m[4:]) {
-			case unix.NLMSG_DONE:
-				if changing {
-					return errChanging
-				}
-				return nil
-			case unix.NLMSG_ERROR:
-				if len(body) < 4 {
-					return errors.New("read nftables: an error is cut")
-				}
-				if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
-					return fmt.Errorf("read nftables: %w", unix.Errno(-code))
-				}
-				return nil
-			default:
-				if len(body) >= nfHeader {
-					take(body)
-				}
-				if flags&unix.NLM_F_DUMP == 0 {
-					return nil
-				}
-			}
-			m = m[min(len(m), (size+3)&^3):]
-		}
 	}
+	if a.changing {
+		return errChanging
+	}
+	return nil
+}
+
+// nftAnswer is an answer of nftables under way.
+type nftAnswer struct {
+	take     func(body []byte)
+	one      bool // it is one message
+	changing bool // the rules changed meanwhile
+	complete bool
+}
+
+// read takes the messages of a datagram.
+func (a *nftAnswer) read(b []byte) error {
+	for len(b) >= nlHeader && !a.complete {
+		size := int(binary.NativeEndian.Uint32(b))
+		if size < nlHeader || size > len(b) {
+			return errors.New("a message is cut")
+		}
+		a.changing = a.changing || binary.NativeEndian.Uint16(b[6:])&interrupted != 0
+		if err := a.message(binary.NativeEndian.Uint16(b[4:]), b[nlHeader:size]); err != nil {
+			return err
+		}
+		b = b[min(len(b), (size+3)&^3):]
+	}
+	return nil
+}
+
+func (a *nftAnswer) message(kind uint16, body []byte) error {
+	switch kind {
+	case unix.NLMSG_DONE:
+		a.complete = true
+	case unix.NLMSG_ERROR:
+		if len(body) < 4 {
+			return errors.New("an error is cut")
+		}
+		if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+			return unix.Errno(-code)
+		}
+		a.complete = true
+	default:
+		if len(body) >= nfHeader {
+			a.take(body)
+		}
+		a.complete = a.one
+	}
+	return nil
 }
 
 // nftGeneration returns a number that changes with the rules of nftables.
