@@ -247,18 +247,15 @@ func (c *churn) answer() {
 
 func (c *churn) check(q question) {
 	e := c.ask(q)
+	if e.Kind == Pod {
+		c.checkNamed(q, e.UID)
+		return
+	}
 	truth := c.ownerAt(q.addr, q.last)
 	near := c.near(q.addr, q.first)
 	blind := c.inBlind(q) || c.stepping || q.first-int64(skew) <= c.owners.lost || c.endsUnsure(q)
-	plain := !blind && c.covers(truth, q.addr, q.first) && c.covers(truth, q.addr, q.last) &&
-		len(near) == 1 && len(c.near(q.addr, q.last)) == 1
 	switch {
-	case e.Kind == Pod && c.isWrong(e.UID, q.addr, q.first), e.Kind == Pod && c.isWrong(e.UID, q.addr, q.last):
-		c.tally.Wrong++
-		c.t.Errorf("%v answered %s, was %v and %v", q, e.UID, near, c.near(q.addr, q.last))
-	case e.Kind == Pod:
-		c.tally.Right++ // or the one that had it a moment before or after
-	case plain:
+	case !blind && c.isPlain(q, truth):
 		c.tally.Missed++
 		c.t.Errorf("%v answered %+v, was %q of %v", q, e, truth, near)
 	case e.Ambiguous && !blind && q.first == q.last && len(near) < 2:
@@ -269,6 +266,24 @@ func (c *churn) check(q question) {
 	default:
 		c.tally.Nobody++
 	}
+}
+
+// checkNamed counts an answer that names a pod. It may be the one that had the
+// address a moment before or after.
+func (c *churn) checkNamed(q question, uid string) {
+	if c.isWrong(uid, q.addr, q.first) || c.isWrong(uid, q.addr, q.last) {
+		c.tally.Wrong++
+		c.t.Errorf("%v answered %s, was %v and %v", q, uid, c.near(q.addr, q.first), c.near(q.addr, q.last))
+		return
+	}
+	c.tally.Right++
+}
+
+// isPlain reports whether one pod alone had the address, from long before to
+// long after.
+func (c *churn) isPlain(q question, uid string) bool {
+	return c.covers(uid, q.addr, q.first) && c.covers(uid, q.addr, q.last) &&
+		len(c.near(q.addr, q.first)) == 1 && len(c.near(q.addr, q.last)) == 1
 }
 
 // endsUnsure reports whether the watch was silent for long before it told of the
