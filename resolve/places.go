@@ -15,10 +15,12 @@ const (
 	annotationCalicoNode6 = "projectcalico.org/IPv6Address"
 )
 
+const calicoTunnelAddrs = 5
+
 // calicoTunnels returns annotations that calico-node writes on its Node too.
 // Their addresses are the node's own, although they are taken from the
 // addresses of its pods.
-func calicoTunnels() [5]string {
+func calicoTunnels() [calicoTunnelAddrs]string {
 	return [...]string{
 		"projectcalico.org/IPv4IPIPTunnelAddr",
 		"projectcalico.org/IPv4VXLANTunnelAddr", "projectcalico.org/IPv6VXLANTunnelAddr",
