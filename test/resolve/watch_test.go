@@ -115,10 +115,10 @@ func TestWatchResumes(t *testing.T) {
 	eventually(t, r, "10.4.0.1", time.Now().Add(-10*time.Second), before)
 	lists := p.lists.Load()
 
-	time.Sleep(1100 * time.Millisecond) // client-go lists again after a watch of less than a second
+	<-time.After(1100 * time.Millisecond) // client-go lists again after a watch of less than a second
 	p.close(t)
 	meanwhile := create(t, controlplane.Pod{Name: "resumes-2", Addresses: []netip.Addr{addr("10.4.0.2")}, Started: time.Now().Add(-time.Minute)})
-	time.Sleep(1500 * time.Millisecond) // connections are refused
+	<-time.After(1500 * time.Millisecond) // connections are refused
 	p.busy.Store(true)
 	watches := p.watches.Load()
 	p.listen(t)
