@@ -63,7 +63,7 @@ func TestK3sDuplicates(t *testing.T) {
 		}
 	}
 	system.Must(t, a.Stop(s.ctx))
-	why := fmt.Sprintf(": denied by NetworkPolicy %s/a, %[1]s/b", s.namespace)
+	why := fmt.Sprintf(": denied by NetworkPolicy %s/a, %[1]s/b. At least this many packets: the rule that logs has a limit of 10/minute", s.namespace)
 	s.wantEvents(t, "server", s.received(denied, why))
 	s.wantEvents(t, "client", s.sent(denied, why))
 }

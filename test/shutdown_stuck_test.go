@@ -71,14 +71,20 @@ func TestShutdownStdoutStuck(t *testing.T) {
 }
 
 // TestShutdownServerAway ends an agent whose API server has gone for good,
-// while it waits between attempts.
+// while it tries to write what it had accepted before, and holds flows whose pods
+// nobody can vouch for.
 func TestShutdownServerAway(t *testing.T) {
 	t.Parallel()
 	s, kubeconfig := newSceneAlone(t)
 	a := s.startReady(t, agent.Config{Kubeconfig: kubeconfig, Args: []string{"--shutdown-within", shutdownWithin.String()}})
+	p := s.tcp(8080, 3)
+	system.Must(t, s.client.Send(p.Packet, 3))
+	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
+	system.Must(t, s.client.Send(p.Packet, 6)) // they wait for the schedule of writes
+	s.awaitMetric(t, a, 18, "kube_nflog_event_packets_accepted_total")
 	system.Must(t, s.plane.StopAPIServer())
-	p := s.tcp(8080, 9)
-	system.Must(t, s.client.Send(p.Packet, p.count))
+	system.Must(t, s.client.Send(p.Packet, 2))
+	s.awaitReceived(t, a, 11)
 	s.awaitMetric(t, a, 4, "kube_nflog_event_writes_total", "result", "unreachable")
 	s.awaitMetric(t, a, 3, "kube_nflog_resolve_watch_errors_total", "resource", "pods")
 	s.endInTime(t, a, "some events were not written")

@@ -61,6 +61,13 @@ func TestSuggest(t *testing.T) {
 	if diff := gocmp.Diff(denied, got); diff != "" || status != 3 {
 		t.Errorf("status %d, want 3; -want +got:\n%s", status, diff)
 	}
+	_, refused, status := s.explainAs(t, s.Kubeconfig, append(asked, "--suggest")...)
+	if want := "pod " + front + " has no labels"; status != 1 || !strings.Contains(refused, want) {
+		t.Errorf("status %d, want 1 and %q: %s", status, want, refused)
+	}
+	if out, err := s.plane.Kubectl(s.ctx, "label", "pod", "-n", s.namespace, "client", "app=front"); err != nil {
+		t.Fatal(out, err)
+	}
 	suggested, status := s.explain(t, append(asked, "--suggest")...)
 	if !strings.HasPrefix(suggested, "# "+denied) || status != 3 {
 		t.Fatalf("status %d, want 3; suggests\n%s", status, suggested)

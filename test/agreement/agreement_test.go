@@ -203,11 +203,7 @@ func TestSuggestions(t *testing.T) {
 		if allowed(answer.Ingress) && allowed(answer.Egress) {
 			continue
 		}
-		var pods []policy.End
-		for _, p := range c.pods {
-			pods = append(pods, c.end(p).ours)
-		}
-		made, err := before.Suggest(&f, pods)
+		made, err := before.Suggest(&f, c.ourPods())
 		if err != nil {
 			if !strings.Contains(err.Error(), "has no labels") {
 				t.Fatalf("seed %d: %v", seed, err)
@@ -217,35 +213,52 @@ func TestSuggestions(t *testing.T) {
 		}
 		applied++
 		also += made.AlsoCount
-		l.take(t, c)
-		was := l.table(t, c, &f)
-		c.policies = append(c.policies, made.Policies...)
-		l.take(t, c)
-		in, out := l.allows(t, source, destination, f.Protocol, f.Port)
-		after := newSet(t, c)
-		now := after.Evaluate(&f)
-		if !allowed(now.Ingress) || !allowed(now.Egress) || !in || !out {
-			t.Fatalf("seed %d: %s is still denied under\n%s", seed, describe(&f), dump(t, made.Policies))
-		}
-		opened := 0
-		for flow, is := range l.table(t, c, &f) {
-			switch {
-			case was[flow] && !is:
-				t.Fatalf("seed %d: the suggestion for %s denies %+v:\n%s", seed, describe(&f), flow, dump(t, made.Policies))
-			case !was[flow] && is && flow.port != f.Port:
-				t.Fatalf("seed %d: the suggestion for %s allows %+v, at another port:\n%s", seed, describe(&f), flow, dump(t, made.Policies))
-			case !was[flow] && is && (flow.source != f.Source.Addr || flow.destination != f.Destination.Addr):
-				opened++
-			}
-		}
-		if opened != made.AlsoCount {
-			t.Fatalf("seed %d: the suggestion for %s opens %d other pairs and says %d: %+v\n%s", seed, describe(&f), opened, made.AlsoCount, made.Also, dump(t, made.Policies))
+		l.apply(t, c, &made, source, destination, &f)
+		if t.Failed() {
+			t.Fatalf("seed %d: the suggestion for %s:\n%s", seed, describe(&f), dump(t, made.Policies))
 		}
 	}
 	if applied < clusters/10 || also == 0 {
 		t.Errorf("only %d flows of %d clusters were denied, and the suggestions allowed %d others", applied, clusters, also)
 	}
 	t.Logf("%d suggestions applied, which allowed %d other flows; %d refused", applied, also, refused)
+}
+
+// ourPods returns the pods as the evaluator knows them.
+func (c *cluster) ourPods() (ends []policy.End) {
+	for _, p := range c.pods {
+		ends = append(ends, c.end(p).ours)
+	}
+	return ends
+}
+
+// apply adds a suggestion to the cluster and compares both evaluators before and
+// after.
+func (l *library) apply(t *testing.T, c *cluster, made *policy.Suggestion, source, destination end, f *policy.Flow) {
+	t.Helper()
+	l.take(t, c)
+	was := l.table(t, c, f)
+	c.policies = append(c.policies, made.Policies...)
+	l.take(t, c)
+	in, out := l.allows(t, source, destination, f.Protocol, f.Port)
+	if now := newSet(t, c).Evaluate(f); !allowed(now.Ingress) || !allowed(now.Egress) || !in || !out {
+		t.Error("the flow is still denied")
+	}
+	opened := 0
+	for flow, is := range l.table(t, c, f) {
+		switch {
+		case was[flow] && !is:
+			t.Errorf("it denies %+v", flow)
+		case was[flow] || !is:
+		case flow.port != f.Port:
+			t.Errorf("it allows %+v, at another port", flow)
+		case flow.source != f.Source.Addr || flow.destination != f.Destination.Addr:
+			opened++
+		}
+	}
+	if opened != made.AlsoCount {
+		t.Errorf("it opens %d other pairs and says %d: %+v", opened, made.AlsoCount, made.Also)
+	}
 }
 
 // between is a flow of the library's table.
