@@ -14,7 +14,7 @@ import (
 func (c *cluster) doctor(t *testing.T) {
 	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Ingress]}`)...)
 	c.await(t, func() error {
-		return c.examined(0, "rules of kube-router or k3s that log 10/min", "kube-router drops outside of its pods' chains")
+		return c.examined(0, "rules of kube-router or k3s that log 10/min", "kube-router drops without a policy")
 	})
 	const deleteLog = `iptables-save -t filter | grep -e '-j NFLOG' | grep -e 'POD name:front namespace: shop' -e 'shop/front ' |
 		sed 's/^-A/iptables -D/' | sh -e`

@@ -77,14 +77,18 @@ func calicoRemedy(places []firewall.Place) string {
 	return "no rule lasts in these chains, as Felix takes those of others out; for a look at this node until then: " + strings.Join(commands, ", ")
 }
 
-// ofKubeRouter takes the chains apart in which it decides about pods. It drops
-// beside them what belongs to no connection.
+// invalidState is kube-router's comment on a rule of each pod's chain that is no
+// policy's: it drops what belongs to no connection.
+const invalidState = "rule to drop invalid state for pod"
+
+// ofKubeRouter takes the chains apart in which it decides about pods. There and
+// beside them it drops what belongs to no connection.
 func ofKubeRouter(places []firewall.Place) (found []Finding) {
 	const check = "drops"
 	var pods []string
 	var others []firewall.Place
 	for _, p := range places {
-		if !p.Chain.IsPodChain() {
+		if !p.Chain.IsPodChain() || p.Rule != nil && p.Rule.Comment == invalidState {
 			others = append(others, p)
 			continue
 		}
@@ -97,7 +101,7 @@ func ofKubeRouter(places []firewall.Place) (found []Finding) {
 			"kube-router rejects without a rule that logs before, so that nothing is reported of: %s", some(slices.Compact(pods))))
 	}
 	if len(others) > 0 {
-		found = append(found, note(check, "", "kube-router drops outside of its pods' chains, unlogged (%s): "+
+		found = append(found, note(check, "", "kube-router drops without a policy, unlogged (%s): "+
 			"what belongs to no connection, or goes to a port that no Service has; no NetworkPolicy denies that", chainNames(others)))
 	}
 	return found

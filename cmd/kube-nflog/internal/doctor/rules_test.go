@@ -50,6 +50,7 @@ const kubeRouter = `
 -A KUBE-ROUTER-FORWARD -d 10.0.1.8/32 -m comment --comment "shop/db in" -j KUBE-POD-FW-BBBB
 -A KUBE-NWPLCY-COMMON -m comment --comment "drop invalid state for pod" -m conntrack --ctstate INVALID -j DROP
 -A KUBE-POD-FW-AAAA -m comment --comment "rule for stateful firewall for pod" -j KUBE-NWPLCY-COMMON
+-A KUBE-POD-FW-AAAA -m comment --comment "rule to drop invalid state for pod" -m conntrack --ctstate INVALID -j DROP
 -A KUBE-POD-FW-AAAA -m comment --comment "rule to log dropped traffic POD name:api namespace: shop" -m mark ! --mark 0x10000/0x10000 -m limit --limit 10/min --limit-burst 10 -j NFLOG --nflog-group 100
 -A KUBE-POD-FW-AAAA -m comment --comment "rule to REJECT traffic destined for POD name:api namespace: shop" -m mark ! --mark 0x10000/0x10000 -j REJECT --reject-with icmp-port-unreachable
 -A KUBE-POD-FW-BBBB -m comment --comment "shop/p policy" -j KUBE-NWPLCY-COMMON
@@ -60,7 +61,7 @@ const kubeRouter = `
 // TestOwnedRules looks at rules that other programs keep: one finding for each,
 // and no command that such a program undoes.
 func TestOwnedRules(t *testing.T) {
-	invalid := note("drops", "", "kube-router drops outside of its pods' chains, unlogged (iptables-nft KUBE-NWPLCY-COMMON): "+
+	invalid := note("drops", "", "kube-router drops without a policy, unlogged (iptables-nft KUBE-NWPLCY-COMMON, iptables-nft KUBE-POD-FW-AAAA): "+
 		"what belongs to no connection, or goes to a port that no Service has; no NetworkPolicy denies that")
 	restart := "kube-router and k3s write their rules anew within minutes (--iptables-sync-period); where the rule stays away, restart them on this node, and look for what takes it out"
 	tests := []struct {
