@@ -74,13 +74,13 @@ func (r *Resolver) worthWaiting(addr netip.Addr, at int64) (key netip.Addr, wait
 	}
 	now := r.now()
 	if _, verdict := r.owners.find(addr, at); verdict != nobody {
-		return r.worthIts(verdict, addr, at, now)
+		return r.waitFor(verdict, addr, at, now)
 	}
 	if r.isPlace(addr) {
 		return addr, 0
 	}
 	if _, verdict := r.owners.announcing(addr, at); verdict != nobody {
-		return r.worthIts(verdict, addr, at, now)
+		return r.waitFor(verdict, addr, at, now)
 	}
 	if !r.maybePod(addr) {
 		return addr, 0
@@ -102,8 +102,9 @@ func (r *Resolver) worthWaiting(addr netip.Addr, at int64) (key netip.Addr, wait
 	return addr, 0
 }
 
-// worthIts is worthWaiting for an address of which the owners have a verdict.
-func (r *Resolver) worthIts(v verdict, addr netip.Addr, at, now int64) (key netip.Addr, wait time.Duration) {
+// waitFor is worthWaiting for an address that pods may have had, by the verdict on
+// who had it.
+func (r *Resolver) waitFor(v verdict, addr netip.Addr, at, now int64) (key netip.Addr, wait time.Duration) {
 	switch v {
 	case unsettled:
 		return addr, r.left(at, now, r.cfg.Skew)

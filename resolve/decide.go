@@ -42,13 +42,13 @@ func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	case o.contact.stepped() && o.contact.isOthers(at, o.now()):
 		return nil, contested // by another clock
 	}
-	judge := func() (*pod, verdict) {
-		if len(rest) == 0 {
-			return o.only(addr, claim{pod: live, sure: forever, until: forever}, at)
-		}
-		return o.choose(addr, live, rest, at)
+	var p *pod
+	var v verdict
+	if len(rest) == 0 {
+		p, v = o.only(addr, claim{pod: live, sure: forever, until: forever}, at)
+	} else {
+		p, v = o.choose(addr, live, rest, at)
 	}
-	p, v := judge()
 	if v != owned {
 		return nil, v
 	}

@@ -17,8 +17,9 @@ import (
 // (node, workload) is interned. Every field costs 150,000 times its size in a
 // large cluster: think before adding one.
 //
-// The index sets from and ready, before it publishes the pod; after that a pod
-// never changes.
+// The index sets from and ready before it publishes the pod. After that a pod never
+// changes, but for from when the wall clock steps: only the index reads that, under
+// its lock.
 type pod struct {
 	// text is namespace/name, UID, event UID where it differs, and label
 	// identifier, back to back; the lengths below cut it.

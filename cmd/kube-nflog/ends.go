@@ -60,7 +60,7 @@ const (
 	kindNode    = "Node"
 )
 
-// kindOf reads a kind as kubectl does, "" if it is none that has pods.
+// kindOf reads a kind as kubectl does. It returns "" for a kind without pods.
 func kindOf(word string) string {
 	for kind, words := range map[string]string{
 		kindPod: "po pod pods", kindService: "svc service services", kindNode: "no node nodes",

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -115,17 +112,11 @@ var errNoPod = errors.New("--from, --to: one of them must be a pod, policies are
 
 // config finds the API server as kubectl does.
 func (q *question) config() (cfg *rest.Config, namespace string, err error) {
+	if err := checkVariable(q.kubeconfig); err != nil {
+		return nil, "", err
+	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = q.kubeconfig
-	if named := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); named != "" && q.kubeconfig == "" {
-		missing := func(path string) bool {
-			_, err := os.Stat(path)
-			return path == "" || errors.Is(err, os.ErrNotExist)
-		}
-		if !slices.ContainsFunc(filepath.SplitList(named), func(path string) bool { return !missing(path) }) {
-			return nil, "", usageError{fmt.Errorf("KUBECONFIG: there is no file %s", named)}
-		}
-	}
 	found := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
 	cfg, err = found.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,11 +100,13 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 	var hidden []string
 	// may goes on without what is forbidden.
 	may := func(what string, err error) error {
-		if errors.As(err, new(unknownError)) {
-			hidden = append(hidden, what)
-			return nil
+		if !errors.As(err, new(unknownError)) {
+			return err
 		}
-		return err
+		if !slices.Contains(hidden, what) {
+			hidden = append(hidden, what)
+		}
+		return nil
 	}
 	err := c.readPods(ctx, "")
 	if errors.As(err, new(unknownError)) && other != "" {

@@ -38,7 +38,7 @@ func userConfig(file string) (*rest.Config, error) {
 // checkVariable returns an error where none of KUBECONFIG's files is there: kubectl
 // takes that for an empty configuration.
 func checkVariable(file string) error {
-	const variable = "KUBECONFIG"
+	const variable = clientcmd.RecommendedConfigPathEnvVar
 	named := os.Getenv(variable)
 	isMissing := func(name string) bool {
 		_, err := os.Stat(name)

@@ -22,6 +22,8 @@ const (
 	// legacyEvery is how often tables of iptables-legacy are read that seem
 	// unchanged: they tell their size, and no more.
 	legacyEvery = time.Minute
+	// noNFTFor is how long a kernel without nftables is taken to have none.
+	noNFTFor = time.Minute
 	// maxLimits bounds the (group, prefix) pairs that are told apart. Beyond it all
 	// flows of the group are taken to be limited, which is never false: a count is
 	// then said to be a lower bound.
@@ -38,6 +40,10 @@ type Limits struct {
 	known  atomic.Pointer[limits]
 	ready  chan struct{} // closed after the first attempt to read
 	failed bool
+	// generation is nftGeneration; noNFT is until when it is not called, as the
+	// kernel has no nftables.
+	generation func() (uint32, error)
+	noNFT      time.Time
 }
 
 // limits are what the rules say, never changed once read.
@@ -54,7 +60,7 @@ type logged struct {
 
 // NewLimits returns what will know the limits of rules for the groups.
 func NewLimits(groups []uint, log *slog.Logger) *Limits {
-	return &Limits{groups: groups, log: log, ready: make(chan struct{})}
+	return &Limits{groups: groups, log: log, ready: make(chan struct{}), generation: nftGeneration}
 }
 
 // Of reports whether a rule with this group and prefix is known to have a limit,
@@ -95,7 +101,7 @@ func (l *Limits) Run(ctx context.Context) {
 	var next, stale time.Time
 	for first := true; ; first = false {
 		now := time.Now()
-		if current := stateNow(); first || !now.Before(next) && (current != last || current.legacy != "" && now.After(stale)) {
+		if current := l.state(now); first || !now.Before(next) && (current != last || current.legacy != "" && now.After(stale)) {
 			l.read()
 			took := time.Since(now)
 			last, next, stale = current, now.Add(limitsShare*took), now.Add(legacyEvery)
@@ -140,9 +146,18 @@ type state struct {
 	legacy     string
 }
 
-func stateNow() state {
-	generation, _ := nftGeneration() // 0 where there is no nftables
-	return state{generation, legacyState()}
+// state looks whether rules have changed. A kernel without nftables is asked for it
+// once a minute and not each time: it would start modprobe each time.
+func (l *Limits) state(now time.Time) state {
+	s := state{legacy: legacyState()}
+	if now.Before(l.noNFT) {
+		return s
+	}
+	var err error
+	if s.generation, err = l.generation(); err != nil {
+		l.noNFT = now.Add(noNFTFor)
+	}
+	return s
 }
 
 // collector takes in rules one at a time.

@@ -6,9 +6,34 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// TestKernelWithoutNFTables is asked for nftables once a minute, not once a second:
+// the kernel starts modprobe each time.
+func TestKernelWithoutNFTables(t *testing.T) {
+	calls, err := 0, error(unix.EINVAL)
+	l := NewLimits(nil, slog.New(slog.DiscardHandler))
+	l.generation = func() (uint32, error) { calls++; return 7, err }
+	now := time.Now()
+	for second := range 60 {
+		l.state(now.Add(time.Duration(second) * time.Second))
+	}
+	if calls != 1 {
+		t.Errorf("it was called %d times in a minute, want once", calls)
+	}
+	err = nil // somebody has loaded the module
+	for range 2 {
+		if got := l.state(now.Add(noNFTFor)).generation; got != 7 {
+			t.Errorf("the generation is %d, want 7", got)
+		}
+	}
+	if calls != 3 {
+		t.Errorf("it was called %d times in all, want 3", calls)
+	}
+}
 
 // TestLimits reads rules of every tool from the kernel, in a network namespace
 // of its own.
@@ -50,14 +75,14 @@ func TestLimits(t *testing.T) {
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				t.Skipf("no network namespace: %v", err)
 			}
-			before := stateNow()
+			l := NewLimits([]uint{100}, slog.New(slog.DiscardHandler))
+			before := l.state(time.Now())
 			if out, err := exec.CommandContext(t.Context(), "sh", "-ec", tt.setup).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			if tt.setup != "true" && stateNow() == before {
+			if tt.setup != "true" && l.state(time.Now()) == before {
 				t.Error("the change of the rules is not seen")
 			}
-			l := NewLimits([]uint{100}, slog.New(slog.DiscardHandler))
 			l.read()
 			if l.failed {
 				t.Fatal("the rules were not read")
