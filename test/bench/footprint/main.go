@@ -132,7 +132,7 @@ func (o *options) measure(ctx context.Context, out io.Writer, node *netlab.Node,
 	}
 	a, err := agent.Start(agent.Config{
 		Binary: agentBinary, Node: node.Namespace, NodeName: nodeName, Kubeconfig: kubeconfig,
-		Args: []string{"--output", "none"}, Env: []string{"GOMEMLIMIT=192000000"}, Wrapper: group.wrapper(),
+		Args: []string{"--output", "none"}, Env: []string{"GOMEMLIMIT=536870912"}, Wrapper: group.wrapper(),
 	})
 	if err != nil {
 		return err
