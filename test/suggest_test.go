@@ -72,18 +72,11 @@ func TestSuggest(t *testing.T) {
 	if !strings.HasPrefix(suggested, "# "+denied) || status != 3 {
 		t.Fatalf("status %d, want 3; suggests\n%s", status, suggested)
 	}
-	file := filepath.Join(netlab.Scratch, s.namespace+".yaml")
-	system.Must(t, os.WriteFile(file, []byte(suggested), 0o600))
-	for _, how := range [][]string{{"--dry-run=server"}, {}} {
-		if out, err := s.plane.Kubectl(s.ctx, append([]string{"apply", "-f", file}, how...)...); err != nil {
-			t.Fatal(out, err, suggested)
-		}
-		if len(how) > 0 {
-			if _, status := s.explain(t, asked...); status != 3 {
-				t.Errorf("after a dry run the status is %d", status)
-			}
-		}
+	s.apply(t, suggested, "--dry-run=server")
+	if _, status := s.explain(t, asked...); status != 3 {
+		t.Errorf("after a dry run the status is %d", status)
 	}
+	s.apply(t, suggested)
 	got, status = s.explain(t, asked...)
 	if want := head + "allowed: no NetworkPolicy selects the pod for egress; ingress by NetworkPolicy " + s.namespace + "/allow-ingress-8080-tcp-"; status != 0 || !strings.HasPrefix(got, want) {
 		t.Errorf("status %d after it was applied:\n%swant\n%s…", status, got, want)
@@ -97,6 +90,16 @@ func TestSuggest(t *testing.T) {
 		if got, status := s.explain(t, other...); status != 3 {
 			t.Errorf("status %d: %s", status, got)
 		}
+	}
+}
+
+// apply gives a manifest to kubectl apply.
+func (s *scene) apply(t *testing.T, manifest string, flags ...string) {
+	t.Helper()
+	file := filepath.Join(netlab.Scratch, s.namespace+".yaml")
+	system.Must(t, os.WriteFile(file, []byte(manifest), 0o600))
+	if out, err := s.plane.Kubectl(s.ctx, append([]string{"apply", "-f", file}, flags...)...); err != nil {
+		t.Fatal(out, err, manifest)
 	}
 }
 
