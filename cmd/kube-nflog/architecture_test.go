@@ -26,7 +26,7 @@ func TestArchitectureFolders(t *testing.T) {
 			return err
 		}
 		folder := filepath.ToSlash(strings.TrimPrefix(path, "../../"))
-		if folder == "test" || folder == "bin" || strings.HasPrefix(entry.Name(), ".git") || strings.HasSuffix(folder, "/internal") {
+		if folder == "test" || folder == "bin" || strings.HasPrefix(entry.Name(), ".git") {
 			return fs.SkipDir
 		}
 		if files, _ := filepath.Glob(filepath.Join(path, "*.go")); files != nil {

@@ -140,7 +140,7 @@ func TestFindingsAreDocumented(t *testing.T) {
 	checks := map[string]bool{}
 	name := regexp.MustCompile(`(?:const check = |(?:ok|note|problem)\(|Finding\{)"([a-z-]+)"`)
 	for _, file := range []string{"kernel.go", "rules.go", "settings.go", "api.go", "agent.go"} {
-		for _, m := range name.FindAllStringSubmatch(readDoc(t, "cmd/kube-nflog/internal/doctor/"+file), -1) {
+		for _, m := range name.FindAllStringSubmatch(readDoc(t, "internal/doctor/"+file), -1) {
 			checks[m[1]] = true
 		}
 	}

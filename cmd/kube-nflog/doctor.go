@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/doctor"
+	"github.com/kube-nflog/kube-nflog/internal/doctor"
 )
 
 const doctorHelp = `Looks for what keeps drops from being reported, and says what to do about it: the

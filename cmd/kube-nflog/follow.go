@@ -12,8 +12,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/internal/watch"
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
 

@@ -9,8 +9,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/policy/explain"

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/rules"
+	"github.com/kube-nflog/kube-nflog/internal/rules"
 )
 
 const rulesHelp = `Prints the commands that add a rule which logs to an NFLOG group, each with what

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/groups"
+	"github.com/kube-nflog/kube-nflog/internal/groups"
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
 

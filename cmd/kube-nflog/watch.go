@@ -18,8 +18,8 @@ import (
 	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/internal/watch"
 )
 
 const watchHelp = `Shows the drops of this host as they come, until Ctrl-C: a row for each new flow,

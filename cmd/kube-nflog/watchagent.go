@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/watch"
+	"github.com/kube-nflog/kube-nflog/internal/watch"
 )
 
 // addresses are where an agent may listen: where it was told to, or where

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/rules"
+	"github.com/kube-nflog/kube-nflog/internal/rules"
 )
 
 // Owner is the program that keeps a chain. It writes the chain anew when it likes,

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
+	"github.com/kube-nflog/kube-nflog/internal/firewall"
 )
 
 // maxSilent is how many silent drops are named one by one.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
+	"github.com/kube-nflog/kube-nflog/internal/firewall"
 )
 
 // calico is what Felix writes for two pods, without flow logs; it goes on so for

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/firewall"
+	"github.com/kube-nflog/kube-nflog/internal/firewall"
 )
 
 // maxNames is how many pods or chains are named in one finding.

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/groups"
+	"github.com/kube-nflog/kube-nflog/internal/groups"
 )
 
 // kernel looks at what a reader of the group needs.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/kube-nflog/kube-nflog/cmd/kube-nflog/internal/rules"
+	"github.com/kube-nflog/kube-nflog/internal/rules"
 )
 
 // Chain is a chain of rules, in order.
