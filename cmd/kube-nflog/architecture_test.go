@@ -44,6 +44,17 @@ func TestArchitectureFolders(t *testing.T) {
 	}
 }
 
+// TestImageHasPackages looks for each package of the agent in what the image is
+// built from: without one the image does not build.
+func TestImageHasPackages(t *testing.T) {
+	context := readDoc(t, ".dockerignore")
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)[a-z/-]*` \\| [^`]").FindAllStringSubmatch(section(t, "docs/architecture.md", "Folders"), -1) {
+		if folder := m[1]; folder != "deploy" && folder != "test" && !strings.Contains(context, "\n!"+folder+"\n") {
+			t.Errorf(".dockerignore leaves %s out", folder)
+		}
+	}
+}
+
 // TestArchitectureBounds looks for each bound where the document says that it is.
 func TestArchitectureBounds(t *testing.T) {
 	rows := regexp.MustCompile("(?m)^\\| .* \\| `(\\w+)` = `([^`]+)` \\| `([^`]+)` \\|").
