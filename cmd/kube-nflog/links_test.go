@@ -1,0 +1,52 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestLinks follows the links between the documents: the files exist, and so do
+// the headings that a fragment names.
+func TestLinks(t *testing.T) {
+	docs := append(documents(t), "CHANGELOG.md")
+	designs, err := filepath.Glob("../../docs/design/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range designs {
+		docs = append(docs, strings.TrimPrefix(file, "../../"))
+	}
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	for _, doc := range docs {
+		for _, m := range link.FindAllStringSubmatch(readDoc(t, doc), -1) {
+			target := doc
+			if m[1] != "" {
+				target = path.Join(path.Dir(doc), m[1])
+			}
+			if _, err := os.Stat("../../" + target); err != nil {
+				t.Errorf("%s: %v", doc, err)
+				continue
+			}
+			if m[2] != "" && !anchors(readDoc(t, target))[m[2]] {
+				t.Errorf("%s: %s has no heading for #%s", doc, target, m[2])
+			}
+		}
+	}
+}
+
+// anchors returns the fragments that a document's headings have on GitHub.
+func anchors(text string) map[string]bool {
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(text, -1) {
+		heading := strings.ToLower(m[1])
+		heading = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(heading, "")
+		found[strings.ReplaceAll(heading, " ", "-")] = true
+	}
+	return found
+}
