@@ -120,7 +120,8 @@ func TestDocumentedFlagsExist(t *testing.T) {
 func TestFlagsInProse(t *testing.T) {
 	known := map[string]bool{
 		"nflog-group": true, "nflog-size": true, "nflog-threshold": true, "nflog-prefix": true, // iptables
-		"namespace": true, "wait": true, "event-ttl": true, "reuse-values": true, // helm, the API server
+		"namespace": true, "wait": true, "event-ttl": true, // helm and the API server
+		"reuse-values": true, "reset-then-reuse-values": true, // helm
 	}
 	walk(rootCommand(), func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
