@@ -133,35 +133,35 @@ func TestAlertsFire(t *testing.T) {
 		"KubeNflogNewDeniedPair": {
 			// All series begin at once, as the storage takes no sample that is much
 			// older than its first.
-			{pair("1 stale _x1448 1 1") + agents("1x1460", "1x1460"), 1451 * time.Minute, []string{"Packets from a to b are dropped, which were not a day ago"}},
+			{pair("1 stale _x1448 1 1") + agents("1x1460", "1x1460"), 1451 * time.Minute, []string{"Packets from a to b are dropped, and a day ago they were not"}},
 			{pair("1+0x1460") + agents("1x1460", "1x1460"), 1451 * time.Minute, nil},
 			// The first day, then a day after the first of three agents came alone.
 			{pair("_x10 1+1x60") + agents("1x70", "1x70"), time.Hour, nil},
 			{pair("1 stale _x1448 1 1") + agents("1x1460", "1 stale _x98 1x1360") + agent(3, "1 stale _x98 1x1360"), 1451 * time.Minute, nil},
 		},
 		"KubeNflogPacketsLost": {
-			{`  kube_nflog_packets_lost_total{node="n1",group="100"} 0+1x60`, time.Hour, []string{"The kernel of n1 cannot deliver all that its rules log"}},
+			{`  kube_nflog_packets_lost_total{node="n1",group="100"} 0+1x60`, time.Hour, []string{"The kernel of n1 loses packets that its rules log"}},
 			{`  kube_nflog_packets_lost_total{node="n1",group="100"} 5+0x60`, time.Hour, nil},
 		},
 		"KubeNflogEventsSuppressed": {
 			{
 				"  kube_nflog_event_packets_suppressed_total{reason=\"ambiguous\"} 0+1x60\n" +
 					"  kube_nflog_event_packets_suppressed_total{reason=\"not_pod\"} 0+1x60", time.Hour,
-				[]string{"Drops get no event, by reason: ambiguous"},
+				[]string{"Drops get no event, reason: ambiguous"},
 			},
 		},
 		"KubeNflogEventsNotWritten": {
 			{
 				"  kube_nflog_event_writes_total{operation=\"create\",result=\"ok\"} 0+1x60\n" +
 					"  kube_nflog_event_writes_total{operation=\"patch\",result=\"forbidden\"} 0+1x60", time.Hour,
-				[]string{"Events cannot be written: patch ends with forbidden"},
+				[]string{"Events cannot be written: the result of patch is forbidden"},
 			},
 		},
 		"KubeNflogAgentDown": {
 			{"  up{job=\"kube-nflog\",node=\"n1\"} 0x60\n  up{job=\"kube-nflog\",node=\"n2\"} 1x60", time.Hour, []string{"The agent on n1 does not answer"}},
 		},
 		"KubeNflogAgentsGone": {
-			{`  kube_nflog_build_info{node="n1"} 1x20`, time.Hour, []string{"No agent of kube-nflog is there"}},
+			{`  kube_nflog_build_info{node="n1"} 1x20`, time.Hour, []string{"Prometheus finds no kube-nflog agent"}},
 			{`  kube_nflog_build_info{node="n1"} 1x60`, time.Hour, nil},
 		},
 	}

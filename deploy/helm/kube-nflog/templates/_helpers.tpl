@@ -10,8 +10,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* One argument for each flag, or for each of its values if it has several. JSON
-writes a large number out. A "$(" is the value's, no variable of Kubernetes. */}}
+{{/* One argument for each flag, or for each value of a list. toJson prints a large
+number in full, without an exponent. "$(" is escaped, because Kubernetes would
+expand it as a variable. */}}
 {{- define "kube-nflog.args" -}}
 - run
 - --listen=:{{ .Values.port }}
@@ -22,7 +23,7 @@ writes a large number out. A "$(" is the value's, no variable of Kubernetes. */}
 {{- end }}
 {{- end }}
 
-{{/* A file of monitoring/, with this release's namespace, labels and interval. */}}
+{{/* A file of monitoring/ with this release's namespace, labels and interval. */}}
 {{- define "kube-nflog.monitoring" -}}
 {{- $object := .root.Files.Get .file | fromYaml }}
 {{- $labels := merge (dict) (include "kube-nflog.labels" .root | fromYaml) .root.Values.monitoring.labels }}
