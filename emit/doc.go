@@ -1,23 +1,3 @@
-// Package emit tells owners about drops. In go flows with the two endpoints
-// they resolved to; out come Kubernetes events on the pods concerned, JSON
-// lines and Prometheus metrics.
-//
-// An Emitter keeps a ledger: for every (pod, direction, peer, port or ICMP
-// kind) one record, which mirrors one event object. Add only counts in the
-// ledger and never waits for the API server. Run writes what is due, one
-// object at a time through a constant number of goroutines, within a budget
-// for the node and one for each pod. A write that fails leaves its count in
-// the ledger, so an outage costs neither counts nor memory; what the ledger's
-// bounds displace is summed up in one roll-up event per pod and direction.
-//
-// Every packet is accounted for, by end: a flow has two ends, its source and
-// its destination, and each either is accepted for an event or counted as
-// suppressed by reason. What was accepted is written, unwritten by reason, or
-// pending:
-//
-//	2 × drops = accepted + suppressed
-//	accepted  = written + unwritten + pending
-//
-// Add may be called from several goroutines; Run from one; Flush from one,
-// after Run has returned. A JSONWriter belongs to one goroutine.
+// Package emit has what all consumers of dropped flows share. Each consumer has
+// a package of its own below it: events, JSON lines, metrics.
 package emit

@@ -26,20 +26,3 @@ type View struct {
 	Why        string // as Explanation.Why
 	HidePrefix bool   // the NFLOG prefix names what they may not know
 }
-
-// told is an Explanation as one event has it.
-type told struct {
-	View
-
-	atLeast bool
-	limit   string
-}
-
-// told returns what an event may say, whose view is v.
-func (x *Explanation) told(namespaceOnly bool, v *View) told {
-	t := told{View: View{Why: x.Why}, atLeast: x.AtLeast, limit: x.Limit}
-	if namespaceOnly {
-		t.View = *v
-	}
-	return t
-}

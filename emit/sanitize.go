@@ -6,13 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxMessage is the API server's limit on an event's message, in bytes.
-const maxMessage = 1024
-
-// clean makes text from outside safe to print: bytes that are not UTF-8,
+// Clean makes text from outside safe to print: bytes that are not UTF-8,
 // control characters, and the invisible ones that reorder or break lines,
 // become U+FFFD.
-func clean(s string) string {
+func Clean(s string) string {
 	if printableASCII(s) {
 		return s
 	}
@@ -33,9 +30,9 @@ func printableASCII(s string) bool {
 	return true
 }
 
-// cut shortens s to at most limit bytes, between two characters, and says so
+// Cut shortens s to at most limit bytes, between two characters, and says so
 // by an ellipsis.
-func cut(s string, limit int) string {
+func Cut(s string, limit int) string {
 	const ellipsis = "…"
 	if len(s) <= limit {
 		return s

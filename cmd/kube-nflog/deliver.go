@@ -11,6 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
+	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
@@ -27,7 +30,8 @@ type deliverer struct {
 	explainer *explain.Explainer
 	limits    *firewall.Limits // nil: nothing is known of them
 	nameless  bool             // there is no cluster, and no line or metric has a name: flows are only counted, unless somebody follows
-	emitter   *emit.Emitter
+	metrics   *metric.Sink
+	emitter   *event.Emitter
 	follow    *followers // nil without --listen
 	pulse     pulse
 	log       *slog.Logger
@@ -36,7 +40,7 @@ type deliverer struct {
 	unwritten prometheus.Counter // lines
 
 	writing sync.Mutex       // guards what follows: flows that waited come from elsewhere
-	lines   *emit.JSONWriter // nil without --output json
+	lines   *jsonline.Writer // nil without --output json
 	failed  bool             // the last line could not be written
 }
 
@@ -78,12 +82,12 @@ func (d *deliverer) consume(w flow.Window) {
 		}
 	case !d.merger.Unchanged(w):
 		for f := range d.merger.Merge(w) {
-			d.emitter.Count(f)
+			d.metrics.Count(f)
 			d.takeEarly()
 		}
 	default:
 		for sum := range w.Sums() {
-			d.emitter.Count(sum)
+			d.metrics.Count(sum)
 		}
 	}
 }
@@ -100,6 +104,7 @@ func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 		source, destination = d.lookup(f) // one may have become known since
 	}
 	x := d.explain(f, &source, &destination, said)
+	d.metrics.Add(f, &source, &destination)
 	d.emitter.AddExplained(*f, source, destination, &x)
 	d.follow.offer(f, &source, &destination, &x)
 	if d.lines != nil {

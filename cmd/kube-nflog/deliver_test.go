@@ -18,7 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
+	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
@@ -47,7 +49,7 @@ func TestUnwrittenLinesAreCounted(t *testing.T) {
 	var out, log bytes.Buffer
 	m := newMetrics()
 	d := &deliverer{
-		lines:     emit.NewJSONWriter(&failing{Writer: &out, fail: map[int]bool{2: true, 3: true, 5: true}}, "n1", nil),
+		lines:     jsonline.New(&failing{Writer: &out, fail: map[int]bool{2: true, 3: true, 5: true}}, "n1", nil),
 		unwritten: m.unwritten, log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	for i := range 5 {
@@ -69,12 +71,12 @@ func TestUnwrittenLinesAreCounted(t *testing.T) {
 // prefixes: the metric has every packet.
 func TestCountAddsUp(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	e, err := emit.New(emit.Config{NodeName: "n1", Registerer: registry}, nil)
+	counted, err := metric.New(metric.Config{NodeName: "n1", Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := newMetrics()
-	d := &deliverer{emitter: e, nameless: true, counts: m.merged(100)}
+	d := &deliverer{metrics: counted, nameless: true, counts: m.merged(100)}
 	table := flow.NewTable(flow.Config{})
 	prefixes := []string{"deny", "deny", "", "deny"}
 	for i, prefix := range prefixes {
@@ -123,15 +125,20 @@ func TestEarlyFlowsComeBetween(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	emitter, err := emit.New(emit.Config{NodeName: "n1"}, nil)
+	emitter, err := event.New(event.Config{NodeName: "n1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted, err := metric.New(metric.Config{NodeName: "n1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	m := newMetrics()
 	d := &deliverer{
-		merger: dialect.NewMerger(rules), counts: m.merged(100), resolver: resolver, explainer: explainer, emitter: emitter,
-		lines: emit.NewJSONWriter(&out, "n1", func(uint32) string { return "" }), unwritten: m.unwritten, log: slog.New(slog.DiscardHandler),
+		merger: dialect.NewMerger(rules), counts: m.merged(100), resolver: resolver, explainer: explainer,
+		metrics: counted, emitter: emitter,
+		lines: jsonline.New(&out, "n1", func(uint32) string { return "" }), unwritten: m.unwritten, log: slog.New(slog.DiscardHandler),
 	}
 	windows := make(chan flow.Window, 2)
 	for _, ports := range [][]uint16{{1, 2, 3}, {9}} {

@@ -14,7 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
@@ -26,7 +27,7 @@ func allMetrics(t *testing.T) (rows []string) {
 	t.Helper()
 	var o options
 	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError))
-	o.apiServer, o.tailerMetric = "http://127.0.0.1:1", true // never asked
+	o.apiServer = "http://127.0.0.1:1" // never asked
 	kube, err := kubeClients(&o)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +44,10 @@ func allMetrics(t *testing.T) (rows []string) {
 	if _, err := resolve.New(endpoints, kube.core); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := emit.New(events, kube.core); err != nil {
+	if _, err := event.New(events, kube.core); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := metric.New(metric.Config{Tailer: true, Registerer: m.registry}); err != nil {
 		t.Fatal(err)
 	}
 	why := explain.Config{NodeName: "n1", Rules: rules, Registerer: m.registry}

@@ -12,7 +12,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/internal/watch"
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
@@ -48,7 +48,7 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func newFollowing(w http.ResponseWriter, one *follower, nodeName string, names func(uint32) string) *following {
 	connection := http.NewResponseController(w)
 	out := bufio.NewWriter(&timedWriter{w, connection})
-	return &following{follower: one, out: out, connection: connection, lines: emit.NewJSONWriter(out, nodeName, names)}
+	return &following{follower: one, out: out, connection: connection, lines: jsonline.New(out, nodeName, names)}
 }
 
 // timedWriter gives each write its own deadline. One deadline for all of them
@@ -96,7 +96,7 @@ type following struct {
 
 	out        *bufio.Writer
 	connection *http.ResponseController
-	lines      *emit.JSONWriter
+	lines      *jsonline.Writer
 }
 
 // run writes flows until ctx ends or another takes the place, which are no

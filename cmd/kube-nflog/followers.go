@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -51,7 +52,7 @@ type resolved struct {
 
 // writeTo writes the flow's JSON line. Followers and standard output share it,
 // so that they get the same bytes.
-func (r *resolved) writeTo(lines *emit.JSONWriter) error {
+func (r *resolved) writeTo(lines *jsonline.Writer) error {
 	return lines.WriteExplained(r.Flow, r.source, r.destination, &r.why)
 }
 

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -47,7 +47,7 @@ func TestHealthy(t *testing.T) {
 				now:        func() time.Time { return now },
 				receivers:  []*receiver{{group: 100}, {group: 7}},
 				deliverers: []*deliverer{{}, {}},
-				emitter:    &emit.Emitter{},
+				emitter:    &event.Emitter{},
 			}
 			tt.do(a.receivers[1], a.deliverers[1])
 			now = start.Add(tt.after)
@@ -78,7 +78,7 @@ func TestEmitterStuck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	emitter, err := emit.New(emit.Config{NodeName: "n1"}, client)
+	emitter, err := event.New(event.Config{NodeName: "n1"}, client)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
+	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
@@ -57,13 +59,17 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 	}
 
 	// explain → emit
+	counts, err := metric.New(metric.Config{NodeName: o.nodeName, Tailer: o.tailerMetric, Registerer: m.registry})
+	if err != nil {
+		return nil, err
+	}
 	writes := kube.core
 	if !o.events {
 		writes = nil
 	}
 	events := o.emitConfig()
 	events.Logger, events.Registerer = log, m.registry
-	if a.emitter, err = emit.New(events, writes); err != nil {
+	if a.emitter, err = event.New(events, writes); err != nil {
 		return nil, usageError{fmt.Errorf("write events: %w", err)}
 	}
 	lines, err := a.newLines(o, stdout)
@@ -87,7 +93,7 @@ func newAgent(ctx context.Context, o *options, stdout io.Writer, log *slog.Logge
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(rules), counts: m.merged(uint16(group)),
 			resolver: a.resolver, explainer: a.explainer, limits: a.limits, nameless: nameless,
-			emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
+			metrics: counts, emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
 		})
 	}
 
@@ -111,9 +117,9 @@ func (a *agent) listen(ctx context.Context, o *options, m *metrics) (follow *fol
 }
 
 // newLines returns what makes a deliverer's JSON writer, nil if none is wanted.
-func (a *agent) newLines(o *options, stdout io.Writer) (func() *emit.JSONWriter, error) {
+func (a *agent) newLines(o *options, stdout io.Writer) (func() *jsonline.Writer, error) {
 	if o.output != outputJSON {
-		return func() *emit.JSONWriter { return nil }, nil
+		return func() *jsonline.Writer { return nil }, nil
 	}
 	links, err := nflog.OpenLinks()
 	if err != nil {
@@ -121,5 +127,5 @@ func (a *agent) newLines(o *options, stdout io.Writer) (func() *emit.JSONWriter,
 	}
 	a.links = links
 	shared := &lockedWriter{w: stdout}
-	return func() *emit.JSONWriter { return emit.NewJSONWriter(shared, o.nodeName, links.Name) }, nil
+	return func() *jsonline.Writer { return jsonline.New(shared, o.nodeName, links.Name) }, nil
 }

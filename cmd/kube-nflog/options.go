@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -161,12 +161,12 @@ func (o *options) resolveConfig() resolve.Config {
 	return c
 }
 
-func (o *options) emitConfig() emit.Config {
-	c := emit.Config{
+func (o *options) emitConfig() event.Config {
+	c := event.Config{
 		NodeName: o.nodeName, Reason: o.eventReason, Component: o.eventSource, Message: o.eventMessage,
 		Namespaces: o.eventNamespaces, ExcludeNamespaces: o.excludeNamespaces, NodeEvents: o.nodeEvents,
 		ObjectsPerPod: o.podEvents, QPS: o.eventQPS, Burst: o.eventBurst, PodQPS: o.podEventQPS, PodBurst: o.podEventBurst,
-		TailerMetric: o.tailerMetric, NamespaceOnly: o.namespaceOnly(),
+		NamespaceOnly: o.namespaceOnly(),
 	}
 	if len(o.prefixes) == 1 {
 		c.DefaultPrefix = o.prefixes[0] // nothing that the reader does not know

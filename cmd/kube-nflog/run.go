@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
@@ -28,7 +28,7 @@ type agent struct {
 	deliverers []*deliverer
 	explainer  *explain.Explainer
 	limits     *firewall.Limits
-	emitter    *emit.Emitter
+	emitter    *event.Emitter
 	links      *nflog.Links // nil without --output json
 	server     *server      // nil without --listen
 	opening    atomic.Bool  // the server answers, and newAgent still sets the fields above

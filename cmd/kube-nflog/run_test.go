@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
@@ -67,7 +67,7 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 	if a.explainer, err = explain.New(explain.Config{Rules: rules, Logger: log}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if a.emitter, err = emit.New(emit.Config{NodeName: "n1", Logger: log}, nil); err != nil {
+	if a.emitter, err = event.New(event.Config{NodeName: "n1", Logger: log}, nil); err != nil {
 		t.Fatal(err)
 	}
 	good, hung := newFakeReader(), newFakeReader()

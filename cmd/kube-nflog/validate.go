@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
@@ -51,7 +51,7 @@ func (o *options) validatePackets() error {
 }
 
 // checkEmit lets the emitter judge one of its settings, under its flag's name.
-func (o *options) checkEmit(flag string, empty bool, c emit.Config) error {
+func (o *options) checkEmit(flag string, empty bool, c event.Config) error {
 	if empty {
 		return o.mistake(flag, "must not be empty")
 	}
@@ -113,9 +113,9 @@ func (o *options) validateEvents() error {
 	positive("pod-event-burst", float64(o.podEventBurst))
 	positive("pod-events", float64(o.podEvents))
 	errs = append(errs,
-		o.checkEmit("event-reason", o.eventReason == "", emit.Config{Reason: o.eventReason}),
-		o.checkEmit("event-source", o.eventSource == "", emit.Config{Component: o.eventSource}),
-		o.checkEmit("event-message", false, emit.Config{Message: o.eventMessage}),
+		o.checkEmit("event-reason", o.eventReason == "", event.Config{Reason: o.eventReason}),
+		o.checkEmit("event-source", o.eventSource == "", event.Config{Component: o.eventSource}),
+		o.checkEmit("event-message", false, event.Config{Message: o.eventMessage}),
 	)
 	return errors.Join(errs...)
 }

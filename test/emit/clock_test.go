@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
 
@@ -27,7 +27,7 @@ func TestClockJumps(t *testing.T) {
 			c := startCluster(t, controlplane.Config{})
 			var jump atomic.Int64
 			now := func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
-			cfg := emit.Config{}
+			cfg := event.Config{}
 			if tt.emitter {
 				cfg.Now = now
 			}

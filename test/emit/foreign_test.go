@@ -11,7 +11,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
 
@@ -48,7 +48,7 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, controlplane.Config{})
 	var status atomic.Int64
-	e := start(t, c.client(t, strayingProxy(t, c, &status)), emit.Config{})
+	e := start(t, c.client(t, strayingProxy(t, c, &status)), event.Config{})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	e.Add(tcp(peer, self, 80, 100), peer, self)
 	c.wait(t, "shop", 100, 10*time.Second)

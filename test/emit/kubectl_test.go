@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/resolve"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
@@ -68,7 +68,7 @@ func TestWhatKubectlShows(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			self := c.pod(t, "shop", tt.name, "10.0.1.7")
-			e := start(t, c.client(t, ""), emit.Config{ObjectsPerPod: 1})
+			e := start(t, c.client(t, ""), event.Config{ObjectsPerPod: 1})
 			tt.add(e, self)
 			e.finish(t)
 			describe, err := c.Kubectl(t.Context(), "describe", "pod", "-n", "shop", tt.name)

@@ -13,7 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
 
@@ -31,7 +31,7 @@ func load(e *running, pods int) {
 
 func TestAPIServerKilledAndRestarted(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
-	e := start(t, c.client(t, ""), emit.Config{})
+	e := start(t, c.client(t, ""), event.Config{})
 	load(e, 30)
 	if err := c.KillAPIServer(); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestAPIServerKilledAndRestarted(t *testing.T) {
 
 func TestRBACRevokedAndGivenBack(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
-	e := start(t, c.client(t, ""), emit.Config{})
+	e := start(t, c.client(t, ""), event.Config{})
 	bindings := c.Client().RbacV1().ClusterRoleBindings()
 	list, err := bindings.List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -75,7 +75,7 @@ func TestRBACRevokedAndGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	probe := start(t, c.client(t, ""), emit.Config{})
+	probe := start(t, c.client(t, ""), event.Config{})
 	eventually(t, 20*time.Second, func() bool { // the authorizer follows by a watch
 		load(probe, 1)
 		return probe.metric(t, "kube_nflog_event_writes_total", "forbidden") > 0
@@ -102,7 +102,7 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	if err := c.CreateNamespace(t.Context(), "bank"); err != nil {
 		t.Fatal(err)
 	}
-	e := start(t, c.client(t, ""), emit.Config{})
+	e := start(t, c.client(t, ""), event.Config{})
 	namespaces := c.Client().CoreV1().Namespaces()
 	if err := namespaces.Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	if _, err := namespaces.Finalize(t.Context(), ns, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	gone := start(t, c.client(t, ""), emit.Config{})
+	gone := start(t, c.client(t, ""), event.Config{})
 	load(gone, 20)
 	eventually(t, 20*time.Second, func() bool {
 		return gone.metric(t, "kube_nflog_event_packets_unwritten_total", "namespace_gone") == 20
@@ -181,7 +181,7 @@ func forward(to, from net.Conn, delay *atomic.Int64) {
 func TestSlowAPIServer(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
 	var delay atomic.Int64
-	e := start(t, c.client(t, proxy(t, c.URL(), &delay)), emit.Config{CallTimeout: 2 * time.Second})
+	e := start(t, c.client(t, proxy(t, c.URL(), &delay)), event.Config{CallTimeout: 2 * time.Second})
 	load(e, 1)
 	c.wait(t, "shop", 1, 10*time.Second)
 

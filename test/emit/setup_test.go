@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
@@ -110,18 +110,18 @@ func (c *cluster) pod(t *testing.T, namespace, name, ip string) resolve.Endpoint
 
 // running is an emitter that runs.
 type running struct {
-	*emit.Emitter
+	*event.Emitter
 	metrics *prometheus.Registry
 	stop    func() // ends Run, without Flush; may be called again
 }
 
-func start(t *testing.T, client rest.Interface, cfg emit.Config) *running {
+func start(t *testing.T, client rest.Interface, cfg event.Config) *running {
 	t.Helper()
 	r := &running{metrics: prometheus.NewPedanticRegistry()}
 	cfg.NodeName, cfg.Registerer = "n1", r.metrics
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	var err error
-	if r.Emitter, err = emit.New(cfg, client); err != nil {
+	if r.Emitter, err = event.New(cfg, client); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,7 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/test/controlplane"
 )
 
@@ -18,7 +18,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	for run, packets := range []uint64{5, 7, 11} {
-		e := start(t, c.client(t, ""), emit.Config{})
+		e := start(t, c.client(t, ""), event.Config{})
 		e.Add(tcp(peer, self, 80, packets), peer, self)
 		c.wait(t, "shop", []int64{5, 12, 23}[run], 10*time.Second)
 		e.finish(t)
@@ -53,7 +53,7 @@ func beAgent(kubeconfig string) int {
 	if err != nil {
 		return 1
 	}
-	e, err := emit.New(emit.Config{NodeName: "n1"}, client)
+	e, err := event.New(event.Config{NodeName: "n1"}, client)
 	if err != nil {
 		return 1
 	}
@@ -88,7 +88,7 @@ func TestKilledAgentGoesOnCounting(t *testing.T) {
 func TestDeletedEventStartsAnew(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
-	e := start(t, c.client(t, ""), emit.Config{})
+	e := start(t, c.client(t, ""), event.Config{})
 	e.Add(tcp(peer, self, 80, 100), peer, self)
 	c.wait(t, "shop", 100, 10*time.Second)
 	if err := c.Client().CoreV1().Events("shop").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
@@ -108,7 +108,7 @@ func TestExpiredEventStartsAnew(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, controlplane.Config{EventTTL: 5 * time.Second})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
-	e := start(t, c.client(t, ""), emit.Config{})
+	e := start(t, c.client(t, ""), event.Config{})
 	e.Add(tcp(peer, self, 80, 100), peer, self)
 	c.wait(t, "shop", 100, 10*time.Second)
 	c.wait(t, "shop", 0, 3*time.Minute)
@@ -132,7 +132,7 @@ plugins:
 		t.Fatal(err)
 	}
 	c := startCluster(t, controlplane.Config{AdmissionPlugins: []string{"EventRateLimit"}, AdmissionConfig: config})
-	e := start(t, c.client(t, ""), emit.Config{})
+	e := start(t, c.client(t, ""), event.Config{})
 	peer := external("203.0.113.9")
 	const flows = 60
 	for i := range flows {

@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/record"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/event"
 )
 
 // sink is one way to write events.
@@ -76,7 +76,7 @@ func newSink(name string, c *cluster, count *calls) (sink, error) {
 // emitterSink is kube-nflog's emitter, in its default budget, with the rights
 // of deploy/.
 type emitterSink struct {
-	*emit.Emitter
+	*event.Emitter
 	client  rest.Interface
 	metrics *prometheus.Registry
 	cancel  context.CancelFunc
@@ -111,7 +111,7 @@ func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error)
 		return nil, err
 	}
 	s := &emitterSink{client: client, metrics: prometheus.NewRegistry(), ended: make(chan error, 1)}
-	if s.Emitter, err = emit.New(emit.Config{NodeName: node, Registerer: s.metrics}, client); err != nil {
+	if s.Emitter, err = event.New(event.Config{NodeName: node, Registerer: s.metrics}, client); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())

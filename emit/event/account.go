@@ -1,0 +1,130 @@
+package event
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Reasons why an end of a flow gets no event, or why an accepted one was never
+// written.
+const (
+	reasonNotPod        = "not_pod"            // a node, a service, an external or unknown address
+	reasonAmbiguous     = "ambiguous"          // two owners are possible
+	reasonOverflow      = "overflow"           // the flow table was full, the address is not known
+	reasonExcluded      = "namespace_excluded" // by Namespaces or ExcludeNamespaces
+	reasonOptedOut      = "opted_out"          // by annotation
+	reasonUnidentified  = "unidentified"       // a pod without a UID
+	reasonTableFull     = "table_full"         // no room for another pod
+	reasonNamespaceGone = "namespace_gone"     // the namespace does not exist
+	reasonForbidden     = "forbidden"          // RBAC or an admission plugin forbids it
+	reasonInvalid       = "invalid"            // the API server finds the event not acceptable
+	reasonShutdown      = "shutdown"           // not written by Flush's deadline
+)
+
+func suppressReasons() []string {
+	return []string{
+		reasonNotPod, reasonAmbiguous, reasonOverflow, reasonExcluded, reasonOptedOut,
+		reasonUnidentified, reasonTableFull, reasonNamespaceGone, reasonInvalid,
+	}
+}
+
+func unwrittenReasons() []string {
+	return []string{reasonNamespaceGone, reasonInvalid, reasonForbidden, reasonTableFull, reasonShutdown}
+}
+
+// account counts what becomes of the ends of flows, and of calls. Its pending
+// count belongs to whoever serialises the ledger; its metrics are safe by
+// themselves.
+type account struct {
+	pending uint64 // packets accepted, neither written nor given up
+
+	accepted        prometheus.Counter
+	suppressedFlows *prometheus.CounterVec
+	suppressedCount *prometheus.CounterVec
+	writtenCount    prometheus.Counter
+	unwrittenCount  *prometheus.CounterVec
+	calls           *prometheus.CounterVec
+	latency         *prometheus.HistogramVec
+	// by reason, so that counting costs one map look-up
+	suppressed map[string]suppressedCounters
+}
+
+type suppressedCounters struct{ flows, packets prometheus.Counter }
+
+func newAccount() *account {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kube_nflog_" + name, Help: help})
+	}
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_" + name, Help: help}, labels)
+	}
+	a := &account{
+		accepted: counter("event_packets_accepted_total",
+			"Packets taken up for an event. A packet counts once for each of its two ends."),
+		suppressedFlows: vec("event_flows_suppressed_total",
+			"Flow ends that get no event, by reason.", "reason"),
+		suppressedCount: vec("event_packets_suppressed_total",
+			"Packets, once for each end, that get no event, by reason.", "reason"),
+		writtenCount: counter("event_packets_written_total",
+			"Packets taken up for an event that the API server has acknowledged."),
+		unwrittenCount: vec("event_packets_unwritten_total",
+			"Packets taken up for an event that were never written, by reason.", "reason"),
+		calls: vec("event_writes_total",
+			"Calls to the API server by operation (post creates, patch updates, adopt continues an earlier run's event) and result.",
+			"operation", "result"),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "kube_nflog_event_write_duration_seconds",
+			Help:    "Time that calls to the API server took.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"operation"}),
+		suppressed: map[string]suppressedCounters{},
+	}
+	for _, reason := range suppressReasons() {
+		a.suppressed[reason] = suppressedCounters{
+			flows:   a.suppressedFlows.WithLabelValues(reason),
+			packets: a.suppressedCount.WithLabelValues(reason),
+		}
+	}
+	for _, reason := range unwrittenReasons() {
+		a.unwrittenCount.WithLabelValues(reason)
+	}
+	return a
+}
+
+func (a *account) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		a.accepted, a.suppressedFlows, a.suppressedCount, a.writtenCount, a.unwrittenCount, a.calls, a.latency,
+	}
+}
+
+// accept counts an end of a flow that is taken up for an event.
+func (a *account) accept(packets uint64) {
+	a.pending += packets
+	a.accepted.Add(float64(packets))
+}
+
+// suppress counts an end of a flow that gets no event.
+func (a *account) suppress(reason string, packets uint64) {
+	c := a.suppressed[reason]
+	c.flows.Inc()
+	c.packets.Add(float64(packets))
+}
+
+// written counts packets that the API server has.
+func (a *account) written(packets uint64) {
+	a.pending -= packets
+	a.writtenCount.Add(float64(packets))
+}
+
+// unwritten counts packets that are given up.
+func (a *account) unwritten(reason string, packets uint64) {
+	a.pending -= packets
+	a.unwrittenCount.WithLabelValues(reason).Add(float64(packets))
+}
+
+// called counts a call.
+func (a *account) called(op operation, result string, took time.Duration) {
+	a.calls.WithLabelValues(op.String(), result).Inc()
+	a.latency.WithLabelValues(op.String()).Observe(took.Seconds())
+}

@@ -1,0 +1,87 @@
+package event
+
+import (
+	"log/slog"
+	"maps"
+	"time"
+)
+
+const (
+	// maxCauses bounds the causes that are remembered as logged. More are not
+	// logged one by one.
+	maxCauses = 256
+	// causeTTL is how long a cause is remembered that does not come again, and
+	// how often the log says that there are more.
+	causeTTL = time.Hour
+	// calmAfter is how long no call must have failed for a passing cause to
+	// have passed: a server that throttles takes some calls and refuses others.
+	calmAfter = 3 * time.Second
+)
+
+// causes logs what goes wrong once per cause, not per event. The caller
+// serialises its methods.
+type causes struct {
+	logger *slog.Logger
+	logged map[string]time.Time // causes, and when they came last
+	more   time.Time            // when the log said last that there are more
+	since  time.Time            // when calls began to fail for a passing cause, zero: they do not
+	last   time.Time            // when one failed last
+}
+
+// note logs an answer if it is the first of its kind.
+func (c *causes) note(j *job, a answer, now time.Time) {
+	switch a.verdict {
+	case written:
+		c.recovered(j, now)
+	case tired:
+		c.last = now
+		if c.since.IsZero() {
+			c.since = now
+			c.logger.Warn("the API server does not take all events, counts are kept until it does", "error", a.err)
+		}
+	case namespaceGone:
+		if c.first(a.result+"/"+j.namespace, now) {
+			c.logger.Warn("events dropped, their namespace is gone", "namespace", j.namespace, "error", a.err)
+		}
+	case forbidden:
+		if c.first(a.result+"/"+j.namespace, now) {
+			c.logger.Warn("events held back, the API server forbids them", "namespace", j.namespace, "error", a.err)
+		}
+	case invalid:
+		if c.first(a.result, now) {
+			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "error", a.err)
+		}
+	}
+}
+
+// first reports whether a cause is to be logged: it came for the first time, and
+// there are not too many.
+func (c *causes) first(cause string, now time.Time) bool {
+	if _, known := c.logged[cause]; !known && len(c.logged) >= maxCauses && !c.forget(now) {
+		if c.more.IsZero() || now.Sub(c.more) >= causeTTL {
+			c.more = now
+			c.logger.Warn("events of more namespaces are refused than are logged one by one", "logged", maxCauses)
+		}
+		return false
+	}
+	_, known := c.logged[cause]
+	c.logged[cause] = now
+	return !known
+}
+
+// forget forgets the causes that have not come for long. It reports whether
+// there were any.
+func (c *causes) forget(now time.Time) bool {
+	before := len(c.logged)
+	maps.DeleteFunc(c.logged, func(_ string, last time.Time) bool { return now.Sub(last) > causeTTL })
+	return len(c.logged) < before
+}
+
+func (c *causes) recovered(j *job, now time.Time) {
+	delete(c.logged, reasonForbidden+"/"+j.namespace)
+	delete(c.logged, reasonNamespaceGone+"/"+j.namespace)
+	if !c.since.IsZero() && now.Sub(c.last) >= calmAfter {
+		c.logger.Info("the API server takes events again", "after", c.last.Sub(c.since).Round(time.Millisecond))
+		c.since = time.Time{}
+	}
+}

@@ -1,0 +1,136 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/template"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config says what an Emitter writes and how much. The zero value of a field
+// stands for its default, given in its comment.
+type Config struct {
+	// NodeName is this node's name: the events' source host, and what tells
+	// a local end of a flow from a remote one. It has no default.
+	NodeName string
+	// Reason is the events' reason. Default "PacketDrop".
+	Reason string
+	// Component is the events' source component. Default "kube-nflog".
+	Component string
+	// DefaultPrefix is the NFLOG prefix that messages need not mention.
+	DefaultPrefix string
+	// Message is a text/template for the message of an ordinary event, over a
+	// MessageData; "" for the built-in sentence. Roll-ups keep theirs.
+	Message string
+
+	// QPS and Burst bound this node's calls to the API server, in calls per
+	// second and calls. The emitter goes below them while the server is tired.
+	// Defaults 50 and 100.
+	QPS   float64
+	Burst int
+	// PodQPS and PodBurst bound the writes about one pod. Defaults 0.5 and 25.
+	PodQPS   float64
+	PodBurst int
+	// ObjectsPerPod is how many event objects a pod may get in an hour besides
+	// its roll-ups. Default 20.
+	ObjectsPerPod int
+	// MaxRecords bounds the event objects that the ledger holds, besides the
+	// roll-ups, and MaxPods the pods. Defaults 8192 and 2048.
+	MaxRecords, MaxPods int
+	// Writers is the number of goroutines that call the API server. Default 4.
+	Writers int
+	// CallTimeout is each call's own deadline. Default 10 s.
+	CallTimeout time.Duration
+
+	// Namespaces are the only ones whose pods get events; empty for all.
+	// ExcludeNamespaces get none.
+	Namespaces, ExcludeNamespaces []string
+	// NamespaceOnly keeps from the readers of an event what lies in other
+	// namespaces: it tells of their pods and Services the namespace and the address,
+	// and of why a flow was dropped what Explanation's views say.
+	NamespaceOnly bool
+	// NodeEvents writes flows with no pod on either side on the Node object.
+	NodeEvents bool
+
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
+	// Logger defaults to one that discards.
+	Logger *slog.Logger
+	// Now defaults to time.Now. Its results must carry the monotonic clock
+	// where the wall clock may jump.
+	Now func() time.Time
+}
+
+const (
+	maxReason    = 128 // bytes; the API server's limit on an event's reason
+	maxComponent = 128 // bytes; longer ones are valid but print badly
+)
+
+// withDefaults returns the configuration with its defaults filled in.
+func (c Config) withDefaults() Config {
+	setDefault(&c.Reason, "PacketDrop")
+	setDefault(&c.Component, "kube-nflog")
+	setDefault(&c.QPS, 50)
+	setDefault(&c.Burst, 100)
+	setDefault(&c.PodQPS, 0.5)
+	setDefault(&c.PodBurst, 25)
+	setDefault(&c.ObjectsPerPod, 20)
+	setDefault(&c.MaxRecords, 8192)
+	setDefault(&c.MaxPods, 2048)
+	setDefault(&c.Writers, 4)
+	setDefault(&c.CallTimeout, 10*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports every field that cannot be, all at once, as New does.
+func (c Config) Validate() error {
+	_, err := c.withDefaults().validate()
+	return err
+}
+
+// validate reports every field that cannot be, all at once, and returns the
+// parsed message template, nil for none.
+func (c Config) validate() (*template.Template, error) {
+	var errs []error
+	positive := func(name string, ok bool) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s must be positive", name))
+		}
+	}
+	positive("QPS", c.QPS > 0)
+	positive("Burst", c.Burst > 0)
+	positive("PodQPS", c.PodQPS > 0)
+	positive("PodBurst", c.PodBurst > 0)
+	positive("ObjectsPerPod", c.ObjectsPerPod > 0)
+	positive("MaxRecords", c.MaxRecords > 0)
+	positive("MaxPods", c.MaxPods > 0)
+	positive("Writers", c.Writers > 0)
+	positive("CallTimeout", c.CallTimeout > 0)
+	if len(c.Reason) > maxReason {
+		errs = append(errs, fmt.Errorf("Reason is longer than %d bytes", maxReason))
+	}
+	if len(c.Component) > maxComponent {
+		errs = append(errs, fmt.Errorf("Component is longer than %d bytes", maxComponent))
+	}
+	message, err := parseMessage(c.Message)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("Message: %w", err))
+	}
+	return message, errors.Join(errs...)
+}

@@ -1,0 +1,191 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// writerAnnotation on an event names the record, of one run of one agent, that
+// wrote its count last. A POST whose answer was lost shows by it that the
+// object it meets is its own, so that its count is not added twice.
+const writerAnnotation = "kube-nflog/writer"
+
+// operation is one kind of call.
+type operation uint8
+
+const (
+	opPost  operation = iota // create the object
+	opPatch                  // set count, lastTimestamp and, if new, the message
+	opAdopt                  // set lastTimestamp and read the count
+)
+
+func (o operation) String() string { return [...]string{"post", "patch", "adopt"}[o] }
+
+// job is one call to make for a record, and what the record stood for when it
+// was made up.
+type job struct {
+	record    *record
+	op        operation
+	namespace string
+	name      string
+	event     *corev1.Event // for opPost
+	patch     []byte        // else
+	packets   uint64
+	message   string
+	first     time.Time
+	started   time.Time
+}
+
+// newJob makes up the call that a record needs next.
+func (l *ledger) newJob(r *record, now time.Time) *job {
+	j := &job{
+		record:    r,
+		namespace: r.subject.key.eventNamespace(),
+		name:      r.name,
+		packets:   r.packets,
+		message:   l.messageOf(r),
+		first:     r.first,
+		started:   now,
+	}
+	switch r.object {
+	case objectAbsent:
+		j.op = opPost
+		j.event = l.eventOf(r, j.message)
+	case objectConflict:
+		j.op = opAdopt
+		j.patch = mustMarshal(eventPatch{LastTimestamp: timestamp(r.last)})
+	case objectPresent:
+		j.op = opPatch
+		j.patch = mustMarshal(patchOf(r, j.message))
+	}
+	return j
+}
+
+// eventPatch is a merge patch of an event: absolute values, so that applying
+// it twice does no harm.
+type eventPatch struct {
+	Metadata patchMetadata `json:"metadata,omitzero"`
+	Count    int32         `json:"count,omitempty"`
+	// FirstTimestamp is set where it is earlier than the object's, as when the
+	// clock was set back.
+	FirstTimestamp string `json:"firstTimestamp,omitempty"`
+	LastTimestamp  string `json:"lastTimestamp"`
+	Message        string `json:"message,omitempty"`
+}
+
+type patchMetadata struct {
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// ManagedFields are one empty entry to have the API server no longer keep who
+	// set which field: nobody applies events, and it is a fifth of what a patch
+	// costs it and almost half of the object.
+	ManagedFields []struct{} `json:"managedFields,omitempty"`
+}
+
+func patchOf(r *record, message string) eventPatch {
+	p := eventPatch{Count: r.count(), LastTimestamp: timestamp(r.last)}
+	if message != r.message {
+		p.Message = message
+	}
+	if r.first.Before(r.began) {
+		p.FirstTimestamp = timestamp(r.first)
+	}
+	if !r.owned {
+		p.Metadata.Annotations = map[string]string{writerAnnotation: r.writer}
+	}
+	if !r.bare {
+		p.Metadata.ManagedFields = []struct{}{{}}
+	}
+	return p
+}
+
+// timestamp writes a time as metav1.Time does.
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// mustMarshal marshals a patch, which holds nothing that could fail.
+func mustMarshal(p eventPatch) []byte {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic(fmt.Sprintf("marshal event patch: %v", err))
+	}
+	return b
+}
+
+// eventOf returns the event object with the legacy core/v1 fields, which every
+// kubectl prints right; eventTime and series stay unset.
+func (l *ledger) eventOf(r *record, message string) *corev1.Event {
+	key := &r.subject.key
+	return &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   key.eventNamespace(),
+			Name:        r.name,
+			Annotations: map[string]string{writerAnnotation: r.writer},
+		},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "v1",
+			Kind:       key.kind,
+			Namespace:  key.namespace,
+			Name:       key.name,
+			UID:        types.UID(key.uid),
+		},
+		Type:           corev1.EventTypeWarning,
+		Reason:         l.cfg.Reason,
+		Message:        message,
+		Count:          r.count(),
+		FirstTimestamp: metav1.NewTime(r.first),
+		LastTimestamp:  metav1.NewTime(r.last),
+		Source:         corev1.EventSource{Component: l.cfg.Component, Host: l.cfg.NodeName},
+	}
+}
+
+// messageOf returns the message that a record's event should have now.
+func (l *ledger) messageOf(r *record) string {
+	if r.rollup != nil {
+		return withAtLeast(r.rollup.text(r.key.direction), r.atLeastText())
+	}
+	return renderMessage(l.message, l.messageData(r))
+}
+
+func (l *ledger) messageData(r *record) *MessageData {
+	peer := emit.Clean(r.peer.text())
+	if r.key.direction == forwarding {
+		peer += " to " + r.key.peer.via.String()
+	}
+	m := &MessageData{
+		Direction:    r.key.direction.String(),
+		Traffic:      trafficText(r.key.direction, peer),
+		Namespace:    r.subject.key.namespace,
+		Name:         r.subject.key.name,
+		Peer:         peer,
+		PeerIP:       r.peer.last.IP.String(),
+		PeerKind:     r.peer.last.Kind.String(),
+		PeerName:     emit.Clean(r.peer.last.Name),
+		PeerWorkload: r.peer.last.Workload,
+		On:           r.key.target.on(),
+		Protocol:     r.key.target.protocol.String(),
+		TCPFlags:     flagsText(r.flags),
+		Node:         l.cfg.NodeName,
+		Why:          emit.Clean(r.why),
+		AtLeast:      r.atLeastText(),
+	}
+	if r.peer.last.Kind == resolve.Pod || r.peer.last.Kind == resolve.Service {
+		m.PeerNamespace = r.peer.last.Namespace
+	}
+	if t := &r.key.target; t.hasPort {
+		m.Port = strconv.Itoa(int(t.port))
+	} else if t.hasICMP {
+		m.ICMP = icmpName(t.protocol, t.icmpType, t.icmpCode)
+	}
+	for _, p := range r.prefixes {
+		m.Prefixes = append(m.Prefixes, quote(p))
+	}
+	return m
+}

@@ -1,0 +1,31 @@
+package event
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// pulses tell the goroutines of Run that work from one that is stuck: each
+// notes when its step under way began.
+type pulses []atomic.Int64 // Unix nanoseconds, 0 between steps
+
+func (p pulses) begin(i int, now time.Time) { p[i].Store(now.UnixNano()) }
+
+func (p pulses) end(i int) { p[i].Store(0) }
+
+// longest returns how long the step takes that is longest under way.
+func (p pulses) longest(now time.Time) time.Duration {
+	longest := time.Duration(0)
+	for i := range p {
+		if began := p[i].Load(); began != 0 {
+			longest = max(longest, time.Duration(now.UnixNano()-began))
+		}
+	}
+	return longest
+}
+
+// BusyFor returns how long the longest step under way has taken: a call, which
+// has a deadline of its own, or choosing the next one. Much longer than
+// Config.CallTimeout, and the emitter is stuck. It may be called concurrently
+// with everything.
+func (e *Emitter) BusyFor(now time.Time) time.Duration { return e.pulses.longest(now) }

@@ -1,0 +1,76 @@
+package event
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+)
+
+const (
+	maxReasons     = 4   // reasons that one roll-up tells apart
+	shownReasons   = 2   // of these, how many its text names
+	maxReasonBytes = 300 // of each
+)
+
+// reasons are why the flows of a roll-up were dropped, by the space-saving scheme
+// of candidate: a newcomer takes the place of the least common.
+type reasons struct {
+	all  []reasonCount
+	more bool // there were more than maxReasons
+}
+
+// reasonCount counts the packets of a reason, "" for those of which none is
+// known. As with candidate, packets - inherited are surely its own.
+type reasonCount struct {
+	why                string
+	packets, inherited uint64
+}
+
+// add counts a flow's packets.
+func (r *reasons) add(why string, packets uint64) {
+	why = emit.Cut(why, maxReasonBytes)
+	least := 0
+	for i := range r.all {
+		c := &r.all[i]
+		if c.why == why {
+			c.packets += packets
+			return
+		}
+		if c.packets < r.all[least].packets {
+			least = i
+		}
+	}
+	if len(r.all) < maxReasons {
+		r.all = append(r.all, reasonCount{why: strings.Clone(why), packets: packets})
+		return
+	}
+	r.more = true
+	inherited := r.all[least].packets
+	r.all[least] = reasonCount{why: strings.Clone(why), packets: inherited + packets, inherited: inherited}
+}
+
+// text returns the one reason, or the commonest of several: "several reasons:
+// denied by …; denied by …; …". It is "" where nothing is known.
+func (r *reasons) text() string {
+	sorted := slices.Clone(r.all)
+	slices.SortFunc(sorted, func(a, b reasonCount) int {
+		return cmp.Or(cmp.Compare(b.packets-b.inherited, a.packets-a.inherited), cmp.Compare(a.why, b.why))
+	})
+	var shown []string
+	for _, c := range sorted {
+		if c.why != "" && len(shown) < shownReasons {
+			shown = append(shown, c.why)
+		}
+	}
+	switch {
+	case len(shown) == 0:
+		return ""
+	case len(r.all) == 1:
+		return shown[0]
+	case len(r.all) > len(shown) || r.more:
+		shown = append(shown, "…")
+	}
+	return "several reasons: " + strings.Join(shown, "; ")
+}

@@ -1,0 +1,85 @@
+package metric
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+const (
+	maxTailerNames  = 200  // namespaces, nodes and services of each label
+	maxTailerHosts  = 50   // hosts outside of each label: who owns an address chooses its name
+	maxTailerSeries = 1000 // besides the one that is all "other"
+)
+
+// tailer counts packets as kube-iptables-tailer does, for its dashboards:
+// packet_drops_count{src,dst}, each a namespace, or a host's name. Names beyond
+// a bound, and addresses without a name, count as "other" and "".
+type tailer struct {
+	vec *prometheus.CounterVec
+
+	mu       sync.Mutex // guards what follows
+	src, dst tailerLabels
+	series   map[tailerPair]struct{}
+}
+
+type tailerPair struct{ src, dst string }
+
+// tailerLabels are the values seen of one label. Those from outside have a bound
+// of their own, so that they displace none of the cluster's.
+type tailerLabels struct{ names, hosts map[string]struct{} }
+
+func newTailerLabels() tailerLabels {
+	return tailerLabels{names: map[string]struct{}{}, hosts: map[string]struct{}{}}
+}
+
+func newTailer() *tailer {
+	return &tailer{
+		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "packet_drops_count",
+			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them. A lower bound where the rule that logs has a limit.",
+		}, []string{"src", "dst"}),
+		src:    newTailerLabels(),
+		dst:    newTailerLabels(),
+		series: map[tailerPair]struct{}{},
+	}
+}
+
+func (t *tailer) add(f *flow.Flow, src, dst *resolve.Endpoint) {
+	t.mu.Lock()
+	pair := t.bound(tailerPair{t.src.of(src), t.dst.of(dst)})
+	t.mu.Unlock()
+	t.vec.WithLabelValues(pair.src, pair.dst).Add(float64(f.Packets))
+}
+
+// bound replaces a pair beyond the bound by "other".
+func (t *tailer) bound(pair tailerPair) tailerPair {
+	if _, ok := t.series[pair]; ok {
+		return pair
+	}
+	if len(t.series) >= maxTailerSeries {
+		return tailerPair{other, other}
+	}
+	t.series[pair] = struct{}{}
+	return pair
+}
+
+// of returns an endpoint's value of the label.
+func (l tailerLabels) of(ep *resolve.Endpoint) string {
+	switch {
+	case ep.Namespace != "":
+		return admit(l.names, ep.Namespace, maxTailerNames)
+	case ep.Name == "":
+		return ""
+	case ep.Kind != resolve.External:
+		return admit(l.names, emit.Clean(ep.Name), maxTailerNames)
+	case !strings.Contains(ep.Name, "."): // a host could call itself as a namespace is called
+		return other
+	}
+	return admit(l.hosts, emit.Clean(ep.Name), maxTailerHosts)
+}
