@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 
+	"github.com/kube-nflog/kube-nflog/internal/kube"
 	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -19,7 +20,8 @@ import (
 // cluster is what explain has to know of one: the policies of the namespaces in
 // question, and pods. It lists and watches nothing.
 type cluster struct {
-	clients
+	kube.Clients
+
 	policies *policy.Set
 	pods     []pod
 	read     map[string]bool // namespaces whose pods are known, "" for all
@@ -53,11 +55,11 @@ func forbidden(err error, what, namespace string) error {
 // those that are asked about.
 func (c *cluster) readNamespaces(ctx context.Context, asked ...string) error {
 	var namespaces corev1.NamespaceList
-	err := list(ctx, c.core, "namespaces", "", &namespaces)
+	err := list(ctx, c.Core, "namespaces", "", &namespaces)
 	if apierrors.IsForbidden(err) {
 		for _, name := range asked {
 			var n corev1.Namespace
-			err := c.core.Get().Resource("namespaces").Name(name).Do(ctx).Into(&n)
+			err := c.Core.Get().Resource("namespaces").Name(name).Do(ctx).Into(&n)
 			// Without its labels, selectors by them are undecided.
 			if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
 				return fmt.Errorf("get namespace %s: %w", name, err)
@@ -77,7 +79,7 @@ func (c *cluster) readNamespaces(ctx context.Context, asked ...string) error {
 // readPolicies reads the policies of a namespace.
 func (c *cluster) readPolicies(ctx context.Context, namespace string) error {
 	var policies networkingv1.NetworkPolicyList
-	if err := list(ctx, c.networking, "networkpolicies", namespace, &policies); err != nil {
+	if err := list(ctx, c.Networking, "networkpolicies", namespace, &policies); err != nil {
 		return forbidden(err, "networkpolicies", namespace)
 	}
 	for i := range policies.Items {
@@ -105,7 +107,7 @@ func (c *cluster) readPods(ctx context.Context, namespace string) error {
 		return nil
 	}
 	var pods corev1.PodList
-	if err := list(ctx, c.core, "pods", namespace, &pods); err != nil {
+	if err := list(ctx, c.Core, "pods", namespace, &pods); err != nil {
 		return forbidden(err, "pods", namespace)
 	}
 	if namespace == "" {

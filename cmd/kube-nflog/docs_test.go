@@ -5,94 +5,13 @@ package main
 import (
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/kube-nflog/kube-nflog/emit/event"
-	"github.com/kube-nflog/kube-nflog/emit/metric"
-	"github.com/kube-nflog/kube-nflog/policy/dialect"
-	"github.com/kube-nflog/kube-nflog/policy/explain"
-	"github.com/kube-nflog/kube-nflog/resolve"
 )
-
-// allMetrics returns the row of docs/metrics.md of each metric that an agent
-// can have, from the metrics themselves.
-func allMetrics(t *testing.T) (rows []string) {
-	t.Helper()
-	var o options
-	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError))
-	o.apiServer = "http://127.0.0.1:1" // never asked
-	kube, err := kubeClients(&o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules, err := dialect.NewParser(dialect.Auto, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newMetrics()
-	newFollowers(m.registry)
-	boundConnections(nil, m.registry)
-	endpoints, events := o.resolveConfig(), o.emitConfig()
-	endpoints.Registerer, events.Registerer = m.registry, m.registry
-	if _, err := resolve.New(endpoints, kube.core); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := event.New(events, kube.core); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := metric.New(metric.Config{Tailer: true, Registerer: m.registry}); err != nil {
-		t.Fatal(err)
-	}
-	why := explain.Config{NodeName: "n1", Rules: rules, Registerer: m.registry}
-	if _, err := explain.New(why, kube.core, kube.networking); err != nil {
-		t.Fatal(err)
-	}
-	descriptions := make(chan *prometheus.Desc)
-	go func() {
-		defer close(descriptions)
-		m.registry.Describe(descriptions)
-	}()
-	parts := regexp.MustCompile(`fqName: "(.*?)", help: "(.*)", constLabels: \{(.*?)\}, variableLabels: \{(.*?)\}`)
-	for d := range descriptions {
-		p := parts.FindStringSubmatch(d.String())
-		if p == nil {
-			t.Fatalf("not understood: %s", d)
-		}
-		if strings.HasPrefix(p[1], "go_") || strings.HasPrefix(p[1], "process_") {
-			continue
-		}
-		constant := regexp.MustCompile(`="[^"]*"`).ReplaceAllString(p[3], "")
-		labels := strings.FieldsFunc(constant+","+p[4], func(r rune) bool { return r == ',' })
-		text := ""
-		if len(labels) > 0 {
-			text = "`" + strings.Join(labels, "`, `") + "`"
-		}
-		rows = append(rows, "| `"+p[1]+"` | "+text+" | "+p[2]+" |")
-	}
-	slices.Sort(rows)
-	return rows
-}
-
-// TestMetricsAreDocumented compares docs/metrics.md with the metrics.
-func TestMetricsAreDocumented(t *testing.T) {
-	var documented []string
-	for line := range strings.Lines(readDoc(t, "docs/metrics.md")) {
-		if strings.HasPrefix(line, "| `kube_nflog_") || strings.HasPrefix(line, "| `packet_drops_count") {
-			documented = append(documented, strings.TrimSpace(line))
-		}
-	}
-	slices.Sort(documented)
-	if diff := cmp.Diff(allMetrics(t), documented); diff != "" {
-		t.Errorf("docs/metrics.md, -want +got:\n%s", diff)
-	}
-}
 
 // TestDocumentedFlagsExist looks at each command line in the documents.
 func TestDocumentedFlagsExist(t *testing.T) {

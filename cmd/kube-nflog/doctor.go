@@ -93,11 +93,7 @@ func validateDoctor(groups []uint, output string) error {
 // clusterOf returns how to reach the API server: as kubectl would, in the agent's
 // pod as the agent; nil where there is no cluster.
 func clusterOf(o *options) (*doctor.Cluster, error) {
-	find := func() (*rest.Config, error) { return userConfig(o.kubeconfig) }
-	if o.apiServer != "" {
-		find = func() (*rest.Config, error) { return explicitConfig(o) }
-	}
-	cfg, err := find()
+	cfg, _, err := kubeConfig(o.kubeconfig, o.apiServer).ForUser()
 	if err != nil || cfg == nil {
 		return nil, err
 	}

@@ -6,11 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kube-nflog/kube-nflog/internal/kube"
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
@@ -110,32 +107,14 @@ func (q *question) parse() (t traffic, err error) {
 
 var errNoPod = errors.New("--from, --to: one of them must be a pod, policies are about nothing else")
 
-// config finds the API server as kubectl does.
-func (q *question) config() (cfg *rest.Config, namespace string, err error) {
-	if err := checkVariable(q.kubeconfig); err != nil {
-		return nil, "", err
-	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = q.kubeconfig
-	found := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
-	cfg, err = found.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", usageError{errors.New("--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config")}
-	}
-	if err == nil {
-		namespace, _, err = found.Namespace()
-	}
-	if err != nil {
-		return nil, "", usageError{fmt.Errorf("--kubeconfig: %w", err)}
-	}
-	return cfg, namespace, nil
-}
-
 // answer asks the API server and prints what it makes of it.
 func (q *question) answer(cmd *cobra.Command, t traffic) error {
-	cfg, namespace, err := q.config()
+	cfg, namespace, err := kubeConfig(q.kubeconfig, "").ForUser()
 	if err != nil {
 		return err
+	}
+	if cfg == nil {
+		return usageError{errors.New("--kubeconfig: needed, as there is none where kubectl looks for it: KUBECONFIG, ~/.kube/config")}
 	}
 	if q.namespace != "" {
 		namespace = q.namespace
@@ -145,13 +124,11 @@ func (q *question) answer(cmd *cobra.Command, t traffic) error {
 			e.namespace = namespace
 		}
 	}
-	c := cluster{policies: policy.NewSet(nil), read: map[string]bool{}, warn: cmd.ErrOrStderr()}
-	if c.core, err = kubeClient(cfg, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil {
+	clients, err := kube.NewClients(cfg)
+	if err != nil {
 		return err
 	}
-	if c.networking, err = kubeClient(cfg, "/apis", networkingv1.SchemeGroupVersion, networkingv1.AddToScheme); err != nil {
-		return err
-	}
+	c := cluster{Clients: clients, policies: policy.NewSet(nil), read: map[string]bool{}, warn: cmd.ErrOrStderr()}
 	flows, err := c.flows(cmd.Context(), t)
 	if err != nil {
 		return err

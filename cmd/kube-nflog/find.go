@@ -57,7 +57,7 @@ func (c *cluster) find(ctx context.Context, e traffickedEnd, t traffic, other st
 
 func (c *cluster) findService(ctx context.Context, e traffickedEnd, t traffic) ([]place, error) {
 	var services corev1.ServiceList
-	if err := list(ctx, c.core, "services", e.namespace, &services); err != nil {
+	if err := list(ctx, c.Core, "services", e.namespace, &services); err != nil {
 		return nil, forbidden(err, "services", e.namespace)
 	}
 	for i := range services.Items {
@@ -70,7 +70,7 @@ func (c *cluster) findService(ctx context.Context, e traffickedEnd, t traffic) (
 
 func (c *cluster) findNode(ctx context.Context, name string, port uint16) ([]place, error) {
 	var nodes corev1.NodeList
-	if err := list(ctx, c.core, "nodes", "", &nodes); err != nil {
+	if err := list(ctx, c.Core, "nodes", "", &nodes); err != nil {
 		return nil, forbidden(err, "nodes", "")
 	}
 	for i := range nodes.Items {
@@ -157,7 +157,7 @@ func (c *cluster) havePod(addr netip.Addr, port uint16) (found []place) {
 
 func (c *cluster) haveNode(ctx context.Context, addr netip.Addr, port uint16) ([]place, error) {
 	var nodes corev1.NodeList
-	if err := list(ctx, c.core, "nodes", "", &nodes); err != nil {
+	if err := list(ctx, c.Core, "nodes", "", &nodes); err != nil {
 		return nil, forbidden(err, "nodes", "")
 	}
 	for i := range nodes.Items {
@@ -174,12 +174,12 @@ func (c *cluster) haveNode(ctx context.Context, addr netip.Addr, port uint16) ([
 // other has it, by what their owners may write.
 func (c *cluster) servicesAt(ctx context.Context, addr netip.Addr, other string, claims bool) (found []corev1.Service, err error) {
 	var services corev1.ServiceList
-	refused := forbidden(list(ctx, c.core, "services", "", &services), "services", "")
+	refused := forbidden(list(ctx, c.Core, "services", "", &services), "services", "")
 	if refused != nil && (!errors.As(refused, new(unknownError)) || other == "") {
 		return nil, refused
 	}
 	if refused != nil {
-		if err := list(ctx, c.core, "services", other, &services); err != nil {
+		if err := list(ctx, c.Core, "services", other, &services); err != nil {
 			return nil, refused
 		}
 	}

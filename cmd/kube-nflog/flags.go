@@ -5,7 +5,14 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+
+	"github.com/kube-nflog/kube-nflog/internal/kube"
 )
+
+// kubeConfig says where to look for the API server, by two flags.
+func kubeConfig(file, server string) kube.Config {
+	return kube.Config{File: file, Server: server, UserAgent: "kube-nflog/" + version}
+}
 
 // flagError says what is wrong with a flag as all mistakes are said: the flag,
 // then what it wants.

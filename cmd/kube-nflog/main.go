@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kube-nflog/kube-nflog/internal/kube"
 )
 
 // version is stamped by the build.
@@ -58,8 +60,7 @@ func statusOf(err error) int {
 	if err == nil {
 		return 0
 	}
-	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, new(usageError)) || errors.As(err, new(kube.ConfigError)) {
 		return exitUsage
 	}
 	if errors.As(err, new(deniedError)) {

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -12,6 +14,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit/metric"
+	"github.com/kube-nflog/kube-nflog/internal/agent"
+	"github.com/kube-nflog/kube-nflog/internal/kube"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -56,8 +61,6 @@ type options struct {
 	logLevel       string
 	logFormat      string
 	shutdownWithin time.Duration
-
-	awaitGroups bool // wait for groups that another process reads: run's, no flag
 
 	fromVariable map[string]string // the variable that set a flag, by the flag's name; see parse
 	ignored      []string          // variables that are service links, see parse
@@ -140,6 +143,34 @@ func (o *options) namespaceOnly() bool { return o.podIdentifier == "namespace" }
 // resolve.IdentifierKind.
 func podIdentifiers() []string {
 	return []string{"name_with_namespace", "name", "namespace", "label", "workload"}
+}
+
+// agentConfig is the agent that the options ask for, without its output.
+func (o *options) agentConfig(log *slog.Logger) (agent.Config, error) {
+	clients, err := o.clients()
+	return agent.Config{
+		NodeName: o.nodeName, Groups: uint16s(o.groups), Prefixes: o.prefixes, FlowWindow: o.flowWindow,
+		Dialect: dialect.Dialect(o.dialect), PrefixPattern: o.pattern,
+		Kube: clients, Resolve: o.resolveConfig(), Events: o.emitConfig(), Metrics: metric.Config{NodeName: o.nodeName, Tailer: o.tailerMetric}, WriteEvents: o.events,
+		Listen: o.listen, PProf: o.pprof, ShutdownWithin: o.shutdownWithin, Version: version, Logger: log,
+	}, err
+}
+
+// clients returns the clients that the options ask for. Without a cluster it is
+// an error to want events.
+func (o *options) clients() (kube.Clients, error) {
+	cfg, err := kubeConfig(o.kubeconfig, o.apiServer).ForAgent()
+	if err == nil && cfg == nil && o.events {
+		err = usageError{errors.New("events need a cluster: give --kubeconfig, or turn them off by --events=false")}
+	}
+	if err != nil {
+		return kube.Clients{}, err
+	}
+	clients, err := kube.NewClients(cfg)
+	if !o.explain {
+		clients.Networking = nil
+	}
+	return clients, err
 }
 
 func (o *options) resolveConfig() resolve.Config {

@@ -3,152 +3,102 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"log/slog"
-	"sync"
-	"sync/atomic"
-	"time"
+	"os"
+	"runtime/debug"
+	"slices"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/spf13/cobra"
 
-	"github.com/kube-nflog/kube-nflog/emit/event"
-	"github.com/kube-nflog/kube-nflog/internal/firewall"
-	"github.com/kube-nflog/kube-nflog/nflog"
-	"github.com/kube-nflog/kube-nflog/policy/explain"
-	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/internal/agent"
 )
 
-// agent is the stages of run in the order in which a packet meets them: each
-// receiver reads a group, decodes and folds; its deliverer resolves the flows'
-// ends and hands them to the emitter, and to standard output.
-type agent struct {
-	receivers  []*receiver
-	resolver   *resolve.Resolver
-	deliverers []*deliverer
-	explainer  *explain.Explainer
-	limits     *firewall.Limits
-	emitter    *event.Emitter
-	links      *nflog.Links // nil without --output json
-	server     *server      // nil without --listen
-	opening    atomic.Bool  // the server answers, and newAgent still sets the fields above
+const runHelp = `Runs the agent: reads NFLOG groups, and writes each denied packet as a Kubernetes
+event onto the pods concerned, until SIGTERM.
 
-	shutdownWithin time.Duration
-	now            func() time.Time
-	log            *slog.Logger
+Which packets it reads is up to the rules of the node's firewall:
+
+  iptables -I FORWARD … -j NFLOG --nflog-group 100      before the rule that drops
+  nft insert rule inet … log group 100 drop
+
+kube-router and k3s log what their NetworkPolicies deny to group 100 by themselves.
+
+Needs CAP_NET_ADMIN in the host's network namespace. In a cluster it uses its
+service account. Without a cluster it prints what it sees:
+
+  kube-nflog run --events=false --output json
+
+Every flag can be set in the environment, as KUBE_NFLOG_ and the flag's name in
+capitals with _ for -; a flag on the command line comes first. A KUBE_NFLOG_
+variable of another name is an error. NODE_NAME and
+NFLOG_GROUP are read too, and those variables of kube-iptables-tailer that
+still mean something.`
+
+// tailerInterval is a variable of kube-iptables-tailer that has no use here: it
+// left packets out, between the same addresses within so many minutes, to spare
+// the API server. As a floor of the emitter's schedule it would only make counts
+// older.
+const tailerInterval = "REPEATED_EVENTS_INTERVAL_MINUTES"
+
+func runCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Runs the agent of a node",
+		Long:  runHelp,
+		// parse reads the flags: cobra would report only the first mistake.
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+				return cmd.Help()
+			}
+			if err := errors.Join(o.parse(cmd.Flags(), args), o.validate()); err != nil {
+				return usageError{oneLineEach(err)}
+			}
+			log := newLogger(os.Stderr, o.logLevel, o.logFormat)
+			if os.Getenv(tailerInterval) != "" {
+				log.Warn("ignored: nothing is left out, and event counts are written ever more rarely; --event-qps bounds writes", "variable", tailerInterval)
+			}
+			if len(o.ignored) > 0 {
+				log.Warn("ignored: the kubelet has set these for a Service of this name; enableServiceLinks: false in the pod's spec keeps them out",
+					"variables", o.ignored)
+			}
+			spare()
+			cfg, err := o.agentConfig(log)
+			if err != nil {
+				return err
+			}
+			cfg.AwaitGroups = true
+			if o.output == outputJSON {
+				cfg.Lines = cmd.OutOrStdout()
+			}
+			a, err := agent.New(cmd.Context(), cfg)
+			if err != nil {
+				return asUsage(err)
+			}
+			return a.Run(cmd.Context())
+		},
+	}
+	o.define(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	return cmd
 }
 
-// run is the way of a packet, from top to bottom, until ctx ends. Then the
-// stages end one after the other, in the same order, so that what the kernel
-// has received is still written; each has its time, and a stage that does not
-// end in it is left behind.
-func (a *agent) run(ctx context.Context) error {
-	defer a.close()
-	handOver, leave, closing, cancel := a.deadlines(ctx)
-	defer cancel()
-	beside := a.startBeside(ctx)
-	writing := a.startWriting(ctx)
-
-	// kernel → nflog → decode → flow: see receiver
-	var receiving errgroup.Group
-	for _, r := range a.receivers {
-		context.AfterFunc(ctx, r.reader.Stop)
-		receiving.Go(func() error { return r.run(handOver) })
-		if r.reader.Err() == nil {
-			a.log.Info("receiving packets", "group", r.group)
-		}
+// asUsage makes a usageError of a mistake in an agent's configuration.
+func asUsage(err error) error {
+	if errors.As(err, new(agent.ConfigError)) {
+		return usageError{err}
 	}
-
-	// flow → resolve → explain → emit: see deliverer. Addresses mean nothing before pods
-	// are known; folding goes on meanwhile.
-	a.waitForPods(ctx)
-	var delivering sync.WaitGroup
-	for i, d := range a.deliverers {
-		delivering.Go(func() { d.run(a.receivers[i].table.Windows()) })
-	}
-
-	received := make(chan error, 1)
-	if !endsBefore(leave, func() { received <- receiving.Wait() }) {
-		received <- errors.New("reading packets did not end in time, the last of them are not reported")
-	}
-	err := <-received
-	if !endsBefore(handOver, func() {
-		delivering.Wait()
-		a.resolver.Release() // flows that wait for their pods go out as they are
-	}) {
-		a.log.Warn("some flows were not handed on: is standard output read?")
-	}
-
-	// emit → Kubernetes: the last events
-	writing.stop(closing)
-	if flushErr := a.emitter.Flush(closing); flushErr != nil {
-		a.log.Warn("some events were not written", "error", flushErr)
-	}
-	beside.stop(closing)
-	a.log.Info("stopped")
 	return err
 }
 
-// endsBefore says whether f has ended before ctx.
-func endsBefore(ctx context.Context, f func()) bool {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (a *agent) waitForPods(ctx context.Context) {
-	if err := a.resolver.WaitSynced(ctx); err != nil {
-		a.log.Warn("stopping before pods were known: flows are reported with bare addresses")
-	}
-	ctx, cancel := context.WithTimeout(ctx, policiesWithin)
-	defer cancel()
-	a.limits.Wait(ctx)
-	if err := a.explainer.WaitSynced(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		a.log.Warn("NetworkPolicies are not known yet: flows are reported without them meanwhile", "error", err)
-	}
-}
-
-// policiesWithin is how long flows wait for the list of policies at the start:
-// a report without them is better than none.
-const policiesWithin = 10 * time.Second
-
-// deadlines returns three contexts that end after ctx: at half of
-// --shutdown-within the flows are to be handed on, an eighth later readers that
-// have not ended are left behind, and at its end the events are to be written.
-func (a *agent) deadlines(ctx context.Context) (handOver, leave, closing context.Context, cancel context.CancelFunc) {
-	closing, cancelClosing := context.WithCancel(context.WithoutCancel(ctx))
-	leave, cancelLeave := context.WithCancel(closing)
-	handOver, cancelHandOver := context.WithCancel(leave)
-	context.AfterFunc(ctx, func() {
-		time.AfterFunc(a.shutdownWithin/2, cancelHandOver)
-		time.AfterFunc(a.shutdownWithin*5/8, cancelLeave)
-		time.AfterFunc(a.shutdownWithin, cancelClosing)
-	})
-	return handOver, leave, closing, func() { cancelHandOver(); cancelLeave(); cancelClosing() }
-}
-
-// close gives up what newAgent has opened, if run has not yet.
-func (a *agent) close() {
-	if a.server != nil {
-		_ = a.server.close() // run may have closed it
-	}
-	if a.links != nil {
-		_ = a.links.Close() // run may have closed them
-	}
-	for _, r := range a.receivers {
-		if r.running.Load() {
-			continue // it was left behind, and its reader is its own
-		}
-		if err := r.reader.Close(); err != nil {
-			a.log.Warn("could not close a reader", "error", err)
-		}
+// spare has the process take less memory from the start. The heap grows by half
+// of what is live, and of the globals, before the next collection, instead of by
+// all of it: on an idle agent that is 4 MiB less. Garbage comes with flows and
+// changes of pods, not with packets, so that collecting twice as often costs
+// little. GOGC in the environment comes first.
+func spare() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
 	}
 }

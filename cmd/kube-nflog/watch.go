@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/internal/agent"
 	"github.com/kube-nflog/kube-nflog/internal/watch"
 )
 
@@ -239,7 +240,7 @@ func (w *watchOptions) agentOptions() *options {
 	var o options
 	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError)) // the defaults
 	o.groups, o.prefixes, o.kubeconfig, o.reverseDNS = w.groups, w.prefixes, w.kubeconfig, w.reverseDNS
-	o.events, o.output, o.listen = false, outputJSON, ""
+	o.events, o.listen = false, ""
 	return &o
 }
 
@@ -248,13 +249,18 @@ func watchHost(ctx context.Context, o *options, view *watch.View) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines, in := io.Pipe()
-	a, err := newAgent(ctx, o, in, newLogger(os.Stderr, "warn", "text"))
+	cfg, err := o.agentConfig(newLogger(os.Stderr, "warn", "text"))
+	if err != nil {
+		return err
+	}
+	cfg.Lines = in
+	a, err := agent.New(ctx, cfg)
 	if err != nil {
 		return explainTaken(err)
 	}
 	ended := make(chan error, 1)
 	go func() {
-		err := a.run(ctx)
+		err := a.Run(ctx)
 		_ = in.Close() // never fails
 		ended <- err
 	}()
@@ -263,4 +269,15 @@ func watchHost(ctx context.Context, o *options, view *watch.View) error {
 	_ = lines.Close() // never fails
 	cancel()
 	return errors.Join(shown, <-ended)
+}
+
+// explainTaken says whose the group is, and what to do, where that is what
+// went wrong.
+func explainTaken(err error) error {
+	group, owner := agent.Taken(err)
+	if owner == nil {
+		return asUsage(err)
+	}
+	return fmt.Errorf("NFLOG group %d belongs to %s, and a group has one reader: if that is the agent, follow it by watch --agent; "+
+		"else log to another group as well and read that by --group", group, owner)
 }

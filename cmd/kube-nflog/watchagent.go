@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 	"github.com/kube-nflog/kube-nflog/internal/watch"
 )
 
@@ -27,11 +27,11 @@ func (w *watchOptions) addresses() []string {
 func followAgent(ctx context.Context, addresses []string, view *watch.View) error {
 	var errs []error
 	for _, address := range addresses {
-		flows, err := openFlows(ctx, address)
+		flows, err := flowstream.Open(ctx, address)
 		if err != nil && ctx.Err() != nil {
 			return nil //nolint:nilerr // the user ended it
 		}
-		if errors.As(err, new(refusedError)) {
+		if errors.As(err, new(flowstream.RefusedError)) {
 			return err
 		}
 		if err != nil {
@@ -57,31 +57,4 @@ func followEnd(ctx context.Context, address string, err error) error {
 		return fmt.Errorf("the agent at %s has ended", address)
 	}
 	return fmt.Errorf("follow the agent at %s: %w", address, err)
-}
-
-// refusedError is the answer of an agent that cannot be followed now.
-type refusedError struct{ error }
-
-// openFlows asks an agent for its flows.
-func openFlows(ctx context.Context, address string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+flowsPath, nil)
-	if err != nil {
-		return nil, fmt.Errorf("--agent-address %s: %w", address, err)
-	}
-	// No proxy of the environment: the agent is on this host.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 200))
-		_ = response.Body.Close() // only read
-		err := fmt.Errorf("http://%s%s: %s: %q", address, flowsPath, response.Status, strings.TrimSpace(string(text)))
-		if response.StatusCode == http.StatusInternalServerError || response.StatusCode == http.StatusServiceUnavailable {
-			err = refusedError{err}
-		}
-		return nil, err
-	}
-	return response.Body, nil
 }

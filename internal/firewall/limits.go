@@ -35,7 +35,7 @@ const (
 // change. It needs CAP_NET_ADMIN and no tool. Of may be called concurrently. Nil knows
 // nothing.
 type Limits struct {
-	groups []uint
+	groups []uint16
 	log    *slog.Logger
 	known  atomic.Pointer[limits]
 	ready  chan struct{} // closed after the first attempt to read
@@ -59,7 +59,7 @@ type logged struct {
 }
 
 // NewLimits returns what will know the limits of rules for the groups.
-func NewLimits(groups []uint, log *slog.Logger) *Limits {
+func NewLimits(groups []uint16, log *slog.Logger) *Limits {
 	return &Limits{groups: groups, log: log, ready: make(chan struct{}), generation: nftGeneration}
 }
 
@@ -162,7 +162,7 @@ func (l *Limits) state(now time.Time) state {
 
 // collector takes in rules one at a time.
 type collector struct {
-	groups    []uint
+	groups    []uint16
 	found     limits
 	jumps     map[string]string  // chains that a rule with a limit leads to
 	unlimited map[place]struct{} // rules that log without a limit of their own
@@ -190,7 +190,7 @@ func (c *collector) add(r *rule) {
 	switch {
 	case r.jump != "" && r.limited && len(c.jumps) < maxLimits:
 		c.jumps[r.jump] = r.rate
-	case !r.logs || !slices.Contains(c.groups, uint(r.group)):
+	case !r.logs || !slices.Contains(c.groups, r.group):
 	case r.limited:
 		c.limit(r.logged, r.rate)
 	case len(c.unlimited) < maxLimits:

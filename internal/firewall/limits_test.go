@@ -75,7 +75,7 @@ func TestLimits(t *testing.T) {
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				t.Skipf("no network namespace: %v", err)
 			}
-			l := NewLimits([]uint{100}, slog.New(slog.DiscardHandler))
+			l := NewLimits([]uint16{100}, slog.New(slog.DiscardHandler))
 			before := l.state(time.Now())
 			if out, err := exec.CommandContext(t.Context(), "sh", "-ec", tt.setup).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)

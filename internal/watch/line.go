@@ -8,27 +8,20 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 )
 
-// Missed is a line that stands for flows which a reader was too slow for.
-type Missed struct {
-	Flows uint64 `json:"missed"`
-}
-
-// Ended is the last line where an agent ends a reader.
-type Ended struct {
-	Why string `json:"ended"`
-}
-
-// EndedError is the error of a View whose lines ended with an Ended: why.
+// EndedError is the error of a View whose lines ended with a flowstream.Ended:
+// why.
 type EndedError string
 
 func (e EndedError) Error() string { return string(e) }
 
-// line is a flow's JSON line, a Missed or an Ended.
+// line is a flow's JSON line, or one of the others of a flow stream.
 type line struct {
-	Missed
-	Ended
+	flowstream.Missed
+	flowstream.Ended
 
 	LastSeen    time.Time `json:"lastSeen"`
 	Group       uint16    `json:"group"`

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"context"
@@ -60,7 +60,7 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	a := &agent{shutdownWithin: 400 * time.Millisecond, now: time.Now, log: log}
+	a := &Agent{shutdownWithin: 400 * time.Millisecond, now: time.Now, log: log}
 	if a.resolver, err = resolve.New(resolve.Config{Logger: log}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 	}
 	good, hung := newFakeReader(), newFakeReader()
 	hung.hang = make(chan struct{})
-	m := newMetrics()
+	m := newMetrics("dev")
 	for i, r := range []*fakeReader{good, hung} {
 		group := uint16(100 + i)
 		a.receivers = append(a.receivers, &receiver{
@@ -82,7 +82,7 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- a.run(ctx) }()
+	go func() { ended <- a.Run(ctx) }()
 	<-good.reading
 	<-hung.reading
 	cancel()

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"bytes"
@@ -47,7 +47,7 @@ func (f *failing) Write(b []byte) (int, error) {
 // comes out, each failure is counted and each row of them logged once.
 func TestUnwrittenLinesAreCounted(t *testing.T) {
 	var out, log bytes.Buffer
-	m := newMetrics()
+	m := newMetrics("dev")
 	d := &deliverer{
 		lines:     jsonline.New(&failing{Writer: &out, fail: map[int]bool{2: true, 3: true, 5: true}}, "n1", nil),
 		unwritten: m.unwritten, log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -75,7 +75,7 @@ func TestCountAddsUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMetrics()
+	m := newMetrics("dev")
 	d := &deliverer{metrics: counted, nameless: true, counts: m.merged(100)}
 	table := flow.NewTable(flow.Config{})
 	prefixes := []string{"deny", "deny", "", "deny"}
@@ -134,7 +134,7 @@ func TestEarlyFlowsComeBetween(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	m := newMetrics()
+	m := newMetrics("dev")
 	d := &deliverer{
 		merger: dialect.NewMerger(rules), counts: m.merged(100), resolver: resolver, explainer: explainer,
 		metrics: counted, emitter: emitter,

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"context"
@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/internal/kube"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -43,7 +43,7 @@ func TestHealthy(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			now := start
-			a := &agent{
+			a := &Agent{
 				now:        func() time.Time { return now },
 				receivers:  []*receiver{{group: 100}, {group: 7}},
 				deliverers: []*deliverer{{}, {}},
@@ -74,18 +74,18 @@ func TestEmitterStuck(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(release)
-	client, err := kubeClient(&rest.Config{Host: server.URL}, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme)
+	clients, err := kube.NewClients(&rest.Config{Host: server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	emitter, err := event.New(event.Config{NodeName: "n1"}, client)
+	emitter, err := event.New(event.Config{NodeName: "n1"}, clients.Core)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- emitter.Run(ctx) }()
-	a := &agent{emitter: emitter, now: time.Now}
+	a := &Agent{emitter: emitter, now: time.Now}
 	source, destination := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("10.0.1.7")
 	emitter.Add(flow.Flow{Protocol: decode.TCP, Source: source, Destination: destination, Packets: 1},
 		resolve.Endpoint{IP: source, Kind: resolve.External},

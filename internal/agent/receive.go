@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"context"
@@ -140,15 +140,15 @@ func (r *receiver) account(c nflog.Count) {
 
 // openReceiver binds a group. rules reads prefixes; local reports which addresses
 // are this node's pods.
-func openReceiver(group uint16, o *options, rules *dialect.Parser, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
-	flows := flow.Config{Window: o.flowWindow, Local: local}
-	decoder := decode.NewDecoder(o.prefixes)
+func openReceiver(group uint16, cfg *Config, rules *dialect.Parser, local func(netip.Addr) bool, m *metrics, log *slog.Logger) (*receiver, error) {
+	flows := flow.Config{Window: cfg.FlowWindow, Local: local}
+	decoder := decode.NewDecoder(cfg.Prefixes)
 	decoder.Ignore(rules.Allows)
 	r := &receiver{
 		group: group, decoder: decoder, table: flow.NewTable(flows),
 		counts: m.group(group), log: log.With("group", group),
 	}
-	opened, err := nflog.Open(nflog.Config{Group: group, AwaitGroup: o.awaitGroups, Waits: r.pulse.pauses}, log)
+	opened, err := nflog.Open(nflog.Config{Group: group, AwaitGroup: cfg.AwaitGroups, Waits: r.pulse.pauses}, log)
 	if err != nil {
 		return nil, fmt.Errorf("receive packets: %w", err)
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func newBackground(ctx context.Context, log *slog.Logger) (*background, context.
 }
 
 // startWriting starts what writes events.
-func (a *agent) startWriting(ctx context.Context) *background {
+func (a *Agent) startWriting(ctx context.Context) *background {
 	b, ctx := newBackground(ctx, a.log)
 	b.start("writing events", func() error { return a.emitter.Run(ctx) })
 	return b
@@ -30,7 +30,7 @@ func (a *agent) startWriting(ctx context.Context) *background {
 
 // startBeside starts what works beside the packets' way: it follows pods and
 // interfaces, and answers scrapes and probes.
-func (a *agent) startBeside(ctx context.Context) *background {
+func (a *Agent) startBeside(ctx context.Context) *background {
 	b, ctx := newBackground(ctx, a.log)
 	b.start("following pods", func() error { return a.resolver.Run(ctx) })
 	b.start("following policies", func() error { return a.explainer.Run(ctx) })

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"errors"
@@ -12,28 +12,15 @@ import (
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
 
-// taken returns whose a group is, where that is why it could not be bound, else
-// nil.
-func taken(err error) *groups.Owner {
+// Taken returns the group that could not be bound because a process owns it, and
+// that process; owner is nil for every other error.
+func Taken(err error) (group uint16, owner *groups.Owner) {
 	var open *nflog.OpenError
 	if !errors.As(err, &open) || !errors.Is(open.Reason, nflog.ErrGroupTaken) {
-		return nil
+		return 0, nil
 	}
-	owner, _ := groups.Find(open.Group) // err is what went wrong
-	return owner
-}
-
-// explainTaken says whose the group is, and what to do, where that is what
-// went wrong.
-func explainTaken(err error) error {
-	owner := taken(err)
-	if owner == nil {
-		return err
-	}
-	var open *nflog.OpenError
-	errors.As(err, &open) // taken has found one
-	return fmt.Errorf("NFLOG group %d belongs to %s, and a group has one reader: if that is the agent, follow it by watch --agent; "+
-		"else log to another group as well and read that by --group", open.Group, owner)
+	owner, _ = groups.Find(open.Group) // err is what went wrong
+	return open.Group, owner
 }
 
 // ownerText is the process that reads a group, as it was found last.
@@ -66,7 +53,7 @@ func (r *receiver) unbound(now time.Time) error {
 		return fmt.Errorf("group %d is not bound: %w", r.group, err)
 	}
 	owner := r.reads.get(now, func() string {
-		if owner := taken(err); owner != nil {
+		if _, owner := Taken(err); owner != nil {
 			return owner.String()
 		}
 		return "another process" // which has just ended

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"strconv"
@@ -31,7 +31,7 @@ type metrics struct {
 	unwritten   prometheus.Counter
 }
 
-func newMetrics() *metrics {
+func newMetrics(version string) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_" + name, Help: help}, append([]string{"group"}, labels...))
@@ -56,11 +56,11 @@ func newMetrics() *metrics {
 	m.unwritten = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kube_nflog_lines_unwritten_total", Help: "JSON lines that could not be written to standard output.",
 	})
-	m.registry.MustRegister(m.unwritten, buildInfo())
+	m.registry.MustRegister(m.unwritten, buildInfo(version))
 	return m
 }
 
-func buildInfo() prometheus.Collector {
+func buildInfo(version string) prometheus.Collector {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kube_nflog_build_info", Help: "Always 1; the label is the version.",
 		ConstLabels: prometheus.Labels{"version": version},

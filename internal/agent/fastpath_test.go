@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"encoding/binary"
@@ -274,7 +274,7 @@ func TestFastPath(t *testing.T) {
 		if seed%2 == 0 {
 			model.wanted = []string{"deny"}
 		}
-		m := newMetrics()
+		m := newMetrics("dev")
 		r := &receiver{
 			group: 100, decoder: decode.NewDecoder(model.wanted), table: flow.NewTable(flow.Config{}),
 			counts: m.group(100), log: slog.New(slog.DiscardHandler),

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 )
 
 // server answers on --listen.
@@ -49,7 +51,7 @@ func listen(ctx context.Context, address string, a answers) (*server, error) {
 }
 
 // What a connection may cost: the time of a request, of its answer, which one
-// of flowsPath has for each write, and the size of a header. How many there may
+// of flowstream.Path has for each write, and the size of a header. How many there may
 // be is boundedListener's.
 const (
 	requestWithin = 2 * time.Second
@@ -76,7 +78,7 @@ func (a *answers) mux() *http.ServeMux {
 	// Who may know which pods talk to whom, or look into the process, is decided
 	// by who may get into the node's network namespace, or forward a port of this
 	// pod.
-	mux.Handle("GET "+flowsPath, toThisHost(a.flows))
+	mux.Handle("GET "+flowstream.Path, toThisHost(a.flows))
 	if a.pprof {
 		for path, handler := range map[string]http.HandlerFunc{
 			"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,

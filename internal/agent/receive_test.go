@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"log/slog"
@@ -19,7 +19,7 @@ import (
 // TestEveryPacketIsInOneCounter gives a receiver without a socket a packet of
 // each kind; see metrics for the sum.
 func TestEveryPacketIsInOneCounter(t *testing.T) {
-	m := newMetrics()
+	m := newMetrics("dev")
 	r := &receiver{
 		group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{MaxFlows: 1}),
 		counts: m.group(100), log: slog.New(slog.DiscardHandler),
@@ -115,7 +115,7 @@ func TestRepeats(t *testing.T) {
 	fold := func(told bool, datagram int) (flows []flow.Flow) {
 		r := &receiver{
 			group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{}),
-			counts: newMetrics().group(100), log: slog.New(slog.DiscardHandler),
+			counts: newMetrics("dev").group(100), log: slog.New(slog.DiscardHandler),
 		}
 		for i, p := range packets {
 			p.Repeats = p.Repeats && told

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ const stuckAfter = time.Minute
 
 // healthy fails when a goroutine on the packets' way, or one that writes
 // events, is stuck.
-func (a *agent) healthy() error {
+func (a *Agent) healthy() error {
 	if a.opening.Load() {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (a *agent) healthy() error {
 
 // ready fails until the groups are bound and pods are known, and while no event
 // can be written for want of rights.
-func (a *agent) ready() error {
+func (a *Agent) ready() error {
 	if a.opening.Load() {
 		return errors.New("starting: NFLOG groups and API clients are not open yet")
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"bufio"
@@ -13,17 +13,14 @@ import (
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
-	"github.com/kube-nflog/kube-nflog/internal/watch"
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
-
-// flowsPath is where an agent's flows are followed.
-const flowsPath = "/flows"
 
 // followWrite bounds each write to a follower: one that stopped reading goes.
 const followWrite = 10 * time.Second
 
-// stream answers requests for flowsPath: the flows of this agent as JSON
+// stream answers requests for flowstream.Path: the flows of this agent as JSON
 // lines, as they come, until the client goes or the server ends.
 type stream struct {
 	followers *followers
@@ -132,7 +129,7 @@ func (f *following) write(one *resolved) error {
 		*one = <-f.flows
 	}
 	if missed := f.missed.Swap(0); missed > 0 {
-		if err := json.NewEncoder(f.out).Encode(watch.Missed{Flows: missed}); err != nil {
+		if err := json.NewEncoder(f.out).Encode(flowstream.Missed{Flows: missed}); err != nil {
 			return fmt.Errorf("tell a follower what it missed: %w", err)
 		}
 	}
@@ -141,7 +138,7 @@ func (f *following) write(one *resolved) error {
 
 // end tells a follower why it ends.
 func (f *following) end(why string) error {
-	if err := json.NewEncoder(f.out).Encode(watch.Ended{Why: why}); err != nil {
+	if err := json.NewEncoder(f.out).Encode(flowstream.Ended{Why: why}); err != nil {
 		return fmt.Errorf("tell a follower why it ends: %w", err)
 	}
 	return f.flush()

@@ -1,21 +1,19 @@
 //go:build linux
 
-package main
+package agent
 
 import (
-	"io"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/spf13/pflag"
 )
 
-// TestListensFirst starts an agent whose address is taken, and whose kubeconfig
-// does not exist: the address fails first, as it is taken before anything that
+// TestListensFirst starts an agent whose address is taken, and whose pattern for
+// prefixes is wrong: the address fails first, as it is taken before anything that
 // can be slow.
 func TestListensFirst(t *testing.T) {
 	var lc net.ListenConfig
@@ -23,11 +21,9 @@ func TestListensFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var o options
-	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError))
-	o.listen, o.kubeconfig = l.Addr().String(), t.TempDir()+"/none"
-	_, err = newAgent(t.Context(), &o, io.Discard, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.HasPrefix(err.Error(), "--listen "+o.listen) {
+	cfg := Config{Listen: l.Addr().String(), PrefixPattern: "no group", Logger: slog.New(slog.DiscardHandler)}
+	_, err = New(t.Context(), cfg)
+	if err == nil || !strings.HasPrefix(err.Error(), "--listen "+cfg.Listen) {
 		t.Errorf("%v, want an error of --listen", err)
 	}
 	if err := l.Close(); err != nil {
@@ -35,16 +31,16 @@ func TestListensFirst(t *testing.T) {
 	}
 	// It gives the address back when something else fails.
 	for range 2 {
-		_, err = newAgent(t.Context(), &o, io.Discard, slog.New(slog.DiscardHandler))
-		if err == nil || !strings.HasPrefix(err.Error(), "--kubeconfig") {
-			t.Errorf("%v, want an error of --kubeconfig", err)
+		_, err = New(t.Context(), cfg)
+		if err == nil || !errors.As(err, new(ConfigError)) {
+			t.Errorf("%v, want an error of the pattern", err)
 		}
 	}
 }
 
 // TestProbesWhileOpening asks an agent that has nothing yet but its server.
 func TestProbesWhileOpening(t *testing.T) {
-	a := &agent{}
+	a := &Agent{}
 	a.opening.Store(true)
 	for _, c := range []struct {
 		name  string

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package agent
 
 import (
 	"bufio"
@@ -19,6 +19,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -37,7 +38,7 @@ func TestFollow(t *testing.T) {
 	defer server.Close()
 	ends := &resolve.Endpoint{}
 	f.offer(denied(1), ends, ends, &emit.Explanation{}) // nobody is there yet
-	body, err := openFlows(t.Context(), strings.TrimPrefix(server.URL, "http://"))
+	body, err := flowstream.Open(t.Context(), strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestOnlyThisHost(t *testing.T) {
 		{"", "localhost", http.StatusForbidden},
 	}
 	for _, tt := range tests {
-		for _, path := range []string{flowsPath, "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine"} {
+		for _, path := range []string{flowstream.Path, "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine"} {
 			if got := status(path, tt.remote, tt.host); got != tt.want {
 				t.Errorf("%s from %s to %s: status %d, want %d", path, tt.remote, tt.host, got, tt.want)
 			}

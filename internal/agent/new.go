@@ -1,0 +1,129 @@
+//go:build linux
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
+	"github.com/kube-nflog/kube-nflog/emit/metric"
+	"github.com/kube-nflog/kube-nflog/internal/firewall"
+	"github.com/kube-nflog/kube-nflog/nflog"
+	"github.com/kube-nflog/kube-nflog/policy/dialect"
+	"github.com/kube-nflog/kube-nflog/policy/explain"
+	"github.com/kube-nflog/kube-nflog/resolve"
+)
+
+// New opens everything that can fail, so that a start that will not work ends at
+// once. It answers probes first, because all the rest may take longer than the
+// kubelet waits.
+func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
+	log := cfg.Logger
+	a := &Agent{shutdownWithin: cfg.ShutdownWithin, now: time.Now, log: log}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	m := newMetrics(cfg.Version)
+	follow, err := a.listen(ctx, &cfg, m)
+	if err != nil {
+		return nil, err
+	}
+
+	// flow → resolve
+	endpoints := cfg.Resolve
+	endpoints.Logger, endpoints.Registerer = log, m.registry
+	if a.resolver, err = resolve.New(endpoints, cfg.Kube.Core); err != nil {
+		return nil, ConfigError{fmt.Errorf("resolve addresses: %w", err)}
+	}
+
+	// resolve → explain
+	rules, err := dialect.NewParser(cfg.Dialect, cfg.PrefixPattern)
+	if err != nil {
+		return nil, ConfigError{fmt.Errorf("read prefixes: %w", err)}
+	}
+	a.explainer, err = explain.New(explain.Config{
+		NodeName: cfg.NodeName, Rules: rules, PartialPods: cfg.Resolve.Scope == resolve.NodeScope, NamespaceOnly: cfg.Events.NamespaceOnly,
+		Registerer: m.registry, Logger: log,
+	}, cfg.Kube.Core, cfg.Kube.Networking)
+	if err != nil {
+		return nil, err
+	}
+
+	// explain → emit
+	counted := cfg.Metrics
+	counted.Registerer = m.registry
+	counts, err := metric.New(counted)
+	if err != nil {
+		return nil, err
+	}
+	writes := cfg.Kube.Core
+	if !cfg.WriteEvents {
+		writes = nil
+	}
+	events := cfg.Events
+	events.Logger, events.Registerer = log, m.registry
+	if a.emitter, err = event.New(events, writes); err != nil {
+		return nil, ConfigError{fmt.Errorf("write events: %w", err)}
+	}
+	lines, err := a.newLines(&cfg)
+	if err != nil {
+		return nil, err
+	}
+
+	// Where flows are only counted by prefix, nobody reads whether a count is exact.
+	nameless := cfg.Kube.Core == nil && cfg.Lines == nil && !cfg.Metrics.Tailer
+	if !nameless {
+		a.limits = firewall.NewLimits(cfg.Groups, log)
+	}
+
+	// kernel → nflog → decode → flow
+	for _, group := range cfg.Groups {
+		r, err := openReceiver(group, &cfg, rules, a.resolver.IsLocalPod, m, log)
+		if err != nil {
+			return nil, err
+		}
+		a.receivers = append(a.receivers, r)
+		a.deliverers = append(a.deliverers, &deliverer{
+			merger: dialect.NewMerger(rules), counts: m.merged(group),
+			resolver: a.resolver, explainer: a.explainer, limits: a.limits, nameless: nameless,
+			metrics: counts, emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
+		})
+	}
+
+	a.opening.Store(false)
+	return a, nil
+}
+
+// listen begins to answer on cfg.Listen, if there is one: the agent is not ready
+// until opening is false.
+func (a *Agent) listen(ctx context.Context, cfg *Config, m *metrics) (follow *followers, err error) {
+	if cfg.Listen == "" {
+		return nil, nil //nolint:nilnil // nobody follows: followers are nil then
+	}
+	a.opening.Store(true)
+	follow = newFollowers(m.registry)
+	a.server, err = listen(ctx, cfg.Listen, answers{
+		metrics: m.registry, healthy: a.healthy, ready: a.ready,
+		flows: &stream{followers: follow, nodeName: cfg.NodeName}, pprof: cfg.PProf,
+	})
+	return follow, err
+}
+
+// newLines returns what makes a deliverer's JSON writer, nil if none is wanted.
+func (a *Agent) newLines(cfg *Config) (func() *jsonline.Writer, error) {
+	if cfg.Lines == nil {
+		return func() *jsonline.Writer { return nil }, nil
+	}
+	links, err := nflog.OpenLinks()
+	if err != nil {
+		return nil, fmt.Errorf("read the interfaces' names: %w", err)
+	}
+	a.links = links
+	shared := &lockedWriter{w: cfg.Lines}
+	return func() *jsonline.Writer { return jsonline.New(shared, cfg.NodeName, links.Name) }, nil
+}
