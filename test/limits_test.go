@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // TestLimits holds that the agent knows which of the node's rules have a limit,

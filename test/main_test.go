@@ -7,7 +7,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // Where the binaries are built, and the manifests; tests run in this module's

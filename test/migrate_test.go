@@ -9,9 +9,9 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // serviceAccount puts the agent's token and the cluster's CA where a pod has

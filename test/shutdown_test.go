@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // countingRules log what goes to the server, and count it in the kernel.

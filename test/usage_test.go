@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
 )
 
 // TestWrongUsage gives the agent wrong flags and environment: it says all that

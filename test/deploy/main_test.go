@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
-	"github.com/kube-nflog/kube-nflog/test/helm"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/helm"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // Where things are; tests run in this folder.

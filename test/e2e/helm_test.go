@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/helm"
+	"github.com/kube-nflog/kube-nflog/test/framework/helm"
 )
 
 const (

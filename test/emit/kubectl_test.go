@@ -15,7 +15,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/resolve"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

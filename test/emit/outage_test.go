@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kube-nflog/kube-nflog/emit/event"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
 func podName(i int) string { return fmt.Sprintf("api-%d", i) }

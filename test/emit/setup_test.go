@@ -21,7 +21,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
 var binaries = sync.OnceValues(func() (controlplane.Binaries, error) {

@@ -17,10 +17,10 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // cluster is a node with pods of some namespaces, kube-router and the agent.

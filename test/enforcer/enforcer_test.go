@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kube-nflog/kube-nflog/policy"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // scripted are policies by what they show, in namespace shop.

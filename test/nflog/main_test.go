@@ -8,7 +8,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
 // missing is what this machine does not allow; nil where it allows everything.

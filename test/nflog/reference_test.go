@@ -9,7 +9,7 @@ import (
 	gonflog "github.com/florianl/go-nflog/v2"
 
 	"github.com/kube-nflog/kube-nflog/nflog"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
 // seen is what both readers say of a packet.

@@ -10,8 +10,8 @@ import (
 
 	gonflog "github.com/florianl/go-nflog/v2"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // finding is one of doctor's.

@@ -13,10 +13,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 // Where the binaries are built; tests run in this folder.

@@ -15,9 +15,9 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kube-nflog/kube-nflog/resolve"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
-	"github.com/kube-nflog/kube-nflog/test/coreapi"
-	"github.com/kube-nflog/kube-nflog/test/system"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/coreapi"
+	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
 const (

@@ -25,7 +25,7 @@ import (
 	"os/signal"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
 type options struct {

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
 // options are what the flags say.

@@ -8,7 +8,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
 // root is the main module's directory as tests see it.

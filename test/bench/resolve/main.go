@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/resolve"
-	"github.com/kube-nflog/kube-nflog/test/coreapi"
+	"github.com/kube-nflog/kube-nflog/test/framework/coreapi"
 )
 
 func main() {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kube-nflog/kube-nflog/resolve"
-	"github.com/kube-nflog/kube-nflog/test/coreapi"
+	"github.com/kube-nflog/kube-nflog/test/framework/coreapi"
 )
 
 // scanUnknown is an agent in node scope that sees a new unknown address each

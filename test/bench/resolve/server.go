@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"github.com/kube-nflog/kube-nflog/test/coreapi"
+	"github.com/kube-nflog/kube-nflog/test/framework/coreapi"
 )
 
 // server answers watches of a synthetic cluster as an API server does that

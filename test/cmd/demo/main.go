@@ -26,9 +26,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/agent"
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/agent"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
 // timeout bounds what comes after compiling.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
 // RunPlane runs the tests beside a control plane alone, outside any lab, and

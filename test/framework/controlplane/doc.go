@@ -5,10 +5,10 @@
 // creates the Pod and Node objects and sets their status itself, and the agent
 // gets the ServiceAccount, the RBAC and nothing more than deploy/ gives it.
 //
-//	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: "../../bin/controlplane"})
+//	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "../..", Dir: "../../../bin/controlplane"})
 //	cp, err := controlplane.Start(ctx, controlplane.Config{Binaries: bin, Dir: t.TempDir()})
 //	defer cp.Stop()
-//	account, err := cp.InstallAgent(ctx, "../../deploy")
+//	account, err := cp.InstallAgent(ctx, "../../../deploy")
 //	kubeconfig, err := cp.ServiceAccountKubeconfig(ctx, account)
 //	// … run kube-nflog with --kubeconfig, create pods with cp.Client() …
 //	out, err := cp.Kubectl(ctx, "describe", "pod", "-n", "shop", "api")

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/kube-nflog/kube-nflog/test/netlab"
+	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
 // defaultListen is the agent's own address; the node's namespace is private,

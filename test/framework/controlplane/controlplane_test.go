@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/kube-nflog/kube-nflog/test/controlplane"
+	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
 // TestControlPlane takes one control plane through what the other tests build
@@ -22,7 +22,7 @@ import (
 func TestControlPlane(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
-	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "..", Dir: "../../bin/controlplane"})
+	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: "../..", Dir: "../../../bin/controlplane"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestControlPlane(t *testing.T) {
 		}
 	})
 	t.Run("service account", func(t *testing.T) {
-		account, err := cp.InstallAgent(ctx, "../../deploy")
+		account, err := cp.InstallAgent(ctx, "../../../deploy")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestControlPlane(t *testing.T) {
 
 func mustKubeconfig(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane) string {
 	t.Helper()
-	account, err := cp.InstallAgent(ctx, "../../deploy")
+	account, err := cp.InstallAgent(ctx, "../../../deploy")
 	if err != nil {
 		t.Fatalf("install a second time: %v", err)
 	}
