@@ -189,14 +189,18 @@ func (s *scene) await(t *testing.T, f func() error) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var last error // the last one from before the deadline; later ones only tell of the deadline
 	for {
 		err := f()
 		if err == nil {
 			return
 		}
+		if s.ctx.Err() == nil || last == nil {
+			last = err
+		}
 		select {
 		case <-s.ctx.Done():
-			t.Fatalf("still after a minute: %v", err)
+			t.Fatalf("still after a minute: %v", last)
 		case <-tick.C:
 		}
 	}

@@ -63,6 +63,9 @@ func schemaOf(t *testing.T, f *pflag.Flag) map[string]any {
 	case "duration":
 		s["type"], s["default"] = "string", f.DefValue
 		s["pattern"] = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+		if f.Name == "flow-window" { // roughly its bounds, so that helm refuses 10ms and 1h; run checks them exactly
+			s["pattern"] = `^([1-9][0-9]{2,4}ms|0?\.[1-9][0-9]*s|([1-9]|[1-5][0-9]|60)(\.[0-9]+)?s|1m(0s)?)$`
+		}
 	case "bool":
 		s["type"], s["default"] = "boolean", f.DefValue == "true"
 	case "int":

@@ -75,11 +75,21 @@ func TestRBACRevokedAndGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	probe := start(t, c.client(t, ""), event.Config{})
+	var jump atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
+	probe := start(t, c.client(t, ""), event.Config{Namespaces: []string{"shop"}, Now: now})
 	eventually(t, 20*time.Second, func() bool { // the authorizer follows by a watch
 		load(probe, 1)
 		return probe.metric(t, "kube_nflog_event_writes_total", "forbidden") > 0
 	}, func() string { return "no call is forbidden" })
+	if err := probe.Refused(); err != nil {
+		t.Errorf("refused at once: %v", err)
+	}
+	jump.Store(int64(2 * time.Minute)) // for readyz every write must be refused for a minute
+	eventually(t, 20*time.Second, func() bool {
+		load(probe, 1)
+		return probe.Refused() != nil
+	}, func() string { return "every write is forbidden, and the emitter does not report it" })
 	probe.stop()
 	written, _ := c.total(t, "shop")
 	load(e, 20)
