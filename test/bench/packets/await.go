@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// poll is how often a condition is looked at.
+	// poll is the interval between two checks of a condition.
 	poll = 20 * time.Millisecond
 	// patience is how long a condition may take.
 	patience = 20 * time.Second
-	// still is how much a process may run while it counts as being at rest.
+	// still is the CPU time that a process at rest may use.
 	still = 100 * time.Microsecond
 )
 
@@ -58,8 +58,8 @@ func (l *lab) awaitFree(ctx context.Context) error {
 	})
 }
 
-// awaitRest returns what the process has run when that has not grown for the
-// span.
+// awaitRest waits until the CPU time of the process has not grown for the span, and
+// returns it.
 func (p *process) awaitRest(ctx context.Context, span time.Duration) (ran time.Duration, err error) {
 	var before time.Duration
 	since := time.Now()

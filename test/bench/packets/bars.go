@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// bar is a limit that kube-nflog shall keep.
+// bar is a limit that kube-nflog must keep.
 type bar struct {
 	What  string  `json:"what"`
 	Limit float64 `json:"limit"` // 0 with None
-	// None says that there is no limit: it is measured to be known.
+	// None reports that there is no limit: the figure is only for information.
 	None bool   `json:"none"`
 	Unit string `json:"unit"`
-	// Measured is valid iff Known: what it takes may not have been measured.
+	// Measured is valid iff Known: a run may leave scenarios out.
 	Measured float64 `json:"measured"`
 	Known    bool    `json:"known"`
 	Met      bool    `json:"met"`
@@ -38,10 +38,10 @@ func newBar(what string, limit float64, unit string, measured float64, known boo
 	return bar{What: what, Limit: limit, Unit: unit, Measured: measured, Known: known, Met: known && measured <= limit}
 }
 
-// cells finds what a reader cost in a scenario; nil where that was not measured.
+// cells returns the result of a reader in a scenario, nil if it was not measured.
 type cells func(scenario, reader string) *result
 
-// ratio is a bar on what kube-nflog costs in that of another reader.
+// ratio is a bar on kube-nflog's cost divided by another reader's.
 func (c cells) ratio(scenario, other string, limit float64) bar {
 	a, b := c(scenario, kubeNflog), c(scenario, other)
 	what := fmt.Sprintf("%s: CPU per packet in that of %s", scenario, other)
@@ -51,10 +51,10 @@ func (c cells) ratio(scenario, other string, limit float64) bar {
 	return newBar(what, limit, "", a.Median/b.Median, true)
 }
 
-// flows are the bars on what many flows cost more than one does.
+// flows are the bars on the cost of many flows compared with one.
 func (c cells) flows(many, one string) []bar { return []bar{c.timesOne(many, one), c.memory(many)} }
 
-// timesOne is the bar on what many flows cost in that of one.
+// timesOne is the bar on the cost of many flows divided by that of one.
 func (c cells) timesOne(many, one string) bar {
 	cost := many + ": CPU per packet in that with one flow"
 	a, b := c(many, kubeNflog), c(one, kubeNflog)
@@ -73,14 +73,15 @@ func (c cells) memory(scenario string) bar {
 	return newBar(what, 48, " MiB", float64(r.Peak)/1024, true)
 }
 
-// withoutBar is what is only measured: of flows in any order most of the cost is
-// waiting for memory, which one flow does not; at rest it is Go's own collections.
+// withoutBar makes a figure only information. With flows in random order, most of the
+// cost is waiting for memory, which one flow does not need. At rest, most of the cost
+// is Go's garbage collection.
 func withoutBar(b bar) bar {
 	b.None, b.Limit, b.Met = true, 0, false
 	return b
 }
 
-// bars are all of them. Idle is what kube-nflog ran in the span.
+// bars returns all bars. idle is the CPU time that kube-nflog used at rest, in span.
 func bars(c cells, idle, span time.Duration) []bar {
 	all := []bar{
 		c.ratio(fast, floor, 1.6),
@@ -103,7 +104,7 @@ func bars(c cells, idle, span time.Duration) []bar {
 	return append(all, withoutBar(newBar("idle: CPU time", 1, " ms a minute", perMinute, span > 0)))
 }
 
-// lost is the bar on the most packets lost in any round: none.
+// lost is the bar on lost packets: no round may lose any.
 func (c cells) lost(scenario string) bar {
 	what := scenario + ": packets lost in the worst round"
 	r := c(scenario, kubeNflog)

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// plan is what shall be measured.
+// plan says what to measure.
 type plan struct {
 	rounds    int
 	scenarios []scenario
 	readers   []reader
-	skipped   []string // what is not, and why
+	skipped   []string // what is left out, and why
 	idle      time.Duration
 }
 
@@ -38,8 +38,8 @@ type bench struct {
 	progress   io.Writer
 }
 
-// run measures reader after reader in scenario after scenario, round after
-// round, so that what changes with time hits all alike.
+// run measures all readers in all scenarios in each round, so that changes of the
+// machine over time affect all readers in the same way.
 func (b *bench) run(ctx context.Context, p plan) (*report, error) {
 	r, err := newReport(ctx, p, b)
 	if err != nil {
@@ -48,7 +48,7 @@ func (b *bench) run(ctx context.Context, p plan) (*report, error) {
 	for round := range p.rounds {
 		for _, s := range p.scenarios {
 			for i := range p.readers {
-				// Each round begins with another reader.
+				// Each round starts with a different reader.
 				reader := p.readers[(i+round)%len(p.readers)]
 				if !s.measures(reader.name) {
 					continue

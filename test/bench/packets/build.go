@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// build compiles kube-nflog as it is released, but with symbols, which cost it
-// nothing and let perf name what it sees, and the readers beside it.
+// build compiles the other readers, and kube-nflog as it is released but with symbols.
+// The symbols cost no CPU time, and perf needs them for names.
 func (o *options) build(ctx context.Context) error {
 	for _, b := range []struct{ dir, pkg, name string }{
 		{o.root, "./cmd/kube-nflog", "kube-nflog"},

@@ -1,28 +1,29 @@
-// Command packets measures what receiving logged packets costs: kube-nflog's
-// whole packet path beside go-nflog's hook with gopacket, ulogd2, and the
-// floor, which is receiving and throwing away.
+// Command packets measures what receiving logged packets costs. It compares
+// kube-nflog's whole packet path with go-nflog's hook and gopacket, with ulogd2, and
+// with the floor, which receives packets and throws them away.
 //
-// In one run, interleaved, each reader in turn gets the same traffic in a
-// private network namespace: packets that a node forwards from one veth device
-// to another until a rule logs and drops them. One thread sends them, bound to
-// the last CPU; the kernel forwards and logs in that thread's time, so none of
-// it is on a reader's account. Readers have the other CPUs: a reader that shares
-// the generator's slows it, and so loses less than it would. A reader is a process of its own, and its CPU
-// time is what the kernel's clock for that process says from before the first
-// packet until, after the last, it stands still.
+// How it measures:
 //
-// Of many flows, packets come in turn in some scenarios, so that each is as far
-// from its last one as can be, and in others at random, as those of many clients
-// do: some of a flow soon after another, some not in its window. Either way each
-// flow has had a packet before what is measured begins.
+//   - The readers take turns within one run. Each gets the same traffic in a private
+//     network namespace: a node forwards packets between two veth devices, and a rule
+//     logs and drops them.
+//   - One thread sends the packets, bound to the last CPU. The kernel forwards and
+//     logs in that thread's time, so this does not count as a reader's time.
+//   - Readers use the other CPUs. A reader on the sender's CPU would slow down the
+//     sender, and so lose fewer packets than it really does.
+//   - Each reader is its own process. Its CPU time is the kernel's clock for that
+//     process, from before the first packet until it stands still after the last one.
+//   - If there are many flows, some scenarios send a packet of each flow in turn, so
+//     that the packets of a flow are as far apart as possible. Others choose the flow
+//     at random, as with many clients. Each flow has had a packet before measuring
+//     starts.
+//   - Results are medians. The cost of a paced reader varies by a third from round to
+//     round, and a longer -duration does not reliably change that.
 //
-// What a paced reader costs varies by a third from round to round, and with a
-// -duration of twice as long not reliably by less: hence medians.
+// It prints a table for each scenario, and whether each bar is met. -json writes the
+// same to a file, with the figures of every round.
 //
-// It prints a table for each scenario, medians over the rounds, and what has
-// become of each bar; -json writes the same and every round's numbers.
-//
-// Run it in the directory of the test module, on a machine that does nothing
-// else. It needs Go, root or a kernel that lets users make user namespaces,
-// and ulogd2 (see the script setup), without which that is left out.
+// Run it in the directory of the test module, on a machine that does nothing else. It
+// needs Go, and root or a kernel that lets users make user namespaces. Without ulogd2
+// (see the script setup) that reader is left out.
 package main

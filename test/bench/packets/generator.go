@@ -17,13 +17,13 @@ import (
 const (
 	// batch is how many packets one system call sends at most.
 	batch = 64
-	// tick is how often a paced generator sends what is due.
+	// tick is the interval at which a paced generator sends the packets that are due.
 	tick = time.Millisecond
 	// sourceOffset is where the source address is in an IPv4 header.
 	sourceOffset = 12
 )
 
-// message is struct mmsghdr, which x/sys/unix has not.
+// message is struct mmsghdr, which x/sys/unix lacks.
 type message struct {
 	header unix.Msghdr
 	sent   uint32
@@ -34,12 +34,12 @@ type message struct {
 type generator struct {
 	fd       int
 	cpu      int
-	cpus     unix.CPUSet // those that this process may use
+	cpus     unix.CPUSet // the CPUs that this process may use
 	packets  [batch][]byte
 	vectors  [batch]unix.Iovec
 	messages [batch]message
 	source   netip.Addr
-	sent     int // counts the packets, over all that was ever sent
+	sent     int // packets sent so far, in all scenarios
 }
 
 // newGenerator opens the socket in the namespace and makes the packets. The
@@ -55,11 +55,11 @@ func newGenerator(ns *netlab.Namespace, p netlab.Packet) (*generator, error) {
 		}
 	}
 	for i := range g.packets {
-		packet, err := p.Bytes(1) // were the IP header's identification 0, the kernel would choose one
+		packet, err := p.Bytes(1) // 1, because the kernel replaces an IP identification of 0
 		if err != nil {
 			return nil, fmt.Errorf("generator: %w", err)
 		}
-		// The UDP checksum would have to follow the source; IPv4 lets it be none.
+		// No UDP checksum, which IPv4 allows. Otherwise it would change with the source.
 		clear(packet[26:28])
 		g.packets[i] = packet
 		g.vectors[i] = unix.Iovec{Base: &packet[0], Len: uint64(len(packet))}
@@ -81,8 +81,8 @@ func (g *generator) connect(ns *netlab.Namespace, to netip.Addr) error {
 	return nil
 }
 
-// otherCPUs returns the CPUs that the generator leaves free, all if it has the
-// only one.
+// otherCPUs returns the CPUs that the generator does not use. If there is only one CPU,
+// it returns that one.
 func (g *generator) otherCPUs() *unix.CPUSet {
 	others := g.cpus
 	if others.Count() > 1 {
@@ -91,7 +91,7 @@ func (g *generator) otherCPUs() *unix.CPUSet {
 	return &others
 }
 
-// send sends what it is told to and returns how long that took.
+// send sends the traffic and returns how long that took.
 func (g *generator) send(t traffic) (took time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -122,16 +122,16 @@ func (g *generator) send(t traffic) (took time.Duration, err error) {
 	return time.Since(start), nil
 }
 
-// pause sleeps without the Go scheduler's timers, on this very thread.
+// pause sleeps on this thread, without the timers of the Go scheduler.
 func pause(d time.Duration) {
 	left := unix.NsecToTimespec(int64(d))
-	_ = unix.Nanosleep(&left, nil) // woken early, the next pause is longer
+	_ = unix.Nanosleep(&left, nil) // if it is woken early, the next pause is longer
 }
 
 // sendBatch sends up to n packets and returns how many were taken.
 func (g *generator) sendBatch(n int, order func(sent int) int) (int, error) {
 	for i := range n {
-		g.number(g.packets[i], order(g.sent+i)) // of one flow, too: the last scenario may have had many
+		g.number(g.packets[i], order(g.sent+i)) // also for one flow, because the last scenario may have had many
 	}
 	taken, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(g.fd), uintptr(unsafe.Pointer(&g.messages[0])), uintptr(n), 0, 0, 0)
 	if errno != 0 {

@@ -18,9 +18,9 @@ func (l *lab) owner() (port uint32, err error) {
 	return port, err
 }
 
-// drops returns how many datagrams, of up to hundreds of packets each, did not
-// fit into the receive buffer of the socket with the port id. The kernel's
-// table misses sockets at times, while others come and go.
+// drops returns how many datagrams did not fit into the receive buffer of the socket
+// with the port id. A datagram has up to hundreds of packets. The kernel's table may
+// miss a socket while other sockets come and go.
 func (l *lab) drops(ctx context.Context, port uint32) (datagrams uint64, err error) {
 	err = await(ctx, fmt.Sprintf("the netlink socket with port id %d", port), func() (found bool, err error) {
 		err = l.read("/proc/thread-self/net/netlink", func(table io.Reader) {
@@ -31,7 +31,7 @@ func (l *lab) drops(ctx context.Context, port uint32) (datagrams uint64, err err
 	return datagrams, err
 }
 
-// read opens a file as it is in the node's namespace.
+// read parses a file as the node's namespace sees it.
 func (l *lab) read(path string, parse func(io.Reader)) error {
 	return l.node.Do(func() error {
 		f, err := os.Open(path)

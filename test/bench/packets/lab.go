@@ -19,8 +19,8 @@ const (
 	payload = 64
 )
 
-// lab is a node between a client, which sends, and a server, which the node
-// keeps the packets from.
+// lab is a node between a client that sends and a server. The node drops the packets
+// before they reach the server.
 type lab struct {
 	node      *netlab.Node
 	generator *generator
@@ -65,7 +65,7 @@ func newLab() (*lab, error) {
 //		}
 //	}
 //
-// The rule sets neither snaplen nor queue-threshold: these are the readers'.
+// The rule sets neither snaplen nor queue-threshold: each reader sets its own.
 func (l *lab) addRule() error {
 	return l.node.Do(func() error {
 		conn, err := nftables.New()

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine says where the numbers come from.
+// machine describes where the figures were measured.
 type machine struct {
 	CPUs       int     `json:"cpus"`
 	Model      string  `json:"model"`
@@ -43,7 +43,7 @@ func describe(ctx context.Context, b *bench) (machine, error) {
 	}
 	m.Kernel = unix.ByteSliceToString(uname.Release[:])
 	m.Model = cpuModel()
-	// Without ulogd there is no version of it.
+	// If ulogd is not installed, there is no version.
 	out, _ := exec.CommandContext(ctx, "ulogd", "--version").Output()
 	m.Ulogd, _, _ = strings.Cut(string(out), "\n")
 	var err error
@@ -51,7 +51,7 @@ func describe(ctx context.Context, b *bench) (machine, error) {
 	return m, err
 }
 
-// cpuModel returns the first CPU's name, "" where the kernel gives none.
+// cpuModel returns the name of the first CPU, "" if the kernel gives none.
 func cpuModel() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// measurement is what one reader cost in one round of a scenario.
+// measurement is the cost of one reader in one round of a scenario.
 type measurement struct {
 	CPU        time.Duration `json:"cpuNanoseconds"`
 	Offered    uint64        `json:"offered"` // what the rule logged
 	Received   uint64        `json:"received"`
 	Lost       uint64        `json:"lost"`           // of those offered
-	Drops      uint64        `json:"socketDrops"`    // datagrams that its socket had no room for
+	Drops      uint64        `json:"socketDrops"`    // datagrams that did not fit into its socket
 	Peak       uint64        `json:"peakKiB"`        // resident memory
 	Took       time.Duration `json:"sentWithin"`     // nanoseconds
-	ProcessCPU time.Duration `json:"processCPUTime"` // its whole life's, in nanoseconds
+	ProcessCPU time.Duration `json:"processCPUTime"` // of its whole life, in nanoseconds
 }
 
 // perPacket returns the CPU time for a packet received, in microseconds.
@@ -26,8 +26,8 @@ func (m measurement) perPacket() float64 {
 	return m.CPU.Seconds() * 1e6 / float64(max(m.Received, 1))
 }
 
-// with starts the reader, calls f when it has bound the group, and ends it. It
-// returns what the process has run altogether.
+// with starts the reader, calls f when it has bound the group, and ends it. It returns
+// the CPU time of the whole process.
 func (l *lab) with(ctx context.Context, r reader, cpus *unix.CPUSet, f func(p *process, port uint32) error) (time.Duration, error) {
 	if err := l.awaitFree(ctx); err != nil {
 		return 0, err
@@ -64,15 +64,15 @@ func (l *lab) measure(ctx context.Context, r reader, s scenario, cpus *unix.CPUS
 		return m.count(ctx, l, r, p, port, after-before, uint64(s.warmUp().Packets))
 	})
 	m.ProcessCPU = ran
-	// The two clocks are the kernel's; what they disagree in is a mistake here.
+	// Both clocks are the kernel's. If they disagree, this program is wrong.
 	if err == nil && ran < m.CPU-time.Millisecond {
 		err = fmt.Errorf("%s: the process ran %v altogether, but %v of that while it was measured", r.name, ran, m.CPU)
 	}
 	return m, err
 }
 
-// cost sends the traffic, after some to warm up, and returns what the process
-// ran because of it.
+// cost sends some traffic to warm up, then the traffic itself, and returns the CPU time
+// that the process used for it.
 func (l *lab) cost(ctx context.Context, r reader, s scenario, p *process) (cpu, took time.Duration, err error) {
 	if _, err := l.generator.send(s.warmUp()); err != nil {
 		return 0, 0, err
@@ -88,8 +88,8 @@ func (l *lab) cost(ctx context.Context, r reader, s scenario, p *process) (cpu, 
 	return after - before, took, err
 }
 
-// count fills in what was received and lost of the packets offered, those to
-// warm up among them: they come so slowly that every reader gets them.
+// count fills in how many of the offered packets were received and lost. The packets of
+// the warm-up are included: they come so slowly that every reader gets them.
 func (m *measurement) count(ctx context.Context, l *lab, r reader, p *process, port uint32, offered, warmUp uint64) (err error) {
 	if m.Peak, err = p.peak(); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (m *measurement) count(ctx context.Context, l *lab, r reader, p *process, p
 	return nil
 }
 
-// idle returns what kube-nflog runs in a span without traffic, after it had some.
+// idle returns the CPU time that kube-nflog uses in a span without traffic, after traffic.
 func (l *lab) idle(ctx context.Context, r reader, span time.Duration, cpus *unix.CPUSet) (ran time.Duration, err error) {
 	_, err = l.with(ctx, r, cpus, func(p *process, _ uint32) error {
 		if _, err := l.generator.send(traffic{Flows: 1}.warmUp()); err != nil {
@@ -121,7 +121,7 @@ func (l *lab) idle(ctx context.Context, r reader, span time.Duration, cpus *unix
 		if err != nil {
 			return err
 		}
-		select { // the span itself is what is measured
+		select { // the span is the thing to measure, so it waits for time
 		case <-time.After(span):
 		case <-ctx.Done():
 			return context.Cause(ctx)

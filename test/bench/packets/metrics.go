@@ -14,8 +14,8 @@ import (
 // listen is kube-nflog's own address, in the node's namespace.
 const listen = "127.0.0.1:9090"
 
-// scrapeReceived asks kube-nflog's metrics. It fails where these do not
-// account for every packet.
+// scrapeReceived reads kube-nflog's metrics. It fails if they do not account for every
+// packet.
 func scrapeReceived(ctx context.Context, l *lab, _ *process, offered, drops uint64) (uint64, error) {
 	m, err := l.scrape(ctx)
 	if err != nil {

@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestEveryReaderGetsWhatIsOffered holds each reader's own count against that
-// of the rule, at a pace at which nothing is lost.
+// TestEveryReaderGetsWhatIsOffered compares the count of each reader with the count of
+// the rule, at a rate at which nothing is lost.
 func TestEveryReaderGetsWhatIsOffered(t *testing.T) {
 	l, err := newLab()
 	if err != nil {
@@ -61,8 +61,8 @@ func TestEveryReaderGetsWhatIsOffered(t *testing.T) {
 	t.Run("report", func(t *testing.T) { testReport(t, l) })
 }
 
-// testRecords holds the size of ulogd2's records, by which its losses are
-// counted, against what it writes for a known number of packets.
+// testRecords checks the size of ulogd2's records against a known number of packets. The
+// benchmark counts ulogd2's losses by this size.
 func testRecords(t *testing.T, l *lab) {
 	if _, err := ulogdReaders(); err != nil {
 		t.Skip(err)
@@ -80,7 +80,7 @@ func testRecords(t *testing.T, l *lab) {
 			if _, err := p.awaitRest(t.Context(), r.rest); err != nil {
 				return err
 			}
-			// As if a datagram had been dropped, so that records are counted.
+			// Pretend that a datagram was dropped, so that records are counted.
 			got, err := r.received(t.Context(), l, p, 20_000, 1)
 			if got < 9_800 || got > 10_200 {
 				t.Errorf("%s: %d records counted, want about 10000", u.name, got)

@@ -26,7 +26,7 @@ type process struct {
 	err    error // Wait's; valid after done
 }
 
-// start starts a command in the namespace, on the CPUs if there are any given.
+// start starts a command in the namespace, on the CPUs if they are given.
 func start(ns *netlab.Namespace, cpus *unix.CPUSet, command []string) (*process, error) {
 	p := &process{cmd: exec.Command(command[0], command[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
@@ -43,8 +43,8 @@ func start(ns *netlab.Namespace, cpus *unix.CPUSet, command []string) (*process,
 	return p, nil
 }
 
-// onCPUs calls f on a thread that is bound to the CPUs, which processes that f
-// starts inherit.
+// onCPUs calls f on a thread that is bound to the CPUs. Processes that f starts inherit
+// this.
 func onCPUs(cpus *unix.CPUSet, f func() error) (err error) {
 	if cpus == nil {
 		return f()
@@ -62,8 +62,8 @@ func onCPUs(cpus *unix.CPUSet, f func() error) (err error) {
 	return f()
 }
 
-// cpu returns what the process has run so far, threads that have ended
-// included. It is the kernel's exact count, not one of ticks.
+// cpu returns the CPU time of the process so far, including threads that have ended. The
+// kernel counts it exactly, not in ticks.
 func (p *process) cpu() (time.Duration, error) {
 	// From include/linux/posix-timers_types.h: the process id, inverted, above
 	// three bits that say which clock of it.
@@ -98,7 +98,7 @@ func (p *process) field(file, name string) (value uint64, err error) {
 	return 0, fmt.Errorf("%s has no %s", path, name)
 }
 
-// ended returns an error if the process has ended, which nobody told it to.
+// ended returns an error if the process has ended by itself.
 func (p *process) ended() error {
 	select {
 	case <-p.done:
@@ -108,8 +108,8 @@ func (p *process) ended() error {
 	}
 }
 
-// stop ends the process, if it has not ended yet, and returns what it has run
-// altogether, as its parent is told.
+// stop ends the process, if it has not ended yet, and returns its whole CPU time, as the
+// kernel reports it to the parent.
 func (p *process) stop() (time.Duration, error) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return 0, fmt.Errorf("end %s: %w", p.cmd.Path, err)

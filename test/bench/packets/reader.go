@@ -27,23 +27,22 @@ func readerNames() []string {
 type reader struct {
 	name    string
 	command []string
-	// rest is for how long a reader that is done may still have work to come.
+	// rest is how long a reader may take until its work is really done.
 	rest time.Duration
-	// received returns how many packets a process of it has received, of as
-	// many as were offered and with as many datagrams dropped at its socket.
-	// The process may have ended then.
+	// received returns how many of the offered packets a process of the reader has
+	// received, given how many datagrams its socket dropped. It may end the process.
 	received func(ctx context.Context, l *lab, p *process, offered, drops uint64) (uint64, error)
 }
 
-// The kernel keeps a lone packet for 100 ms at most; kube-nflog hands a window
-// of flows on after a second.
+// The kernel keeps a lone packet for at most 100 ms. kube-nflog hands over a window of
+// flows after a second.
 const (
 	restOfSocket = 300 * time.Millisecond
 	restOfWindow = restOfSocket + time.Second
 )
 
-// readers returns those of the given names, all if there are none. ulogd2 is
-// not among all where it is not installed, and skipped says so.
+// readers returns the readers with the given names, or all readers if no names are
+// given. If ulogd2 is not installed it is left out, and skipped says so.
 func readers(o *options) (found []reader, skipped []string, err error) {
 	all := []reader{
 		{
@@ -63,7 +62,7 @@ func readers(o *options) (found []reader, skipped []string, err error) {
 	return found, skipped, nil
 }
 
-// own is a reader of the program beside this one.
+// own is a reader that the program in the folder reader implements.
 func (o *options) own(name, mode string) reader {
 	return reader{
 		name: name, rest: restOfSocket, received: printedReceived,
@@ -71,7 +70,7 @@ func (o *options) own(name, mode string) reader {
 	}
 }
 
-// printedReceived ends the process and reads what it prints then.
+// printedReceived ends the process and reads the count that it prints.
 func printedReceived(_ context.Context, _ *lab, p *process, _, _ uint64) (uint64, error) {
 	if _, err := p.stop(); err != nil {
 		return 0, err

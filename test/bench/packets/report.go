@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// report is what a run has found out.
+// report holds the results of a run.
 type report struct {
 	Machine   machine       `json:"machine"`
 	Skipped   []string      `json:"skipped"`
@@ -51,7 +51,7 @@ func (r *report) scenario(name string) *results {
 	return nil
 }
 
-// finish works out what the rounds amount to.
+// finish summarises the rounds.
 func (r *report) finish() (err error) {
 	for _, s := range r.Scenarios {
 		s.summarize()
@@ -67,7 +67,7 @@ func (r *report) finish() (err error) {
 	return err
 }
 
-// write writes all of it to a file, as JSON.
+// write writes the report to a file, as JSON.
 func (r *report) write(path string) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -5,24 +5,24 @@ import (
 	"slices"
 )
 
-// result is what one reader cost in one scenario, over all rounds.
+// result is the cost of one reader in one scenario, over all rounds.
 type result struct {
 	Reader string `json:"reader"`
 	// CPU time per packet received, in microseconds.
 	Median  float64 `json:"microsecondsPerPacket"`
 	Lowest  float64 `json:"lowest"`
 	Highest float64 `json:"highest"`
-	// OfKubeNflog is Median in kube-nflog's; 0 where that was not measured.
+	// OfKubeNflog is Median divided by kube-nflog's; 0 if that was not measured.
 	OfKubeNflog float64 `json:"ratioToKubeNflog"`
 	Offered     uint64  `json:"offered"`  // median
 	Received    uint64  `json:"received"` // median
 	MostLost    uint64  `json:"mostLost"` // in one round
-	// Peak is the most resident memory that any round had.
+	// Peak is the highest resident memory of all rounds.
 	Peak   uint64        `json:"peakKiB"`
 	Rounds []measurement `json:"rounds"`
 }
 
-// summarize works out the rest from the rounds, of which there is at least one.
+// summarize fills in the other fields from the rounds. There is at least one round.
 func (r *result) summarize() {
 	costs := each(r.Rounds, measurement.perPacket)
 	r.Median, r.Lowest, r.Highest = median(costs), slices.Min(costs), slices.Max(costs)
@@ -40,18 +40,18 @@ func each[T, U any](all []T, f func(T) U) []U {
 	return out
 }
 
-// median returns the middle one; of an even number, the lower middle one, so
-// that it is always one that was measured.
+// median returns the middle value. For an even number of values it returns the lower
+// middle one, so that the result is always a measured value.
 func median[T cmp.Ordered](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[(len(sorted)-1)/2]
 }
 
-// results are those of one scenario.
+// results are the results of one scenario.
 type results struct {
 	Scenario scenario `json:"scenario"`
-	// Offered packets a second, as they were sent to kube-nflog (median), or to
-	// whoever was first where that was not measured.
+	// Rate is the median of packets per second that were sent to kube-nflog, or to the
+	// first reader if kube-nflog was not measured.
 	Rate    float64   `json:"packetsPerSecond"`
 	Results []*result `json:"results"`
 }

@@ -25,11 +25,11 @@ const manyFlows = 65536
 type scenario struct {
 	Name string `json:"name"`
 	traffic
-	// readers are those that are measured in it; nil for all.
+	// readers are the readers that it measures; nil for all.
 	readers []string
 }
 
-// measures says whether a reader is measured in the scenario.
+// measures reports whether the scenario measures the reader.
 func (s scenario) measures(reader string) bool {
 	return s.readers == nil || slices.Contains(s.readers, reader)
 }
@@ -38,8 +38,8 @@ func scenarioNames() []string {
 	return []string{slow, fast, flood, fastFlows, floodFlows, fastRandom, floodRandom}
 }
 
-// scenarios returns those of the given names, all if there are none. Paced
-// ones last as long as given, floods have that many packets.
+// scenarios returns the scenarios with the given names, or all if no names are given.
+// Paced scenarios last for the duration. Floods have the given number of packets.
 func scenarios(names string, duration time.Duration, packets int) ([]scenario, error) {
 	all := []scenario{
 		{Name: slow, traffic: traffic{Rate: 1000, Flows: 1}},
@@ -57,14 +57,14 @@ func scenarios(names string, duration time.Duration, packets int) ([]scenario, e
 			s.Packets = int(duration.Seconds() * float64(s.Rate))
 		}
 		if s.Flows > 1 {
-			s.readers = []string{kubeNflog, floor} // the others know no flows
+			s.readers = []string{kubeNflog, floor} // the other readers know no flows
 		}
 	}
 	return chosen(names, all, func(s scenario) string { return s.Name })
 }
 
-// chosen returns those of all whose names are in a list with commas, all of
-// them if the list is empty.
+// chosen returns the values whose names are in a comma-separated list, or all values if
+// the list is empty.
 func chosen[T any](names string, all []T, name func(T) string) ([]T, error) {
 	if names == "" {
 		return all, nil

@@ -5,25 +5,25 @@ import (
 	"math/rand/v2"
 )
 
-// traffic is what the generator sends at a time.
+// traffic is what the generator sends in one call.
 type traffic struct {
 	Rate    int  `json:"rate"` // packets per second; 0 for as fast as one core can
 	Flows   int  `json:"flows"`
-	Random  bool `json:"random"`  // each packet's flow is drawn; else they take turns
+	Random  bool `json:"random"`  // the flow of each packet is random; otherwise flows take turns
 	Packets int  `json:"packets"` // how many are sent
 }
 
-// Before it is measured each reader gets some packets at leisure, so that what
-// it does once is done: for itself, and for each flow. kube-nflog has memory for
-// two windows of a second, of which both have grown then.
+// Each reader gets some slow packets before it is measured, so that one-time work is
+// done, for the process and for each flow. kube-nflog has memory for two windows of a
+// second. Both have grown after the warm-up.
 const (
 	warmUpPackets   = 1000
 	warmUpRate      = 10_000
-	warmUpFlowsRate = 50_000 // of more flows than that
+	warmUpFlowsRate = 50_000 // if there are more flows than that
 	warmUpEach      = 2      // packets of each flow
 )
 
-// warmUp is what goes before: the same flows in turn, so that each appears.
+// warmUp is the traffic before measuring: the same flows in turn, so that each appears.
 func (t traffic) warmUp() traffic {
 	w := traffic{Rate: warmUpRate, Flows: t.Flows, Packets: max(warmUpPackets, warmUpEach*t.Flows)}
 	if t.Flows > warmUpPackets {
@@ -46,8 +46,8 @@ func (t traffic) String() string {
 	return fmt.Sprintf("%d packets, %s, %s", t.Packets, rate, flows)
 }
 
-// order returns what numbers the flows: given how many packets were sent
-// before, the number of the next one's. What is drawn is the same each time.
+// order returns a function that numbers the flows: from the number of packets sent
+// before, it returns the flow of the next packet. Random flows are the same each time.
 func (t traffic) order() func(sent int) int {
 	if !t.Random {
 		return func(sent int) int { return sent % t.Flows }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// numbers returns the flows of all packets, the generator having sent some before.
+// numbers returns the flows of all packets of a generator that has sent some before.
 func (t traffic) numbers(before int) []int {
 	order, flows := t.order(), make([]int, t.Packets)
 	for i := range flows {
@@ -18,8 +18,8 @@ func (t traffic) numbers(before int) []int {
 	return flows
 }
 
-// TestWarmUp has each flow appear as often as any other before it is measured,
-// also where it is drawn then, and the last warm-up ended anywhere.
+// TestWarmUp checks that each flow appears equally often in the warm-up, also if flows
+// are random afterwards and wherever the last warm-up ended.
 func TestWarmUp(t *testing.T) {
 	for _, tt := range []struct {
 		of   traffic
@@ -45,8 +45,8 @@ func TestWarmUp(t *testing.T) {
 	}
 }
 
-// TestRandomOrder draws the same flows each time, neither in turn nor some more
-// often than chance has it.
+// TestRandomOrder checks that the random flows are the same each time, are not in turn,
+// and are evenly distributed.
 func TestRandomOrder(t *testing.T) {
 	const flows, each = 64, 1000
 	random := traffic{Flows: flows, Packets: flows * each, Random: true}
@@ -61,14 +61,14 @@ func TestRandomOrder(t *testing.T) {
 			followed++
 		}
 	}
-	// Some 32 is the standard deviation of each.
+	// The standard deviation of each is about 32.
 	if slices.Min(times) < each-200 || slices.Max(times) > each+200 || followed < each-200 || followed > each+200 {
 		t.Errorf("%d flows come %d to %d times, and one follows on the one before %d times, want about %d",
 			flows, slices.Min(times), slices.Max(times), followed, each)
 	}
 }
 
-// TestScenarioTexts are what the table and the JSON say of a scenario.
+// TestScenarioTexts checks the texts of a scenario in the table and the JSON.
 func TestScenarioTexts(t *testing.T) {
 	all, err := scenarios("", 2*time.Second, 7)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 // ulogdOutput is one of ulogd2's ways to write packets.
 type ulogdOutput struct {
 	name, plugin, stack string
-	header              uint64 // what it writes once, in bytes
+	header              uint64 // bytes that it writes once, at the start
 }
 
-// The stacks are those of ulogd2's own example configuration.
+// The stacks are the ones of ulogd2's example configuration.
 func ulogdOutputs() []ulogdOutput {
 	return []ulogdOutput{
 		{name: logemu, plugin: "LOGEMU", stack: "BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT"},
@@ -27,8 +27,8 @@ func ulogdOutputs() []ulogdOutput {
 	}
 }
 
-// ulogdReaders returns a reader for each output whose plugin is installed. The
-// error says which are not.
+// ulogdReaders returns a reader for each output whose plugin is installed. The error
+// names the outputs that are not.
 func ulogdReaders() ([]reader, error) {
 	binary, err := exec.LookPath("ulogd")
 	if err != nil {
@@ -52,8 +52,8 @@ func ulogdReaders() ([]reader, error) {
 	return found, errors.Join(missing...)
 }
 
-// received returns how to tell how many packets a process has received: all if
-// nothing was dropped, else as many as it has written records.
+// received returns a function that counts the packets that a process has received: all
+// packets if nothing was dropped, otherwise one for each record that it has written.
 func (u ulogdOutput) received(binary string) func(context.Context, *lab, *process, uint64, uint64) (uint64, error) {
 	var size float64 // of a record; measured when it is first needed
 	return func(ctx context.Context, l *lab, p *process, offered, drops uint64) (uint64, error) {
@@ -77,11 +77,11 @@ func (u ulogdOutput) received(binary string) func(context.Context, *lab, *proces
 	}
 }
 
-// sample is how many packets the size of a record is measured with.
+// sample is the number of packets for measuring the size of a record.
 const sample = 2000
 
-// recordSize lets it write packets to a file and returns how many bytes it
-// writes for each.
+// recordSize runs ulogd2 on a sample of packets and returns how many bytes it writes for
+// each.
 func (u ulogdOutput) recordSize(ctx context.Context, l *lab, binary string) (float64, error) {
 	file := filepath.Join(netlab.Scratch, u.name+".records")
 	command, err := u.configure(binary, file)
@@ -106,10 +106,10 @@ func (u ulogdOutput) recordSize(ctx context.Context, l *lab, binary string) (flo
 	return float64(info.Size()-int64(u.header)) / sample, os.Remove(file)
 }
 
-// configure writes the configuration for writing to a file and returns the
-// command to run. Output is buffered, the socket set as for the others; of how
-// much the kernel puts into a datagram ulogd2 leaves the size to the kernel. It
-// logs nothing but fatal errors: the rest would be taken for records.
+// configure writes a configuration that lets ulogd2 write to a file, and returns the
+// command to run. Its output is buffered, and its socket has the settings of the other
+// readers, except for the size of a datagram, which ulogd2 leaves to the kernel. It logs
+// only fatal errors, because other log lines would be counted as records.
 func (u ulogdOutput) configure(binary, file string) ([]string, error) {
 	name := u.name + ".conf"
 	if file != os.DevNull {
@@ -147,11 +147,11 @@ func (u ulogdOutput) installed() bool {
 	return true
 }
 
-// pluginPath finds a plugin in the directories that distributions use, "" if
-// it is not there.
+// pluginPath finds a plugin in the directories that distributions use. It returns "" if
+// there is none.
 func pluginPath(name string) string {
 	for _, dir := range []string{"/usr/lib/*/ulogd", "/usr/lib/ulogd", "/usr/lib64/ulogd"} {
-		// The pattern is well formed, and then Glob does not fail.
+		// Glob fails only for a malformed pattern, and this one is well formed.
 		if found, _ := filepath.Glob(filepath.Join(dir, "ulogd_"+name+".so")); len(found) > 0 {
 			return found[0]
 		}

@@ -30,10 +30,9 @@ const (
 	netlinkBuffer = 128<<10 - 1024
 )
 
-// receiveOnly reads each of the group's datagrams when it comes, which wakes it
-// more often than kube-nflog lets itself be, and looks at nothing in them but the
-// first message's length: all messages of the benchmark have the same, so that
-// it tells how many there are.
+// receiveOnly reads each datagram of the group when it comes, so it wakes up more often
+// than kube-nflog. It reads only the length of the first message. All messages of the
+// benchmark have the same length, so this gives the number of messages.
 func receiveOnly(ctx context.Context, group uint16) (packets uint64, err error) {
 	conn, raw, err := open(group)
 	if err != nil {
@@ -64,8 +63,8 @@ func receiveOnly(ctx context.Context, group uint16) (packets uint64, err error) 
 	}
 }
 
-// messageSize returns what the first message of a datagram takes up in it: its
-// length, aligned to 4 bytes.
+// messageSize returns the size of the first message in a datagram: its length, aligned
+// to 4 bytes.
 func messageSize(datagram []byte) uint64 {
 	return (uint64(binary.NativeEndian.Uint32(datagram)) + 3) &^ 3
 }

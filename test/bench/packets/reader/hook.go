@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// throughHook receives with go-nflog as its documentation shows, with all that
-// it lets set set as for the others, until ctx ends.
+// throughHook receives with go-nflog as its documentation shows, until ctx ends. All
+// settings that go-nflog offers have the same values as for the other readers.
 func throughHook(ctx context.Context, group uint16, decode func(payload []byte) error) (uint64, error) {
 	nf, err := gonflog.Open(&gonflog.Config{
 		Group: group, Copymode: gonflog.CopyPacket, Bufsize: copyRange, Flags: gonflog.FlagSeq,
