@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// again runs a scenario in a process of its own, with the same options: what
-// it does to the process does not outlive it.
+// again runs a scenario in its own process with the same options, because the scenario
+// changes settings of the process.
 func again(ctx context.Context, scenario string) error {
 	var args []string
 	flag.Visit(func(f *flag.Flag) { args = append(args, "-"+f.Name+"="+f.Value.String()) })
@@ -25,15 +25,15 @@ func again(ctx context.Context, scenario string) error {
 // aside is the nice value of a fleet.
 const aside = 10
 
-// stepAside gives this process the CPUs only while nothing else wants them: in
-// a cluster the agents have machines of their own, here they share those of the
-// API server, whose latency is measured. Children that run already keep theirs.
+// stepAside gives this process the CPUs only while nothing else needs them. In a cluster
+// the agents have their own machines. Here they share the machine with the API server,
+// whose latency is measured. Children that already run keep their priority.
 func stepAside() error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
 	}
-	for _, t := range threads { // those to come inherit it
+	for _, t := range threads { // new threads inherit it
 		id, err := strconv.Atoi(t.Name())
 		if err != nil {
 			return err

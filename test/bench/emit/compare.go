@@ -12,7 +12,7 @@ const (
 	comparePods    = 50
 	comparePackets = 1000 // of each flow
 	settleLimit    = 2 * time.Minute
-	quiet          = 15 * time.Second // without a call a recorder has settled
+	quiet          = 15 * time.Second // a recorder without a call for this long has finished
 	quietLimit     = time.Minute
 )
 
@@ -67,8 +67,8 @@ func compareOne(ctx context.Context, o options, name string) ([]string, error) {
 	}, nil
 }
 
-// settle waits until a sink has written what it will: the emitter says so, the
-// others have made no call for a while, or go on too long.
+// settle waits until a sink has written everything. The emitter tells when. A recorder
+// has finished when it has made no call for a while, or it takes too long.
 func settle(ctx context.Context, s sink, count *calls) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

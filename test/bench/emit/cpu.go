@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// clockTick is the unit of CPU time in /proc, the same on every Linux
-// architecture that Go knows.
+// clockTick is the unit of CPU time in /proc. It is the same on every Linux architecture
+// that Go supports.
 const clockTick = time.Second / 100
 
 // cpuTimes is CPU time used so far, by program: this one and its children.
 type cpuTimes map[string]time.Duration
 
-// takeCPU reads /proc. A process that ends meanwhile is left out.
+// takeCPU reads /proc. It leaves out a process that ends meanwhile.
 func takeCPU() (cpuTimes, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -57,7 +57,7 @@ func parseStat(b []byte, self int) (name string, used time.Duration, ok bool) {
 	return string(b[open+1 : end]), time.Duration(user+system) * clockTick, err1 == nil && err2 == nil
 }
 
-// since says how many CPUs each program kept busy, "kube-apiserver 1.2, …".
+// since returns how many CPUs each program kept busy, as "kube-apiserver 1.2, …".
 func (c cpuTimes) since(before cpuTimes, took time.Duration) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(c)) {

@@ -27,13 +27,14 @@ const (
 	packetPods  = 30
 	packetFlows = 10 // to each pod
 	packetGap   = 200 * time.Millisecond
-	loneFlows   = 10 // after silence, when the emitter asks first whether the API server is well
+	loneFlows   = 10 // after silence, when the emitter first sends a probe
 	loneGap     = 11 * time.Second
 	packetWait  = 30 * time.Second
 )
 
-// firstPacket measures the whole way: a packet that the node's rules drop, the
-// kernel's NFLOG group, the agent's own process, the API server, a watcher.
+// firstPacket measures the whole way: a rule on the node drops a packet, the kernel logs
+// it to the NFLOG group, the agent's process writes an event, and a watcher of the API
+// server sees it.
 func firstPacket(ctx context.Context, o options) error {
 	bin := filepath.Join(o.binaries, "..", "kube-nflog-test")
 	prepare := func() error {
@@ -108,8 +109,8 @@ func dropAll() error {
 	return conn.Flush()
 }
 
-// startPacketCluster starts the control plane in the lab, with the scene's
-// objects. The cluster is to be stopped even with an error, unless it is nil.
+// startPacketCluster starts the control plane in the lab, with the scene's objects. The
+// caller must stop a cluster that is not nil, even if there is an error.
 func startPacketCluster(ctx context.Context, o options) (*cluster, error) {
 	bin, err := controlplane.Locate(o.binaries)
 	if err != nil {
@@ -183,8 +184,8 @@ type sent struct {
 	at      time.Time
 }
 
-// send sends the first packets of so many flows, the first one's number being
-// from, with a pause before each.
+// send sends the first packet of each flow, with a pause before it. from is the number of
+// the first flow.
 func (s *packetScene) send(ctx context.Context, from, flows int, pause func() time.Duration) ([]sent, error) {
 	var all []sent
 	for n := from; n < from+flows; n++ {
@@ -202,7 +203,7 @@ func (s *packetScene) send(ctx context.Context, from, flows int, pause func() ti
 	return all, nil
 }
 
-// await waits until so many events are visible.
+// await waits until the wanted number of events is visible.
 func (a *arrivals) await(ctx context.Context, want int, limit time.Duration) error {
 	for end := time.Now().Add(limit); time.Now().Before(end); {
 		if len(a.since(time.Time{}, anyID)) >= want {
@@ -212,10 +213,10 @@ func (a *arrivals) await(ctx context.Context, want int, limit time.Duration) err
 			return err
 		}
 	}
-	return nil // the table says how many are missing
+	return nil // the table shows how many are missing
 }
 
-// after returns how long after its packet each flow's event came, sorted.
+// after returns the time between each flow's packet and its event, sorted.
 func (a *arrivals) after(flows []sent) []time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()

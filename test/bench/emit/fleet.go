@@ -15,12 +15,12 @@ const (
 	fleetFlows   = 6 // of each agent
 	fleetWindows = 30
 	fleetPhases  = 20
-	fleetIdle    = 30 * time.Second // of the other client alone: several garbage collections
+	fleetIdle    = 30 * time.Second // the other client alone, for several garbage collections
 	fleetSettle  = 5 * time.Minute
 )
 
-// fleet runs many emitters against one API server, all under the agent's one
-// account, while another client goes on with its own work, in each setting.
+// fleet runs many emitters against one API server, all with the agent's account, while
+// another client does its own work. It does so in each setting.
 func fleet(ctx context.Context, _ options) error {
 	for _, s := range fleetSettings() {
 		if err := again(ctx, s.name); err != nil {
@@ -30,18 +30,18 @@ func fleet(ctx context.Context, _ options) error {
 	return nil
 }
 
-// fleetSetting is when a fleet's flows begin and how the API server is set up.
+// fleetSetting says when a fleet's flows begin and how the API server is configured.
 type fleetSetting struct {
 	name   string
 	fair   bool          // with deploy/flowschema
-	within time.Duration // the agents' flows begin, 0: all in one moment
+	within time.Duration // the time in which the agents' flows begin; 0: all in one moment
 }
 
 func fleetSettings() []fleetSetting {
 	return []fleetSetting{
 		{name: "fleet-plain"},
 		{name: "fleet-fair", fair: true},
-		// A policy reaches nodes one by one, and clients try again after a while.
+		// As when a policy reaches one node after another, and clients retry after a while.
 		{name: "fleet-within", within: 20 * time.Second},
 		{name: "fleet-within-fair", within: 20 * time.Second, fair: true},
 	}
@@ -121,7 +121,7 @@ func fleetOnce(ctx context.Context, o options, s fleetSetting) error {
 	return nil
 }
 
-// measured is what a fleet did.
+// measured is the result of one setting.
 type measured struct {
 	began, ended      time.Time
 	started           []time.Time   // each agent's first flows
@@ -167,7 +167,7 @@ func newFleet(c *cluster, count *calls, size int) ([]*emitterSink, error) {
 			return nil, err
 		}
 		agents = append(agents, s)
-		// An agent's watch of pods keeps a connection open; here it is this.
+		// A real agent has an open connection, because it watches pods. This opens one.
 		if err := s.client.Get().AbsPath("/version").Do(context.Background()).Error(); err != nil {
 			stopFleet(agents)
 			return nil, err
@@ -182,10 +182,9 @@ func stopFleet(agents []*emitterSink) {
 	}
 }
 
-// loadFleet gives every agent its flows, window by window. It fills in when
-// each agent's began.
+// loadFleet gives every agent its flows, window by window. It fills in started.
 func loadFleet(ctx context.Context, agents []*emitterSink, within time.Duration, started []time.Time) {
-	phases := 1 // of the window, in which agents take turns
+	phases := 1 // parts of a window, in which agents take turns
 	if within > 0 {
 		phases = fleetPhases
 	}
@@ -201,8 +200,8 @@ func loadFleet(ctx context.Context, agents []*emitterSink, within time.Duration,
 	}
 }
 
-// loadTurn gives the agents of one phase of a window their flows, if theirs
-// have begun, each agent's in one of the windows up to the last.
+// loadTurn gives the agents of one phase of a window their flows, if their flows have
+// begun. Each agent's flows begin in one of the windows up to the last.
 func loadTurn(agents []*emitterSink, w, phase, phases, last int, started []time.Time) {
 	var all sync.WaitGroup
 	for shard := range 2 {
@@ -232,7 +231,7 @@ func fleetFlow(agent, n int) oneFlow {
 	return oneFlow{src: peer, port: 8080, dst: podEndpoint(name, netip.AddrFrom4([4]byte{10, 1, byte(agent), byte(n)}))}
 }
 
-// waitFleet waits until so many events are visible, and returns how many are.
+// waitFleet waits until the wanted number of events is visible, and returns the number.
 func waitFleet(ctx context.Context, seen *arrivals, want int) int {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -252,8 +251,8 @@ func waitFleet(ctx context.Context, seen *arrivals, want int) int {
 	}
 }
 
-// afterStart returns how long after an agent's flows began its first event was
-// visible, and each of them, sorted.
+// afterStart returns how long after the start of an agent's flows its first event was
+// visible, and how long after it each of its flows had an event, both sorted.
 func (a *arrivals) afterStart(started []time.Time) (perAgent, perFlow []time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 
 const latencyFlows = 600
 
-// latency hands on a new flow every 50 ms and measures until a watcher sees
-// its event. The flow stage's window and the kernel's group flush come before.
+// latency gives the emitter a new flow every 50 ms and measures until a watcher sees its
+// event. The window of the flow stage and the kernel's flush timeout are not included.
 func latency(ctx context.Context, o options) error {
 	c, err := startCluster(ctx, o)
 	if err != nil {

@@ -22,9 +22,8 @@ type oneFlow struct {
 	port     uint16
 }
 
-// podFlows returns flows from other pods, evenly over so many pods, each from
-// a peer and to a port of its own. The peers have no UID, so that only one end
-// gets an event.
+// podFlows returns flows to the given number of pods, evenly distributed. Each flow has
+// its own peer and port. The peers have no UID, so that only one end gets an event.
 func podFlows(flows, pods int) []oneFlow {
 	all := make([]oneFlow, flows)
 	for i := range all {
@@ -46,7 +45,7 @@ func podEndpoint(name string, addr netip.Addr) resolve.Endpoint {
 	}
 }
 
-// seen returns the flow as one window hands it on.
+// seen returns the flow as one window hands it over.
 func (o *oneFlow) seen(packets uint64) flow.Flow {
 	now := time.Now()
 	return flow.Flow{
@@ -61,11 +60,11 @@ func (o *oneFlow) message() string {
 	return fmt.Sprintf("Packet dropped when receiving traffic from %s (%s) on port %d/TCP.", o.src.Identifier, o.src.IP, o.port)
 }
 
-// id tells the flow by what its event shows.
+// id identifies the flow by the text of its event.
 func (o *oneFlow) id() string { return o.dst.Name + ": " + o.message() }
 
-// play hands the flows to a sink, window by window, so many packets of each in
-// all, and returns the packets handed on. It ends early with ctx.
+// play gives the flows to a sink, window by window, with the given number of packets for
+// each flow in all. It returns the number of packets given. It ends early with ctx.
 func play(ctx context.Context, s sink, flows []oneFlow, windows int, packets uint64, each func()) uint64 {
 	tick := time.NewTicker(window)
 	defer tick.Stop()

@@ -1,5 +1,5 @@
-// Command emit measures the emitter against a real kube-apiserver and etcd,
-// beside client-go's two event recorders, and prints one table per scenario:
+// Command emit measures the emitter with a real kube-apiserver and etcd, compares it with
+// client-go's two event recorders, and prints one table for each scenario:
 //
 //	compare  one million drops in 1,000 flows over 50 pods in 60 s
 //	outage   500 flows over 50 pods, the API server away for 60 s
@@ -13,8 +13,8 @@
 //
 //	go run ./bench/emit [-fleet 1000] [scenario …]
 //
-// Everything but the flows and the endpoints is real. Nothing here asserts:
-// the figures are for people.
+// Everything is real, except for the flows and the endpoints. The program asserts
+// nothing: people read the figures.
 package main
 
 import (
@@ -52,7 +52,7 @@ func main() {
 
 func start(o options, args []string) error {
 	switch {
-	case len(args) == 2 && args[0] == "probe": // what a fleet starts as the other client
+	case len(args) == 2 && args[0] == "probe": // the other client, which a fleet starts
 		return probe(args[1])
 	case len(args) == 0:
 		args = []string{"compare", "outage", "scan", "latency", "packet", "fleet"}
@@ -119,7 +119,7 @@ func startClusterAt(ctx context.Context, o options, cfg controlplane.Config) (*c
 	return c, nil
 }
 
-// prepare gives the agent its account and makes the namespace of the load.
+// prepare creates the agent's account and the namespace for the load.
 func (c *cluster) prepare(ctx context.Context, o options) error {
 	account, err := c.InstallAgent(ctx, o.deploy)
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// visible is what the API server shows for a set of flows.
+// visible summarises the events of a set of flows in the API server.
 type visible struct {
 	objects int
-	flows   int   // that have an event naming them
+	flows   int   // flows with an event that names them
 	exact   int   // of these, with the right count
 	sum     int64 // of all counts
 }
@@ -59,7 +59,7 @@ func countOf(ev *corev1.Event) int64 {
 	return 1
 }
 
-// arrivals notes when each flow's first event is visible to a watcher.
+// arrivals records when a watcher sees the first event of each flow.
 type arrivals struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
@@ -68,7 +68,7 @@ type arrivals struct {
 
 func watchArrivals(ctx context.Context, c *cluster) (*arrivals, error) {
 	cfg := c.RESTConfig()
-	cfg.ContentType = runtime.ContentTypeProtobuf // costs the API server least
+	cfg.ContentType = runtime.ContentTypeProtobuf // the cheapest encoding for the API server
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func watchArrivals(ctx context.Context, c *cluster) (*arrivals, error) {
 	return a, nil
 }
 
-// since returns how long after began each event with the prefix came, sorted.
+// since returns the times from began to each event whose id matches, sorted.
 func (a *arrivals) since(began time.Time, match func(id string) bool) []time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,7 +110,7 @@ func (a *arrivals) since(began time.Time, match func(id string) bool) []time.Dur
 
 func anyID(string) bool { return true }
 
-// quantile returns the q-quantile of sorted durations, rounded; "-" for none.
+// quantile returns the q-quantile of sorted durations, rounded, or "-" if there are none.
 func quantile(sorted []time.Duration, q float64) string {
 	if len(sorted) == 0 {
 		return "-"
@@ -118,17 +118,17 @@ func quantile(sorted []time.Duration, q float64) string {
 	return round(sorted[min(len(sorted)-1, int(q*float64(len(sorted))))])
 }
 
-// quantiles returns the median, the 99th percentile and the greatest.
+// quantiles returns the median, the 99th percentile and the maximum.
 func quantiles(sorted []time.Duration) string {
 	return quantile(sorted, 0.5) + " / " + quantile(sorted, 0.99) + " / " + quantile(sorted, 1)
 }
 
 func round(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
 
-// footprint is what this process holds.
+// footprint is the number of goroutines and the heap of this process.
 type footprint struct {
 	goroutines int
-	heap       uint64 // bytes that live
+	heap       uint64 // live bytes
 }
 
 func takeFootprint() footprint {
@@ -147,7 +147,7 @@ func mib(from, to uint64) string {
 	return fmt.Sprintf("%+.1f MiB", (float64(to)-float64(from))/(1<<20))
 }
 
-// progress shows a row of the table to come.
+// progress prints a row of the table as soon as it is known.
 func progress(row []string) { fmt.Fprintln(os.Stderr, "measured:", strings.Join(row, "  ")) }
 
 // table prints rows in columns.

@@ -9,10 +9,10 @@ import (
 
 const (
 	outageFlows  = 500
-	outageBefore = 10 // windows before the API server goes
+	outageBefore = 10 // windows before the API server stops
 )
 
-// outage takes the API server away under load.
+// outage stops the API server under load, and starts it again.
 func outage(ctx context.Context, o options) error {
 	rows := [][]string{{"sink", "goroutines before", "most in outage", "heap", "flows visible", "exact", "sum of counts", "truth", "caught up after"}}
 	for name := range strings.SplitSeq(o.sinks, ",") {

@@ -26,17 +26,17 @@ const (
 	probeObjects = 16 // so that requests under way together do not conflict
 )
 
-// request is one of the other client's: when it began, and how long it took.
+// request is a request of the other client: when it began, and how long it took.
 type request struct {
 	began time.Time
 	took  time.Duration
 }
 
-// prober is another client of the API server, in a process of its own, which
-// shares nothing with the fleet but the machine.
+// prober is another client of the API server. It runs in its own process, so that it
+// shares only the machine with the fleet.
 type prober struct {
 	stop context.CancelFunc
-	done chan error // the process has ended, all is read
+	done chan error // receives when the process has ended and everything is read
 	all  []request  // valid after done
 }
 
@@ -82,14 +82,14 @@ func (p *prober) read(out io.Reader) error {
 	return lines.Err()
 }
 
-// end stops it and returns its requests.
+// end stops the prober and returns its requests.
 func (p *prober) end() ([]request, error) {
 	p.stop()
 	err := <-p.done
 	return p.all, err
 }
 
-// between returns the durations of the requests that began then, sorted.
+// between returns the durations of the requests that began in this time, sorted.
 func between(all []request, from, to time.Time) []time.Duration {
 	var took []time.Duration
 	for _, r := range all {
@@ -101,8 +101,8 @@ func between(all []request, from, to time.Time) []time.Duration {
 	return took
 }
 
-// probe is the other client: it updates objects, one request each probeEvery
-// whether or not the ones before are answered, and prints when each began and
+// probe is the other client. Every probeEvery it sends a request that updates an object,
+// even if earlier requests are not answered yet. It prints when each request began and
 // how long it took, in nanoseconds, until it is interrupted.
 func probe(kubeconfig string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -146,8 +146,8 @@ func probe(kubeconfig string) error {
 
 func probeName(n int) string { return fmt.Sprintf("probe-%d", n%probeObjects) }
 
-// otherClient makes an ordinary account, which the API server's limits bind,
-// and the objects it works on; it returns its kubeconfig.
+// otherClient creates the objects for the other client, and an ordinary account to which
+// the API server's limits apply. It returns the kubeconfig of that account.
 func (c *cluster) otherClient(ctx context.Context) (string, error) {
 	for i := range probeObjects {
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: probeName(i)}}

@@ -17,8 +17,8 @@ const (
 	ratesEach    = 15 * time.Second
 )
 
-// rates writes new events at fixed rates, at moments as random as independent
-// agents', and measures the other client at each: what the machine bears.
+// rates measures what the machine can take: it writes new events at fixed rates, at
+// random moments as independent agents do, and measures the other client at each rate.
 func rates(ctx context.Context, o options) error {
 	rows := [][]string{{"new events per second", "written", "other client p50 / p99 / slowest", "CPUs busy"}}
 	for _, perSecond := range []int{0, 100, 200, 300, 450, 600} {
@@ -77,8 +77,8 @@ func ratesOne(ctx context.Context, o options, perSecond int) ([]string, error) {
 	}, nil
 }
 
-// writeAt writes new events until ratesEach after began, whether or not those
-// before are answered.
+// writeAt writes new events until ratesEach after began, even if earlier writes are not
+// answered yet.
 func writeAt(ctx context.Context, clients []rest.Interface, perSecond int, began time.Time) {
 	var running sync.WaitGroup
 	at := began
@@ -104,7 +104,7 @@ func writeAt(ctx context.Context, clients []rest.Interface, perSecond int, began
 	running.Wait()
 }
 
-// newEvent is an event as the emitter writes them.
+// newEvent returns an event like those that the emitter writes.
 func newEvent(n int) *corev1.Event {
 	f := fleetFlow(n, 0)
 	now := metav1.NewTime(time.Now())

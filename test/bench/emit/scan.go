@@ -17,8 +17,8 @@ const (
 	scanNeighbours = 20
 )
 
-// scan sends packets from many sources at one pod, for a minute, with quiet
-// neighbours on the same node.
+// scan sends packets from many sources to one pod for a minute. Other pods on the same
+// node have little traffic.
 func scan(ctx context.Context, o options) error {
 	c, err := startCluster(ctx, o)
 	if err != nil {

@@ -32,7 +32,7 @@ type sink interface {
 	stop()
 }
 
-// calls counts requests and, of these, the ones that were throttled.
+// calls counts requests, and how many of them were throttled.
 type calls struct {
 	all, throttled atomic.Int64
 	lastFirst      atomic.Int64 // when the last client made its first write, Unix nanoseconds
@@ -73,8 +73,7 @@ func newSink(name string, c *cluster, count *calls) (sink, error) {
 	return nil, fmt.Errorf("no such sink: %s", name)
 }
 
-// emitterSink is kube-nflog's emitter, in its default budget, with the rights
-// of deploy/.
+// emitterSink is kube-nflog's emitter with its default budget and the rights of deploy/.
 type emitterSink struct {
 	*event.Emitter
 	client  rest.Interface
@@ -83,8 +82,7 @@ type emitterSink struct {
 	ended   chan error
 }
 
-// agentClient returns a client of the core API as an agent has it, with a
-// connection of its own.
+// agentClient returns a client of the core API like an agent's, with its own connection.
 func agentClient(c *cluster, count *calls) (rest.Interface, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", c.agent)
 	if err != nil {
@@ -99,7 +97,7 @@ func agentClient(c *cluster, count *calls) (rest.Interface, error) {
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
 	cfg.ContentType = runtime.ContentTypeProtobuf
 	// client-go shares connections between equal configurations, but not between
-	// dialers.
+	// configurations with different dialers.
 	cfg.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	count.wrap(cfg)
 	return rest.RESTClientFor(cfg)
@@ -122,7 +120,7 @@ func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error)
 
 func (s *emitterSink) add(f *oneFlow, packets uint64) { s.Add(f.seen(packets), f.src, f.dst) }
 
-// stop ends Run without Flush: what is measured is the steady state.
+// stop ends Run without Flush, because the steady state is measured.
 func (s *emitterSink) stop() {
 	s.cancel()
 	<-s.ended
@@ -142,7 +140,7 @@ func (s *emitterSink) metric(name string) float64 {
 	return -1
 }
 
-// adminClient is for the recorders, with client-go's own defaults.
+// adminClient returns a client for the recorders, with client-go's defaults.
 func adminClient(c *cluster, count *calls) (*kubernetes.Clientset, error) {
 	cfg := c.RESTConfig()
 	cfg.QPS, cfg.Burst = 0, 0

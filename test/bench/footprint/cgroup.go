@@ -15,11 +15,11 @@ import (
 // cgroup is a memory cgroup.
 type cgroup struct {
 	dir     string
-	current string // the file that holds all that is charged, in bytes
-	prefix  string // of the names in memory.stat that count the descendants too
+	current string // the file with the charged memory, in bytes
+	prefix  string // prefix of the names in memory.stat that include descendants
 }
 
-// newCgroup makes a cgroup of this process's own.
+// newCgroup creates a cgroup below the one of this process.
 func newCgroup() (*cgroup, error) {
 	const root = "/sys/fs/cgroup"
 	name := fmt.Sprintf("kube-nflog-footprint-%d", os.Getpid())
@@ -36,15 +36,15 @@ func newCgroup() (*cgroup, error) {
 	return g, nil
 }
 
-// remove needs the processes to have ended.
+// remove removes the cgroup. Its processes must have ended.
 func (g *cgroup) remove() error { return os.Remove(g.dir) }
 
-// wrapper is a command line that runs the one behind it in the cgroup.
+// wrapper returns a command line prefix that runs a command in the cgroup.
 func (g *cgroup) wrapper() []string {
 	return []string{"/bin/sh", "-c", `echo $$ >` + filepath.Join(g.dir, "cgroup.procs") + ` && exec "$@"`, "sh"}
 }
 
-// usage is what a cgroup holds, in bytes.
+// usage is the memory of a cgroup, in bytes.
 type usage struct{ current, inactiveFile, anon, file uint64 }
 
 func (u usage) String() string {
@@ -84,8 +84,8 @@ func (g *cgroup) number(file string) (n uint64, err error) {
 	return n, err
 }
 
-// evict drops a file from the page cache, so that whoever reads it next is
-// charged for it, as a container is for its own program.
+// evict drops a file from the page cache. The next reader of the file is then charged for
+// it, as a container is charged for its own program.
 func evict(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

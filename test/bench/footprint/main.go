@@ -1,8 +1,8 @@
-// Command footprint measures the memory that a limit sees: the agent, as deploy/
-// runs it, in a cgroup of its own with 100 pods on its node and nothing to do.
-// The figure is the cgroup's memory.current less its inactive_file, which is what
-// the kubelet takes for a container's working set. It needs root and a memory
-// controller, of version 1 or 2.
+// Command footprint measures the memory of an idle agent, as a memory limit sees it. The
+// agent runs as in deploy/, in its own cgroup, with 100 pods on its node. The figure is
+// the cgroup's memory.current less its inactive_file, which the kubelet uses as the
+// container's working set. The command needs root and a memory controller of cgroup
+// version 1 or 2.
 package main
 
 import (
@@ -60,7 +60,7 @@ func main() {
 	os.Exit(code)
 }
 
-// build compiles what is run, while the module proxy can be reached.
+// build compiles the programs. It runs before the lab, which cannot reach the module proxy.
 func build() error {
 	ctx := context.Background()
 	if err := agent.Build(ctx, repository, agentBinary); err != nil {
@@ -97,7 +97,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 	return o.measure(ctx, out, node, kubeconfig)
 }
 
-// fill makes the node and its pods, and returns the agent's kubeconfig.
+// fill creates the node and its pods, and returns the agent's kubeconfig.
 func (o *options) fill(ctx context.Context, plane *controlplane.ControlPlane) (kubeconfig string, err error) {
 	if err := errors.Join(plane.CreateNode(ctx, nodeName, nodeAddress), plane.CreateNamespace(ctx, "crowd")); err != nil {
 		return "", err
@@ -120,7 +120,7 @@ func (o *options) fill(ctx context.Context, plane *controlplane.ControlPlane) (k
 	return plane.ServiceAccountKubeconfig(ctx, account)
 }
 
-// measure runs the agent in a cgroup and prints what that holds.
+// measure runs the agent in a cgroup and prints the memory of that cgroup.
 func (o *options) measure(ctx context.Context, out io.Writer, node *netlab.Node, kubeconfig string) (err error) {
 	group, err := newCgroup()
 	if err != nil {
@@ -141,7 +141,7 @@ func (o *options) measure(ctx context.Context, out io.Writer, node *netlab.Node,
 	if err := a.WaitReady(ctx); err != nil {
 		return err
 	}
-	for range 100 { // as probes and scrapes come
+	for range 100 { // as probes and scrapes do
 		if err := a.WaitReady(ctx); err != nil {
 			return err
 		}

@@ -1,8 +1,7 @@
-// Command policy measures whether changes of NetworkPolicies slow the packet
-// path: the real agent, in a node's namespace, receives what a rule of the real
-// kernel logs, at a steady rate, and watches 1,000 policies of a real API server,
-// of which 100 change each second, or none. It prints both side by side, and
-// what the changes alone cost.
+// Command policy measures whether changes of NetworkPolicies slow down the packet path.
+// The real agent receives packets that a rule in the real kernel logs at a steady rate.
+// It watches 1,000 policies of a real API server. 100 of them change each second, or
+// none. The command prints both cases side by side, and the cost of the changes alone.
 package main
 
 import (
@@ -59,7 +58,7 @@ func main() {
 	os.Exit(code)
 }
 
-// build compiles what is run, while the module proxy can be reached.
+// build compiles the programs. It runs before the lab, which cannot reach the module proxy.
 func build() error {
 	ctx := context.Background()
 	if err := agent.Build(ctx, repository, agentBinary); err != nil {
@@ -69,7 +68,7 @@ func build() error {
 	return err
 }
 
-// phase is what happens while the agent is measured.
+// phase says what happens while the agent is measured.
 type phase struct {
 	name             string
 	packets, changes int // a second
@@ -98,8 +97,8 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// report prints the medians, and how the packet path with changes, less what
-// these cost alone, compares with the packet path without.
+// report prints the medians. It also compares the packet path with changes, minus the
+// cost of the changes alone, with the packet path without changes.
 func report(out io.Writer, phases []phase, all [][]figures) {
 	var cpu [3]float64 // ms a second
 	fmt.Fprintf(out, "%-20s %12s %12s %8s %16s\n", "", "packets/s", "changes/s", "lost", "agent's CPU ms/s")

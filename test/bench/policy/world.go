@@ -105,7 +105,7 @@ func (w *world) fill(ctx context.Context, lab *netlab.Lab) error {
 	return w.startAgent(ctx, node)
 }
 
-// newPolicy selects the server, and lets another pod in at a port.
+// newPolicy returns a policy that selects the server and allows another pod at a port.
 func newPolicy(i int) *networkingv1.NetworkPolicy {
 	port := intstr.FromInt32(9090)
 	return &networkingv1.NetworkPolicy{
@@ -141,7 +141,7 @@ func (w *world) startAgent(ctx context.Context, node *netlab.Node) error {
 	return w.agent.WaitReady(ctx)
 }
 
-// figures are what a phase brought.
+// figures are the results of a phase.
 type figures struct {
 	took           time.Duration
 	cpu            time.Duration // the agent's
@@ -151,7 +151,7 @@ type figures struct {
 
 func (f figures) cpuPerSecond() float64 { return 1000 * f.cpu.Seconds() / f.took.Seconds() }
 
-// measure lets a phase happen for a time.
+// measure runs a phase for the duration.
 func (w *world) measure(ctx context.Context, p phase, d time.Duration) (f figures, err error) {
 	before, err := w.received(ctx)
 	if err != nil {
@@ -182,8 +182,8 @@ func (w *world) measure(ctx context.Context, p phase, d time.Duration) (f figure
 	return f, err
 }
 
-// paced calls f with as many as are due at a rate, every 10 ms, until ctx ends,
-// and returns how many these were.
+// paced calls f every 10 ms, with the number of items that are due at the rate, until ctx
+// ends. It returns the number of all items.
 func paced(ctx context.Context, rate int, f func(int) error) (done uint64, err error) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -205,7 +205,7 @@ func paced(ctx context.Context, rate int, f func(int) error) (done uint64, err e
 func (w *world) send(n int) error {
 	p := netlab.Packet{Source: from, Destination: to, Protocol: netlab.UDP, SourcePort: 40000, DestinationPort: 8080, PayloadLength: 64}
 	for n > 0 {
-		some := min(n, 500) // more at once may not fit into the kernel's backlog
+		some := min(n, 500) // more at once may overflow the kernel's backlog
 		if err := w.client.Send(p, some); err != nil {
 			return err
 		}
@@ -214,7 +214,7 @@ func (w *world) send(n int) error {
 	return nil
 }
 
-// change changes the port of the next policies.
+// change changes the port of the next n policies.
 func (w *world) change(ctx context.Context, n int) error {
 	for range n {
 		w.next++
@@ -228,8 +228,7 @@ func (w *world) change(ctx context.Context, n int) error {
 	return nil
 }
 
-// cpu is what the agent has run so far: the kernel's exact count, not one of
-// ticks.
+// cpu returns the agent's CPU time so far. The kernel counts it exactly, not in ticks.
 func (w *world) cpu() (time.Duration, error) {
 	// From include/linux/posix-timers_types.h: the process id, inverted, above
 	// three bits that say which clock of it.
@@ -241,8 +240,8 @@ func (w *world) cpu() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// received waits until the agent receives no more, and returns how many packets
-// it has received so far.
+// received waits until the agent receives no more packets, and returns how many it has
+// received so far.
 func (w *world) received(ctx context.Context) (uint64, error) {
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// figures are all that is measured.
+// figures are all results.
 type figures struct {
 	Cluster measured `json:"clusterScope"`
 	Node    measured `json:"nodeScope"`
@@ -21,7 +21,7 @@ type figures struct {
 	Real    *onReal  `json:"realAPIServer,omitempty"`
 }
 
-// bench runs all parts and prints what they found.
+// bench runs all parts and prints their results.
 func (o *options) bench(ctx context.Context, out io.Writer) error {
 	var f figures
 	url, stop, err := o.startServer(ctx)
@@ -61,7 +61,7 @@ func (o *options) save(f figures) error {
 	return os.WriteFile(o.json, append(data, '\n'), 0o644)
 }
 
-// command is this program in a role of its own. It ends with this process.
+// command returns a command that runs this program in a role. It ends with this process.
 func (o *options) command(ctx context.Context, role string, args ...string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -74,7 +74,7 @@ func (o *options) command(ctx context.Context, role string, args ...string) (*ex
 	return cmd, nil
 }
 
-// inChild runs a role to its end and reads its result.
+// inChild runs a role until it ends, and reads its result.
 func (o *options) inChild(ctx context.Context, into any, role string, args ...string) error {
 	cmd, err := o.command(ctx, role, args...)
 	if err != nil {
@@ -112,7 +112,7 @@ func (o *options) startServer(ctx context.Context) (url string, stop func(), err
 	return strings.TrimSpace(line), stop, nil
 }
 
-// bar is a limit that a figure has to keep.
+// bar is a limit for a figure.
 type bar struct {
 	name        string
 	value, most float64

@@ -1,9 +1,9 @@
-// Command resolve measures the resolve package in a large cluster, against an
-// informer that keeps whole objects, and against a real API server. It prints
-// a table, and JSON with -json, and exits with status 1 if a bar is missed.
+// Command resolve measures package resolve in a large synthetic cluster and with a real
+// API server, and compares it with an informer that keeps whole objects. It prints a
+// table, or JSON with -json. The exit status is 1 if a bar is missed.
 //
-// Each cache is filled in a process of its own, and the synthetic cluster is
-// served by another, so that their memory is told apart.
+// Each cache is filled in its own process, and another process serves the synthetic
+// cluster, so that the memory of each can be measured.
 package main
 
 import (
@@ -36,7 +36,7 @@ type options struct {
 	binaries string
 	module   string
 
-	child      string // what this process does for its parent
+	child      string // the role of this process, if a parent started it
 	url        string
 	kubeconfig string
 }

@@ -23,26 +23,26 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// measured is what one process found out about itself.
+// measured is what one process measured of itself.
 type measured struct {
 	Pods        int     `json:"pods"`
 	SyncSeconds float64 `json:"syncSeconds"`
 	BytesPerPod float64 `json:"bytesPerPod"` // of live heap
 	PeakMiB     float64 `json:"peakMiB"`     // resident, since the process started
 	SyncedMiB   float64 `json:"syncedMiB"`   // resident, right after the sync
-	RSSMiB      float64 `json:"rssMiB"`      // resident, garbage given back
+	RSSMiB      float64 `json:"rssMiB"`      // resident, after garbage was returned to the kernel
 	LookupNs    float64 `json:"lookupNs"`    // of processor time
 	Allocs      int64   `json:"allocsPerLookup"`
-	ColdNs      float64 `json:"coldLookupNs"` // of addresses from all of the cluster
-	MissNs      float64 `json:"missNs"`       // of an address that nobody has
+	ColdNs      float64 `json:"coldLookupNs"` // for addresses of the whole cluster
+	MissNs      float64 `json:"missNs"`       // for an address that no pod has
 	Lookups     float64 `json:"lookupsPerSecond"`
 }
 
 // lookup finds the pod of an address.
 type lookup func(addr netip.Addr, at time.Time) bool
 
-// measure fills a cache by start, which returns once it is synced, and asks it
-// for the addresses.
+// measure fills a cache with start, which returns when the cache is synced, and looks up
+// the addresses.
 func measure(pods int, addrs []netip.Addr, start func() (lookup, error)) (measured, error) {
 	before := liveHeap()
 	began := time.Now()
@@ -85,12 +85,12 @@ func (m *measured) lookups(addrs []netip.Addr, find lookup) error {
 	return err
 }
 
-// atOnce is how many addresses one node's drops are about at a time, so that
-// they stay in the processor's caches.
+// atOnce is the number of addresses in the drops of one node at a time. They fit into the
+// processor's caches.
 const atOnce = 1000
 
-// cost is what a lookup takes of one processor, in nanoseconds, and allocates.
-// Processor time does not count what else the machine does meanwhile.
+// cost returns the processor time of a look-up in nanoseconds, and its allocations.
+// Processor time does not include other work of the machine.
 func cost(addrs []netip.Addr, find lookup, at time.Time) (ns float64, allocs int64, err error) {
 	const count = 4_000_000
 	runtime.LockOSThread()
@@ -112,7 +112,7 @@ func cost(addrs []netip.Addr, find lookup, at time.Time) (ns float64, allocs int
 	return float64(ended-began) / count, int64(after.Mallocs-before.Mallocs) / count, nil
 }
 
-// threadTime is the processor time that this thread has used.
+// threadTime returns the processor time of this thread.
 func threadTime() (time.Duration, error) {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
@@ -121,8 +121,8 @@ func threadTime() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
 
-// liveHeap is what is still in use after all garbage has gone. Interned
-// strings take a second collection.
+// liveHeap returns the heap in use after garbage collection. Interned strings need a
+// second collection.
 func liveHeap() int64 {
 	var s runtime.MemStats
 	for range 3 {
@@ -132,7 +132,7 @@ func liveHeap() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// procStatus reads this process's sizes in MiB.
+// procStatus returns this process's memory sizes in MiB.
 func procStatus() (map[string]float64, error) {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
@@ -149,8 +149,8 @@ func procStatus() (map[string]float64, error) {
 	return sizes, nil
 }
 
-// shuffled are n addresses of the cluster's pods that select keeps, in random
-// order, as packets have them.
+// shuffled returns n addresses of the cluster's pods that keep selects, in random order,
+// as in packets.
 func shuffled(c cluster, n int, keep func(i int) bool) []netip.Addr {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var addrs []netip.Addr
@@ -178,8 +178,8 @@ func startResolver(ctx context.Context, cfg resolve.Config, client rest.Interfac
 	}, nil
 }
 
-// startPlain syncs what others use: an informer that keeps whole objects, with
-// an index by address.
+// startPlain syncs an ordinary informer: it keeps whole objects and has an index by
+// address.
 func startPlain(ctx context.Context, client rest.Interface) (lookup, error) {
 	const byAddress = "address"
 	lw := cache.NewListWatchFromClient(client, "pods", corev1.NamespaceAll, fields.Everything())

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// cluster is a synthetic one: pods are made from their number when needed.
+// cluster is a synthetic cluster. A pod is made from its number when it is needed.
 type cluster struct {
 	pods, nodes int
 	started     time.Time
@@ -25,19 +25,19 @@ func nodeName(i int) string { return fmt.Sprintf("ip-10-%03d-%03d.ec2.internal",
 
 func (c cluster) nodeOf(i int) int { return i % c.nodes }
 
-// address is the i-th pod's, in 10.0.0.0/8.
+// address returns the i-th pod's address, in 10.0.0.0/8.
 func address(i int) netip.Addr {
 	n := i + 256
 	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
-// uid looks like one and differs for each pod.
+// uid returns a UID for the i-th pod, in the usual form.
 func uid(i int) types.UID {
 	return types.UID(fmt.Sprintf("%08x-4c1e-4b0a-9d3f-%012x", uint32(i)*2654435761, i))
 }
 
-// pod is the i-th: a Deployment's pod with one container and a sidecar, as
-// large as they are in clusters (6 KB encoded).
+// pod returns the i-th pod: one of a Deployment, with one container and a sidecar. It has
+// the usual size of a pod, 6 KB encoded.
 func (c cluster) pod(i int) *corev1.Pod {
 	app := i / podsPerWorkload
 	hash := fmt.Sprintf("%09x", app*7919%0xfffffff)

@@ -17,15 +17,15 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// onReal is what was measured against a real API server.
+// onReal is the result with a real API server.
 type onReal struct {
 	Cluster measured `json:"clusterScope"`
 	Node    measured `json:"nodeScope"`
 	Scan    scanned  `json:"scan"`
 }
 
-// measureReal fills a real API server with pods and measures both scopes and
-// a scan against it, with the rights that deploy/ gives.
+// measureReal fills a real API server with pods. It measures both scopes and a scan, with
+// the rights of deploy/.
 func (o *options) measureReal(ctx context.Context) (*onReal, error) {
 	bin, err := controlplane.Build(ctx, controlplane.BuildConfig{ModuleDir: o.module, Dir: o.binaries})
 	if err != nil {
@@ -66,7 +66,7 @@ func (o *options) measureReal(ctx context.Context) (*onReal, error) {
 	return &f, err
 }
 
-// create puts the cluster's pods into an API server.
+// create creates the cluster's pods in an API server.
 func (c cluster) create(ctx context.Context, client *kubernetes.Clientset) error {
 	for i := range min(300, c.pods/podsPerWorkload+1) {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("team-%d", i)}}
@@ -115,7 +115,7 @@ func (r *onReal) bars() []bar {
 	}
 }
 
-// scanned is what a scan did to the API server.
+// scanned is the effect of a scan on the API server.
 type scanned struct {
 	Seconds     float64 `json:"seconds"`
 	Rate        float64 `json:"addressesPerSecond"`
@@ -124,7 +124,7 @@ type scanned struct {
 	PerMinute   float64 `json:"requestsPerMinute"`
 }
 
-// allowed is the configured rate, with its burst, per minute.
+// allowed returns the configured rate per minute, including its burst.
 func (s *scanned) allowed() float64 { return scanQPS*60 + scanBurst*60/s.Seconds }
 
 const (
@@ -132,8 +132,8 @@ const (
 	scanRate           = 10_000 // addresses per second
 )
 
-// scanReal lets an agent in node scope be scanned, and counts the lists of
-// pods that reach the API server meanwhile, as the API server counts them.
+// scanReal scans an agent in node scope. It reads from the API server's metrics how many
+// lists of pods reach it meanwhile.
 func (o *options) scanReal(ctx context.Context, cp *controlplane.ControlPlane, kubeconfig string) (scanned, error) {
 	before, err := podLists(ctx, cp.Client())
 	if err != nil {
@@ -154,7 +154,7 @@ func (o *options) scanReal(ctx context.Context, cp *controlplane.ControlPlane, k
 // print writes a child's result.
 func (s scanned) print(out io.Writer) error { return json.NewEncoder(out).Encode(s) }
 
-// tick calls f each millisecond with the number of addresses due by then.
+// tick calls f each millisecond with the number of addresses that are due.
 func tick(ctx context.Context, d time.Duration, f func(due int)) {
 	every := time.NewTicker(time.Millisecond)
 	defer every.Stop()

@@ -18,8 +18,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/coreapi"
 )
 
-// scanUnknown is an agent in node scope that sees a new unknown address each
-// tenth of a millisecond, and holds what it can.
+// scanUnknown runs an agent in node scope that sees a new unknown address every 0.1 ms,
+// and holds as many flows as it can.
 func (o *options) scanUnknown(ctx context.Context, out io.Writer) error {
 	client, err := coreapi.Client(o.url, o.kubeconfig)
 	if err != nil {
@@ -67,8 +67,7 @@ func (o *options) scanUnknown(ctx context.Context, out io.Writer) error {
 	}.print(out)
 }
 
-// podLists is how many lists of pods the API server has answered, by its own
-// metric.
+// podLists returns how many lists of pods the API server has answered, by its own metric.
 func podLists(ctx context.Context, client *kubernetes.Clientset) (float64, error) {
 	text, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {

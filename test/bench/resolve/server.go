@@ -17,9 +17,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/coreapi"
 )
 
-// server answers watches of a synthetic cluster as an API server does that
-// streams its lists: initial events in protobuf, the bookmark, then silence.
-// It runs in a process of its own, so that its memory is not measured.
+// server answers watches of a synthetic cluster like an API server that streams its
+// lists: initial events in protobuf, then the bookmark, then nothing. It runs in its own
+// process, so that its memory is not measured.
 type server struct {
 	cluster cluster
 	info    runtime.SerializerInfo

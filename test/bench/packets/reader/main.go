@@ -1,11 +1,11 @@
-// Command reader is what the benchmark compares kube-nflog with: it receives
-// the packets of one NFLOG group, does with them what the first argument says,
-// and on SIGTERM prints how many there were.
+// Command reader is a reader that the benchmark compares kube-nflog with. It receives the
+// packets of one NFLOG group, and handles them as the first argument says. On SIGTERM it
+// prints how many packets there were.
 //
 //	reader floor|newpacket|parser GROUP
 //
-// floor receives as kube-nflog does and throws away; newpacket and parser
-// receive through go-nflog's hook and decode with gopacket's NewPacket or its
+// floor receives packets as kube-nflog does and throws them away. newpacket and parser
+// receive through go-nflog's hook, and decode with gopacket's NewPacket or
 // DecodingLayerParser.
 package main
 
@@ -19,7 +19,7 @@ import (
 	"syscall"
 )
 
-// What all readers have in common, kube-nflog too.
+// Settings that all readers have in common, kube-nflog included.
 const (
 	copyRange     = 128
 	threshold     = 500 // packets in a datagram at most
