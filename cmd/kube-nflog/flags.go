@@ -14,6 +14,15 @@ func kubeConfig(file, server string) kube.Config {
 	return kube.Config{File: file, Server: server, UserAgent: "kube-nflog/" + version}
 }
 
+// agentAddresses are where an agent may listen: where it was told to, or else
+// where deploy/ has it and where it is by default.
+func agentAddresses(flag string) []string {
+	if flag != "" {
+		return []string{flag}
+	}
+	return []string{"127.0.0.1:19090", "127.0.0.1:9090"}
+}
+
 // flagError says what is wrong with a flag as all mistakes are said: the flag,
 // then what it wants.
 func flagError(err error) error {
@@ -50,4 +59,13 @@ func inWords(kind string) string {
 		return "a number, or several with commas between"
 	}
 	return kind
+}
+
+// uint16s returns numbers that were found to fit.
+func uint16s(valid []uint) []uint16 {
+	all := make([]uint16, len(valid))
+	for i, v := range valid {
+		all[i] = uint16(v)
+	}
+	return all
 }

@@ -33,6 +33,15 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	error
+
+	status int
+}
+
+func (e statusError) Unwrap() error { return e.error }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the process at once.
@@ -63,11 +72,9 @@ func statusOf(err error) int {
 	if errors.As(err, new(usageError)) || errors.As(err, new(kube.ConfigError)) {
 		return exitUsage
 	}
-	if errors.As(err, new(deniedError)) {
-		return exitDenied
-	}
-	if errors.As(err, new(undecidedError)) || errors.As(err, new(unknownError)) {
-		return exitUnknown
+	var other statusError
+	if errors.As(err, &other) {
+		return other.status
 	}
 	return exitFailed
 }

@@ -73,15 +73,19 @@ func watchCommand() *cobra.Command {
 		Long:  watchHelp,
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := &watchedOutput{Writer: cmd.OutOrStdout(), stuck: make(chan struct{})}
+			out := watch.NewOutput(cmd.OutOrStdout())
 			view, err := w.view(out)
 			if err != nil {
 				return usageError{oneLineEach(err)}
 			}
-			if w.agent {
-				return w.until(cmd.Context(), out, func(ctx context.Context) error { return followAgent(ctx, w.addresses(), view) })
+			lifetime := watch.Lifetime{For: w.duration, OfAgent: w.agent}
+			if !w.agent {
+				return lifetime.Run(cmd.Context(), out, func(ctx context.Context) error { return view.Host(ctx, w.openAgent) })
 			}
-			return w.until(cmd.Context(), out, func(ctx context.Context) error { return watchHost(ctx, w.agentOptions(), view) })
+			if !cmd.Flags().Changed("for") && !term.IsTerminal(int(os.Stdin.Fd())) {
+				lifetime.For = watch.Unattended
+			}
+			return lifetime.Run(cmd.Context(), out, func(ctx context.Context) error { return view.FollowAgent(ctx, agentAddresses(w.address)) })
 		},
 	}
 	w.define(cmd.Flags())
@@ -100,7 +104,7 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 	f.StringSliceVar(&w.pods, "pod", nil, "only drops of these pods: name or namespace/name")
 	f.StringSliceVar(&w.policies, "policy", nil, "only drops that these policies denied: name or namespace/name")
 	f.StringArrayVar(&w.reasons, "reason", nil, "only drops whose reason contains this text; may be given several times")
-	f.DurationVar(&w.duration, "for", unset, "how long to watch, 0 for no end (default: no end, but 30m with --agent without a terminal)")
+	f.DurationVar(&w.duration, "for", 0, "how long to watch, 0 for no end (default: no end, but 30m with --agent without a terminal)")
 	f.Lookup("for").DefValue = ""
 	f.StringVar(&w.output, "output", "text", "text, or json: the lines of run --output json")
 	f.BoolVar(&w.top, "top", false, "show a table of the busiest flows, drawn anew every second")
@@ -112,7 +116,7 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 }
 
 // view reports every mistake at once.
-func (w *watchOptions) view(out *watchedOutput) (*watch.View, error) {
+func (w *watchOptions) view(out *watch.Output) (*watch.View, error) {
 	if !w.agent && len(w.groups) == 0 {
 		w.groups = []uint{100}
 	}
@@ -142,7 +146,7 @@ func (w *watchOptions) validate() error {
 	if w.top && w.output == outputJSON {
 		errs = append(errs, errors.New("--top: goes with --output text"))
 	}
-	if w.duration < 0 && w.duration != unset {
+	if w.duration < 0 {
 		errs = append(errs, fmt.Errorf("--for: %v is negative", w.duration))
 	}
 	if w.address != "" && !w.agent {
@@ -244,31 +248,18 @@ func (w *watchOptions) agentOptions() *options {
 	return &o
 }
 
-// watchHost reads the groups as run does, into a view.
-func watchHost(ctx context.Context, o *options, view *watch.View) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	lines, in := io.Pipe()
-	cfg, err := o.agentConfig(newLogger(os.Stderr, "warn", "text"))
+// openAgent opens an agent that writes JSON lines and does nothing else.
+func (w *watchOptions) openAgent(ctx context.Context, lines io.Writer) (run func(context.Context) error, err error) {
+	cfg, err := w.agentOptions().agentConfig(newLogger(os.Stderr, "warn", "text"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	cfg.Lines = in
+	cfg.Lines = lines
 	a, err := agent.New(ctx, cfg)
 	if err != nil {
-		return explainTaken(err)
+		return nil, explainTaken(err)
 	}
-	ended := make(chan error, 1)
-	go func() {
-		err := a.Run(ctx)
-		_ = in.Close() // never fails
-		ended <- err
-	}()
-	shown := view.Run(lines)
-	// A view that failed must not keep the agent waiting.
-	_ = lines.Close() // never fails
-	cancel()
-	return errors.Join(shown, <-ended)
+	return a.Run, nil
 }
 
 // explainTaken says whose the group is, and what to do, where that is what

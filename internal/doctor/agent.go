@@ -34,10 +34,10 @@ func agent(ctx context.Context, cfg *Config) []Finding {
 		"no agent answers on this host at %s", strings.Join(cfg.Agents, ", "))}
 }
 
-// AgentGroups returns the groups that the agent which runs on this host reads,
+// agentGroups returns the groups that the agent which runs on this host reads,
 // none where no agent answers at one of the addresses. It waits for none of them
 // for long, so that the checks still end in time.
-func AgentGroups(ctx context.Context, addresses []string) (groups []uint16) {
+func agentGroups(ctx context.Context, addresses []string) (groups []uint16) {
 	for _, address := range addresses {
 		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		m, _ := scrape(ctx, address) // the check of the agent says why it does not answer

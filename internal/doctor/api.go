@@ -10,7 +10,35 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"k8s.io/client-go/rest"
 )
+
+// Cluster is an API server and the credentials for it.
+type Cluster struct {
+	url    string
+	client *http.Client // authenticates
+	// serviceAccount tells that it does so as a pod. A person may have rights that
+	// the agent does not have.
+	serviceAccount bool
+}
+
+// NewCluster returns how to reach an API server, nil for a nil config: there is no
+// cluster then.
+func NewCluster(cfg *rest.Config) (*Cluster, error) {
+	if cfg == nil {
+		return nil, nil //nolint:nilnil // doctor works without a cluster
+	}
+	client, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	url, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read the API server's address: %w", err)
+	}
+	return &Cluster{url: strings.TrimSuffix(url.String(), "/"), client: client, serviceAccount: cfg.BearerTokenFile != ""}, nil
+}
 
 // permission is what the agent asks the API server for.
 type permission struct {
@@ -58,10 +86,10 @@ func apiServer(ctx context.Context, cfg *Config) []Finding {
 	sent := time.Now()
 	date, err := cfg.Cluster.date(ctx)
 	if err != nil {
-		return []Finding{problem(check, "look at the address, the network and the certificates: "+cfg.Cluster.URL+"/readyz must answer",
+		return []Finding{problem(check, "look at the address, the network and the certificates: "+cfg.Cluster.url+"/readyz must answer",
 			"the API server does not answer: %v", err)}
 	}
-	found := []Finding{ok(check, "the API server at %s answers", cfg.Cluster.URL)}
+	found := []Finding{ok(check, "the API server at %s answers", cfg.Cluster.url)}
 	found = append(found, skew(date, sent, time.Now())...)
 	found = append(found, cfg.Cluster.rights(ctx)...)
 	return append(found, cfg.Cluster.pods(ctx))
@@ -107,7 +135,7 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 		return found
 	}
 	whose := "yours, not the agent's: run doctor in its pod for those"
-	if c.ServiceAccount {
+	if c.serviceAccount {
 		whose = "those of this pod's service account"
 	}
 	return []Finding{ok(check, "all %d permissions that the agent needs are there (%s)", len(permissions()), whose)}
@@ -176,13 +204,13 @@ func (c *Cluster) date(ctx context.Context) (time.Time, error) {
 // call makes a request and decodes the answer, of at most 16 MiB, into answer,
 // if that is not nil.
 func (c *Cluster) call(ctx context.Context, method, path string, body []byte, answer any) (http.Header, error) {
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
-	response, err := c.Client.Do(request)
+	response, err := c.client.Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,11 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net/http"
+	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -36,24 +39,25 @@ type Finding struct {
 
 // Config says what to look at.
 type Config struct {
-	Groups []uint16 // that the agent reads; at least one
-	// Cluster is how the API server is reached; nil where there is none.
-	Cluster *Cluster
-	// Agents are where an agent may listen.
-	Agents []string
+	Groups  []uint16 // that the agent reads; empty for those of the agent that runs here
+	Cluster *Cluster // how the API server is reached; nil where there is none
+	Agents  []string // the addresses where an agent may listen
 }
 
-// Cluster is an API server and the credentials for it.
-type Cluster struct {
-	URL    string
-	Client *http.Client // that authenticates
-	// ServiceAccount tells that it does so as a pod. A person may have rights that
-	// the agent has not.
-	ServiceAccount bool
-}
+// defaultGroup is examined where no group is given and no agent runs.
+const defaultGroup = 100
 
-// Examine makes all checks. The findings are in the order of a packet's way.
-func Examine(ctx context.Context, cfg Config) []Finding {
+// Findings are in the order of a packet's way.
+type Findings []Finding
+
+// Examine makes all checks.
+func Examine(ctx context.Context, cfg Config) Findings {
+	if len(cfg.Groups) == 0 {
+		cfg.Groups = agentGroups(ctx, cfg.Agents)
+	}
+	if len(cfg.Groups) == 0 {
+		cfg.Groups = []uint16{defaultGroup}
+	}
 	parts := []func(context.Context, *Config) []Finding{kernel, firewallRules, settings, apiServer, agent}
 	found := make([][]Finding, len(parts))
 	var running sync.WaitGroup
@@ -65,11 +69,40 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 		})
 	}
 	running.Wait()
-	var all []Finding
+	var all Findings
 	for _, f := range found {
 		all = append(all, f...)
 	}
 	return all
+}
+
+// HaveProblem reports whether one of the findings is a Problem.
+func (f Findings) HaveProblem() bool {
+	return slices.ContainsFunc(f, func(one Finding) bool { return one.Status == Problem })
+}
+
+// Print writes the findings, as JSON or as lines for a person.
+func (f Findings) Print(w io.Writer, asJSON bool) error {
+	var b strings.Builder
+	if asJSON {
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		if err := e.Encode(f); err != nil {
+			return fmt.Errorf("print findings: %w", err)
+		}
+	} else {
+		for _, one := range f {
+			fmt.Fprintf(&b, "%-8s %-16s %s\n", one.Status, one.Check, one.Says)
+			if one.Remedy != "" {
+				fmt.Fprintf(&b, "%-25s → %s\n", "", one.Remedy)
+			}
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("print findings: %w", err)
+	}
+	return nil
 }
 
 func ok(check, format string, args ...any) Finding {

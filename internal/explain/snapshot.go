@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"context"
@@ -34,12 +34,7 @@ type pod struct {
 	workload string // "namespace/Deployment/name", "" for none
 }
 
-// unknownError is what keeps explain from an answer: exit status 4.
-type unknownError struct{ error }
-
-func (e unknownError) Unwrap() error { return e.error }
-
-// forbidden makes an unknownError of an answer that the API server forbids.
+// forbidden makes an UnknownError of an answer that the API server forbids.
 func forbidden(err error, what, namespace string) error {
 	if !apierrors.IsForbidden(err) {
 		return err
@@ -48,7 +43,7 @@ func forbidden(err error, what, namespace string) error {
 	if namespace != "" {
 		where = "in namespace " + namespace
 	}
-	return unknownError{fmt.Errorf("cannot tell: you may not list %s %s", what, where)}
+	return UnknownError{fmt.Errorf("cannot tell: you may not list %s %s", what, where)}
 }
 
 // readNamespaces reads the labels of all namespaces, or if that is forbidden, of

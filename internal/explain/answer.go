@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"errors"
@@ -39,11 +39,12 @@ func (c *cluster) judge(flows []candidate) (all []*judged) {
 	return all
 }
 
-// print writes a line for each answer, and what would allow what is denied.
-func (q *question) print(w io.Writer, all []*judged, c *cluster) error {
+// print writes a line for each answer, and what would allow what is denied. It
+// returns the worst answer.
+func (q *Config) print(all []*judged, c *cluster) (policy.Verdict, error) {
 	// With --suggest the YAML is what goes on to kubectl: the verdict is a comment.
 	mark := ""
-	if q.suggest {
+	if q.Suggest {
 		mark = "# "
 	}
 	var denied, undecided bool
@@ -52,24 +53,24 @@ func (q *question) print(w io.Writer, all []*judged, c *cluster) error {
 		if n := len(j.pairs) - 1; n > 0 {
 			more = fmt.Sprintf(", and %d more pairs,", n)
 		}
-		if _, err := fmt.Fprintf(w, "%s%s → %s%s%s on port %d/%s: %s\n",
+		if _, err := fmt.Fprintf(q.Out, "%s%s → %s%s%s on port %d/%s: %s\n",
 			mark, endName(&j.Source), endName(&j.Destination), j.via, more, j.Port, j.Protocol, j.text); err != nil {
-			return err
+			return policy.Undecided, err
 		}
 		denied, undecided = denied || j.verdict == policy.Denied, undecided || j.verdict == policy.Undecided
 	}
-	if q.suggest {
-		if err := suggest(w, all, c); err != nil {
-			return err
+	if q.Suggest {
+		if err := suggest(q.Out, all, c); err != nil {
+			return policy.Undecided, err
 		}
 	}
 	switch {
 	case denied:
-		return deniedError{}
+		return policy.Denied, nil
 	case undecided:
-		return undecidedError{}
+		return policy.Undecided, nil
 	}
-	return nil
+	return policy.Allowed, nil
 }
 
 func endName(e *policy.End) string {

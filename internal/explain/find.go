@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"context"
@@ -100,7 +100,7 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 	var hidden []string
 	// may goes on without what is forbidden.
 	may := func(what string, err error) error {
-		if !errors.As(err, new(unknownError)) {
+		if !errors.As(err, new(UnknownError)) {
 			return err
 		}
 		if !slices.Contains(hidden, what) {
@@ -109,7 +109,7 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 		return nil
 	}
 	err := c.readPods(ctx, "")
-	if errors.As(err, new(unknownError)) && other != "" {
+	if errors.As(err, new(UnknownError)) && other != "" {
 		hidden, err = append(hidden, "pods"), c.readPods(ctx, other)
 	}
 	if err := may("pods", err); err != nil {
@@ -138,7 +138,7 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 	case len(found) > 0:
 		return found, nil
 	case len(hidden) > 0:
-		return nil, unknownError{fmt.Errorf("cannot tell what %s is: you may not list %s in all namespaces; if it is outside the cluster, say external:%[1]s",
+		return nil, UnknownError{fmt.Errorf("cannot tell what %s is: you may not list %s in all namespaces; if it is outside the cluster, say external:%[1]s",
 			e.addr, strings.Join(hidden, ", "))}
 	}
 	return outside, nil
@@ -175,7 +175,7 @@ func (c *cluster) haveNode(ctx context.Context, addr netip.Addr, port uint16) ([
 func (c *cluster) servicesAt(ctx context.Context, addr netip.Addr, other string, claims bool) (found []corev1.Service, err error) {
 	var services corev1.ServiceList
 	refused := forbidden(list(ctx, c.Core, "services", "", &services), "services", "")
-	if refused != nil && (!errors.As(refused, new(unknownError)) || other == "") {
+	if refused != nil && (!errors.As(refused, new(UnknownError)) || other == "") {
 		return nil, refused
 	}
 	if refused != nil {
@@ -219,7 +219,7 @@ func hasAddress(texts []string, addr netip.Addr) bool {
 func (c *cluster) backends(ctx context.Context, s *corev1.Service, t traffic) ([]place, error) {
 	name := "Service " + s.Namespace + "/" + s.Name
 	if len(s.Spec.Selector) == 0 {
-		return nil, unknownError{fmt.Errorf("cannot tell: %s selects no pods; ask about the addresses of its EndpointSlices", name)}
+		return nil, UnknownError{fmt.Errorf("cannot tell: %s selects no pods; ask about the addresses of its EndpointSlices", name)}
 	}
 	port, ok := portOf(s, t)
 	if !ok {

@@ -1,7 +1,6 @@
-package main
+package explain
 
 import (
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -36,20 +35,20 @@ func TestJudge(t *testing.T) {
 	api, other := newPod("api", "10.0.1.7", "fd00::7"), newPod("api-2", "10.0.1.8", "fd00::8")
 	client := newPod("client", "10.0.0.5", "fd00::5")
 	tests := []struct {
-		name  string
-		from  []policy.End
-		to    [][]policy.End
-		allow string
-		want  []string // how the lines begin
-		err   error
+		name    string
+		from    []policy.End
+		to      [][]policy.End
+		allow   string
+		want    []string // how the lines begin
+		verdict policy.Verdict
 	}{
-		{"the same for both families", client, [][]policy.End{api}, "192.0.2.0/24", []string{"shop/client (10.0.0.5) → shop/api (10.0.1.7) on port 80/TCP: denied"}, deniedError{}},
+		{"the same for both families", client, [][]policy.End{api}, "192.0.2.0/24", []string{"shop/client (10.0.0.5) → shop/api (10.0.1.7) on port 80/TCP: denied"}, policy.Denied},
 		{"IPv4 alone is allowed", client, [][]policy.End{api}, "10.0.0.0/8", []string{
 			"shop/client (10.0.0.5) → shop/api (10.0.1.7) on port 80/TCP: allowed", "shop/client (fd00::5) → shop/api (fd00::7) on port 80/TCP: denied",
-		}, deniedError{}},
+		}, policy.Denied},
 		{"two pods", client, [][]policy.End{api, other}, "192.0.2.0/24", []string{
-			"shop/client (10.0.0.5) → shop/api (10.0.1.7), and 1 more pairs, on port 80/TCP: denied"}, deniedError{}},
-		{"from outside", outside("2001:db8::1"), [][]policy.End{api}, "2001:db8::/32", []string{"2001:db8::1 → shop/api (fd00::7) on port 80/TCP: allowed"}, nil},
+			"shop/client (10.0.0.5) → shop/api (10.0.1.7), and 1 more pairs, on port 80/TCP: denied"}, policy.Denied},
+		{"from outside", outside("2001:db8::1"), [][]policy.End{api}, "2001:db8::/32", []string{"2001:db8::1 → shop/api (fd00::7) on port 80/TCP: allowed"}, policy.Allowed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,8 +65,8 @@ func TestJudge(t *testing.T) {
 				}
 			}
 			var b strings.Builder
-			if err := (&question{}).print(&b, c.judge(flows), &c); !errors.Is(err, tt.err) {
-				t.Errorf("error %v, want %v", err, tt.err)
+			if got, err := (&Config{Out: &b}).print(c.judge(flows), &c); err != nil || got != tt.verdict {
+				t.Errorf("%v, %v; want %v", got, err, tt.verdict)
 			}
 			lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 			if len(lines) != len(tt.want) {

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"net/netip"
@@ -37,7 +37,7 @@ func TestQuestion(t *testing.T) {
 		{"external:shop/api", "shop/svc/", "80", traffic{}, []string{"--from", "--to"}},
 	}
 	for _, tt := range tests {
-		got, err := (&question{from: tt.from, to: tt.to, port: tt.port}).parse()
+		got, err := (&Config{From: tt.from, To: tt.to, Port: tt.port}).parse()
 		if got != tt.want || (err != nil) != (tt.wrong != nil) {
 			t.Errorf("%s → %s %s: %+v, %v; want %+v", tt.from, tt.to, tt.port, got, err, tt.want)
 		}

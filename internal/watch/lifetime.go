@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package watch
 
 import (
 	"context"
@@ -12,16 +12,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
-
-// unset is --for where it was not given.
-const unset = -1 * time.Nanosecond
 
 // Bounds of a watch whose reader may have gone without a sign: kubectl exec
 // leaves the process behind in the agent's container, where it takes memory.
 const (
-	unattended   = 30 * time.Minute // a watch of an agent without a terminal
+	Unattended   = 30 * time.Minute // a watch of an agent without a terminal
 	outputWithin = 5 * time.Minute  // one write of a watch of an agent
 )
 
@@ -31,24 +27,34 @@ var (
 	errTimeOver     = errors.New("the time is over")
 )
 
-// watchedOutput is a watch's output. stuck is closed when a write takes longer
-// than outputWithin.
-type watchedOutput struct {
+// Output is a watch's output. stuck is closed when a write takes longer than
+// outputWithin.
+type Output struct {
 	io.Writer
 
 	stuck chan struct{}
 	once  sync.Once
 }
 
-func (o *watchedOutput) Write(b []byte) (int, error) {
+// NewOutput returns an Output that writes to w.
+func NewOutput(w io.Writer) *Output { return &Output{Writer: w, stuck: make(chan struct{})} }
+
+// Write writes to the Writer.
+func (o *Output) Write(b []byte) (int, error) {
 	timer := time.AfterFunc(outputWithin, func() { o.once.Do(func() { close(o.stuck) }) })
 	defer timer.Stop()
 	return o.Writer.Write(b)
 }
 
-// until watches until run ends by itself, ctx ends, the time is over, or nobody
+// Lifetime says when a watch ends.
+type Lifetime struct {
+	For     time.Duration // how long to watch, 0 for no end
+	OfAgent bool          // it ends when nobody reads its output: it takes a follower's place
+}
+
+// Run watches until run ends by itself, ctx ends, the time is over, or nobody
 // reads the output any more.
-func (w *watchOptions) until(ctx context.Context, out *watchedOutput, run func(context.Context) error) error {
+func (l Lifetime) Run(ctx context.Context, out *Output, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if f, ok := out.Writer.(*os.File); ok {
@@ -57,36 +63,24 @@ func (w *watchOptions) until(ctx context.Context, out *watchedOutput, run func(c
 			cancel(errOutputClosed)
 		}()
 	}
-	duration := w.lasts()
-	if duration > 0 {
-		defer time.AfterFunc(duration, func() { cancel(errTimeOver) }).Stop()
+	if l.For > 0 {
+		defer time.AfterFunc(l.For, func() { cancel(errTimeOver) }).Stop()
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx) }()
 	stuck := out.stuck
-	if !w.agent {
+	if !l.OfAgent {
 		stuck = nil // it keeps nobody else out
 	}
 	select {
 	case err := <-ended:
 		if err == nil && errors.Is(context.Cause(ctx), errTimeOver) {
-			_, err = fmt.Fprintf(os.Stderr, "kube-nflog: ended after %v: --for DURATION watches longer, --for 0 without end\n", duration)
+			_, err = fmt.Fprintf(os.Stderr, "kube-nflog: ended after %v: --for DURATION watches longer, --for 0 without end\n", l.For)
 		}
 		return err
 	case <-stuck:
 		return fmt.Errorf("nobody has read standard output for %v", outputWithin)
 	}
-}
-
-// lasts is how long to watch, 0 for no end.
-func (w *watchOptions) lasts() time.Duration {
-	switch {
-	case w.duration != unset:
-		return w.duration
-	case w.agent && !term.IsTerminal(int(os.Stdin.Fd())):
-		return unattended
-	}
-	return 0
 }
 
 // awaitClosed returns when the reader of a pipe, or the terminal, has gone.

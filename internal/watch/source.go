@@ -1,6 +1,4 @@
-//go:build linux
-
-package main
+package watch
 
 import (
 	"context"
@@ -10,21 +8,11 @@ import (
 	"strings"
 
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
-	"github.com/kube-nflog/kube-nflog/internal/watch"
 )
 
-// addresses are where an agent may listen: where it was told to, or where
-// deploy/ has it and where it is by default.
-func (w *watchOptions) addresses() []string {
-	if w.address != "" {
-		return []string{w.address}
-	}
-	return []string{"127.0.0.1:19090", "127.0.0.1:9090"}
-}
-
-// followAgent shows the flows of the agent that answers first, until it or ctx
+// FollowAgent shows the flows of the agent that answers first, until it or ctx
 // ends.
-func followAgent(ctx context.Context, addresses []string, view *watch.View) error {
+func (v *View) FollowAgent(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, address := range addresses {
 		flows, err := flowstream.Open(ctx, address)
@@ -38,7 +26,7 @@ func followAgent(ctx context.Context, addresses []string, view *watch.View) erro
 			errs = append(errs, err)
 			continue
 		}
-		err = view.Run(flows)
+		err = v.Run(flows)
 		_ = flows.Close() // only read
 		return followEnd(ctx, address, err)
 	}
@@ -51,10 +39,33 @@ func followEnd(ctx context.Context, address string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // that is why there is an error
-	case errors.As(err, new(watch.EndedError)):
+	case errors.As(err, new(EndedError)):
 		return fmt.Errorf("the agent at %s ended this: %w", address, err)
 	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the agent at %s has ended", address)
 	}
 	return fmt.Errorf("follow the agent at %s: %w", address, err)
+}
+
+// Host shows what a source on this host writes: open returns it ready to run, or
+// an error. The source runs until ctx ends, or the view does.
+func (v *View) Host(ctx context.Context, open func(ctx context.Context, lines io.Writer) (run func(context.Context) error, err error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines, in := io.Pipe()
+	run, err := open(ctx, in)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		err := run(ctx)
+		_ = in.Close() // never fails
+		ended <- err
+	}()
+	shown := v.Run(lines)
+	// A view that failed must not keep the source waiting.
+	_ = lines.Close() // never fails
+	cancel()
+	return errors.Join(shown, <-ended)
 }
