@@ -8,10 +8,10 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// backend is one way to put rules into the kernel that log what they deny.
+// backend is one way to add rules that log what they deny.
 type backend struct {
 	name     string
-	commands []string // what it needs
+	commands []string // the commands that it needs
 	prefix   string   // of its rules
 	limited  bool     // its rules log no more than ten packets a minute
 	// rules returns the commands that deny traffic to the server.
@@ -27,7 +27,7 @@ func (b backend) install(t *testing.T, s *scene) {
 	}
 }
 
-// note is what events say of the prefix and of the rule's limit.
+// note returns the part of an event about the prefix and the rule's limit.
 func (b backend) note() string {
 	if b.limited {
 		return ". At least this many packets: the rule that logs has a limit of 10/minute."
@@ -80,8 +80,8 @@ func nftables(s *scene, statements ...string) [][]string {
 	return [][]string{{"nft", strings.Join(script, "\n")}}
 }
 
-// kubeRouter returns the rules that kube-router puts at the end of a pod's
-// chain: no prefix, a limit, and REJECT, which answers.
+// kubeRouter returns the rules that kube-router puts at the end of a pod's chain. They
+// have no prefix but a limit, and REJECT, which sends an answer.
 func kubeRouter(s *scene) (commands [][]string) {
 	const chain = "KUBE-POD-FW-QNZFIWPI3QXZQZKJ"
 	unmarked := []string{"-m", "mark", "!", "--mark", "0x10000/0x10000"}
@@ -100,7 +100,7 @@ func kubeRouter(s *scene) (commands [][]string) {
 	return commands
 }
 
-// kubeRouterNFT returns the same as kube-router's nftables mode has it.
+// kubeRouterNFT returns the same rules as kube-router's nftables mode makes them.
 func kubeRouterNFT(s *scene) [][]string {
 	return nftables(s,
 		"meta mark and 0x10000 == 0x0 limit rate 10/minute burst 10 packets log group 100",

@@ -12,14 +12,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestEnds sends traffic between all kinds of ends, in both families: each pod
-// gets its event, and nobody else gets one.
+// TestEnds sends traffic between all kinds of ends, in both families. Each pod gets its
+// event, and no other object gets one.
 func TestEnds(t *testing.T) {
 	system.Need(t, "nft")
 	for _, c := range []struct {
 		name       string
 		hook       string // where the rule logs
-		drop       bool   // what is dropped on output fails at the sender
+		drop       bool   // a packet that is dropped in output is an error for the sender
 		from, to   func(*scene) end
 		in, out    string // the node's devices
 		fromLine   string // how JSON lines name the ends, with %s for the address
@@ -40,7 +40,7 @@ func TestEnds(t *testing.T) {
 			serverSees: "Packet dropped when receiving traffic from %s on port PORT/TCP.",
 		},
 		{
-			// The node's address belongs to the node, also where a pod shares it.
+			// The node's address belongs to the node, even if a pod shares it.
 			name: "pod to hostNetwork pod", hook: "input", drop: true,
 			from: (*scene).clientEnd, to: (*scene).nodeEnd, in: "vethclient", out: "",
 			fromLine: "Pod NAMESPACE/client %s", toLine: "Node NODE %s",
@@ -101,8 +101,8 @@ func (s *scene) logTCP(t *testing.T, hook string, drop bool) {
 	s.run(t, "nft", "add rule inet ends c tcp dport { 8004, 8006 } log group 100 "+verdict)
 }
 
-// fill replaces the words NAMESPACE and NODE by the scene's, %s by an address
-// and PORT by the packet's.
+// fill replaces NAMESPACE and NODE by the scene's names, %s by an address, and PORT by the
+// packet's port.
 func (s *scene) fill(text string, address netip.Addr, p burst) string {
 	return strings.NewReplacer(
 		"NAMESPACE", s.namespace, "NODE", s.nodeName, "%s", address.String(), "PORT", strconv.Itoa(int(p.DestinationPort)),

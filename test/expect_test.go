@@ -15,7 +15,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// event is what kubectl shows of an event, without its times.
+// event holds the columns of an event in kubectl's output, without its times.
 type event struct {
 	Type, Reason, Component, Host string
 	Count                         int32
@@ -26,12 +26,12 @@ func newEvent(e *corev1.Event) event {
 	return event{e.Type, e.Reason, e.Source.Component, e.Source.Host, e.Count, e.Message}
 }
 
-// dropped is the event that the scene's agent writes with default flags.
+// dropped returns the event that the scene's agent writes with default flags.
 func (s *scene) dropped(packets int, message string) event {
 	return event{"Warning", "PacketDrop", "kube-nflog", s.nodeName, int32(packets), message}
 }
 
-// wantEvents compares all events about a pod with those wanted.
+// wantEvents compares all events about a pod with the wanted ones.
 func (s *scene) wantEvents(t *testing.T, pod string, want ...event) {
 	t.Helper()
 	if diff := s.diffEvents(t, pod, want); diff != "" {
@@ -39,7 +39,7 @@ func (s *scene) wantEvents(t *testing.T, pod string, want ...event) {
 	}
 }
 
-// awaitEvents waits until the events about a pod are those wanted.
+// awaitEvents waits until the events about a pod are the wanted ones.
 func (s *scene) awaitEvents(t *testing.T, pod string, want ...event) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -66,7 +66,7 @@ func (s *scene) diffEvents(t *testing.T, pod string, want []event) string {
 type flow struct {
 	Group               uint16
 	Prefix, Hook, Node  string
-	In, Out             string // as the node's devices begin
+	In, Out             string // without the number of the device
 	Family, Protocol    string
 	Source, Destination string // "Pod shop/client 10.0.0.5"
 	Port                uint16
@@ -74,7 +74,7 @@ type flow struct {
 	TCPFlags            string
 }
 
-// total is what adds up over a flow's lines.
+// total is the sum over a flow's lines.
 type total struct{ Packets, Bytes uint64 }
 
 // flows adds up an agent's lines by flow.
@@ -102,7 +102,7 @@ func flows(t *testing.T, a *agent.Agent) map[flow]total {
 	return sums
 }
 
-// device strips the number that netlab gives the node's devices.
+// device removes the number that netlab adds to the names of the node's devices.
 func device(name string) string {
 	for len(name) > 0 && name[len(name)-1] >= '0' && name[len(name)-1] <= '9' {
 		name = name[:len(name)-1]
@@ -120,12 +120,12 @@ func endpoint(e agent.Endpoint) string {
 	return e.Kind + " " + e.IP
 }
 
-// pod is how endpoint says that an address is a pod's of the scene.
+// pod returns endpoint's text for an address of a pod in the scene.
 func (s *scene) pod(name string, address netip.Addr) string {
 	return fmt.Sprintf("Pod %s/%s %s", s.namespace, name, address)
 }
 
-// wantFlows compares an agent's JSON lines, added up, with those wanted.
+// wantFlows adds up an agent's JSON lines by flow and compares them with the wanted ones.
 func wantFlows(t *testing.T, a *agent.Agent, want map[flow]total) {
 	t.Helper()
 	if diff := gocmp.Diff(want, flows(t, a)); diff != "" {
@@ -139,7 +139,7 @@ type burst struct {
 	count int
 }
 
-// size is what the packets' IP headers say in all.
+// size returns the number of packets and the sum of the lengths in their IP headers.
 func (b burst) size(t *testing.T) total {
 	t.Helper()
 	var sum total
@@ -154,8 +154,8 @@ func (b burst) size(t *testing.T) total {
 	return sum
 }
 
-// flow is the flow that the packets fold into, as it is logged where the node
-// forwards them, without its ends.
+// flow returns the flow of the packets as the node's forward hook logs it, without its
+// ends.
 func (b burst) flow(s *scene) flow {
 	f := flow{
 		Group: group, Hook: "forward", Node: s.nodeName,
@@ -175,7 +175,7 @@ func (b burst) flow(s *scene) flow {
 	return f
 }
 
-// target is how events say what was denied: " on port 8080/TCP".
+// target returns what was denied, as in events: " on port 8080/TCP".
 func (b burst) target() string {
 	switch {
 	case b.Protocol == netlab.ICMP && b.Source.Is4():

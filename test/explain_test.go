@@ -20,8 +20,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// allowing is a policy that isolates the pods with app=api and lets every pod of
-// the namespace in at a port, 0 for none.
+// allowing returns a policy that isolates the pods with app=api. It allows every pod of the
+// namespace to reach a port, or no port if port is 0.
 func (s *scene) allowing(name string, port int32) *networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
@@ -47,7 +47,7 @@ func (s *scene) createPolicy(t *testing.T, p *networkingv1.NetworkPolicy) {
 	}
 }
 
-// createAPI makes a pod with labels and a named port, and its place on the node.
+// createAPI creates a pod with labels and a named port, and attaches it to the node.
 func (s *scene) createAPI(t *testing.T) end {
 	t.Helper()
 	at := s.attach(t, "api", v4(s.server.v4, 8), v6(s.server.v6, 8))
@@ -61,7 +61,7 @@ func (s *scene) createAPI(t *testing.T) end {
 	return at
 }
 
-// v4 and v6 are neighbours of an address.
+// v4 and v6 return another address in the network of an address.
 func v4(a netip.Addr, host byte) netip.Addr {
 	b := a.As4()
 	b[3] = host
@@ -74,8 +74,8 @@ func v6(a netip.Addr, host byte) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// TestExplain names the policies that deny a flow, as the real API server has
-// them, in events and lines, and follows their changes.
+// TestExplain expects events and lines with the policies of a real API server that deny a
+// flow. Changes of the policies change the reason.
 func TestExplain(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -109,7 +109,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("reason and policies are not the lines' last fields: %q", raw)
 	}
 
-	// A policy that allows it comes, and what the node's rule drops then is told apart.
+	// Now a policy allows the flow, but the node's rule still drops it. The reason changes.
 	s.createPolicy(t, s.allowing("api-more", 8080))
 	s.awaitMetric(t, a, 3, "kube_nflog_networkpolicies")
 	system.Must(t, s.client.Send(b.Packet, b.count))
@@ -121,8 +121,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestExplainWithoutRights goes on without policies where RBAC forbids them, and
-// becomes ready.
+// TestExplainWithoutRights runs an agent that may not read policies. It becomes ready and
+// works without them.
 func TestExplainWithoutRights(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -138,8 +138,8 @@ func TestExplainWithoutRights(t *testing.T) {
 	}
 }
 
-// accountWithout makes a service account with the agent's rights but those on a
-// resource, and returns its kubeconfig.
+// accountWithout creates a service account with the agent's rights, except for those on a
+// resource. It returns its kubeconfig.
 func (s *scene) accountWithout(t *testing.T, resource string) string {
 	t.Helper()
 	client := s.plane.Client()

@@ -20,12 +20,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestKubectl holds what an application owner sees in golden files: the real
-// kubectl's describe pod and events, for both pods.
+// TestKubectl compares what an application owner sees with golden files: the output of the
+// real kubectl's describe pod and events, for both pods.
 func TestKubectl(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
-	// Only packets to the server are denied, and one outside.
+	// Only packets to the server and to one outside host are denied.
 	s.run(t, nft(s)[0]...)
 	s.run(t, "nft", "add rule inet deny forward ip daddr "+s.outside.v4.String()+" jump server")
 	a := s.startReady(t, agent.Config{})
@@ -55,9 +55,8 @@ func (s *scene) kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// normalise takes out what differs from run to run: ages and the widths that
-// follow from them, the scene's names and addresses, and the order of events
-// of one second.
+// normalise removes what differs from run to run: ages and the column widths that depend on
+// them, the scene's names and addresses, and the order of events of the same second.
 func (s *scene) normalise(table string) string {
 	table = regexp.MustCompile(`\b\d+[smh](\d+[smh])?\b`).ReplaceAllString(table, "AGE")
 	table = regexp.MustCompile(`  +`).ReplaceAllString(table, "  ")

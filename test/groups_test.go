@@ -15,27 +15,26 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// tcp is packets from client to server, over IPv4.
+// tcp returns packets from client to server over IPv4.
 func (s *scene) tcp(port uint16, count int) burst {
 	return burst{netlab.Packet{
 		Source: s.client.v4, Destination: s.server.v4, Protocol: netlab.TCP, DestinationPort: port,
 	}, count}
 }
 
-// received is the server's event for such packets, with what follows the port.
+// received returns the server's event for such packets. note follows the port.
 func (s *scene) received(b burst, note string) event {
 	return s.dropped(b.count, fmt.Sprintf("Packet dropped when receiving traffic from %s/client (%s) on port %d/TCP%s.",
 		s.namespace, s.client.v4, b.DestinationPort, note))
 }
 
-// sent is the client's event for such packets.
+// sent returns the client's event for such packets.
 func (s *scene) sent(b burst, note string) event {
 	return s.dropped(b.count, fmt.Sprintf("Packet dropped when sending traffic to %s/server (%s) on port %d/TCP%s.",
 		s.namespace, s.server.v4, b.DestinationPort, note))
 }
 
-// TestTwoGroups reads two groups at once; a packet that both log counts in
-// both.
+// TestTwoGroups reads two groups at once. A packet that both groups log counts in both.
 func TestTwoGroups(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -60,7 +59,7 @@ func TestTwoGroups(t *testing.T) {
 	wantFlows(t, a, lines)
 }
 
-// TestPrefixFilter reads two prefixes of three; the rest is counted as ignored.
+// TestPrefixFilter reads two of three prefixes. The third is counted as ignored.
 func TestPrefixFilter(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -89,8 +88,8 @@ func TestPrefixFilter(t *testing.T) {
 		s.received(web, ` (NFLOG prefix "deny: http")`), s.received(reject, ` (NFLOG prefix "reject: ")`))
 }
 
-// TestLimitedRule sends more than a rule with a limit logs: the event counts
-// what the rule logged.
+// TestLimitedRule sends more packets than a rule with a limit logs. The event counts the
+// packets that the rule logged.
 func TestLimitedRule(t *testing.T) {
 	for _, b := range backends() {
 		if !b.limited {
@@ -104,7 +103,7 @@ func TestLimitedRule(t *testing.T) {
 			system.Must(t, s.client.Send(p.Packet, p.count))
 			system.Must(t, a.Stop(s.ctx))
 			events := s.listEvents(t, "server")
-			// Ten at once, and one more for each six seconds that this took.
+			// The rule logs ten at once, and one more for each six seconds of this test.
 			if len(events) != 1 || events[0].Count < 10 || events[0].Count > 12 {
 				t.Fatalf("40 packets gave the events %+v, want one that counts 10 to 12", events)
 			}
@@ -116,15 +115,15 @@ func TestLimitedRule(t *testing.T) {
 	}
 }
 
-// TestGroupTaken starts a second agent on a group: it stays up, is not ready and
-// names the process that reads the group. When that has ended, it goes on.
+// TestGroupTaken starts a second agent on a group. It stays up, is not ready, and names the
+// process that reads the group. When that process has ended, it binds the group.
 func TestGroupTaken(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
 	first := s.startReady(t, agent.Config{})
 	second := s.start(t, agent.Config{Listen: "127.0.0.1:9191"})
-	// Before it has tried to bind the group it answers that it is starting.
+	// Until it has tried to bind the group, it answers that it is starting.
 	text := awaitAnswer(s.ctx, t, second, "/readyz", "group 100 is not bound: it is read by kube-nflog")
 	if want := fmt.Sprintf("(process %d)", first.PID()); !strings.Contains(text, want) {
 		t.Errorf("/readyz answers %q, which does not say %q", text, want)

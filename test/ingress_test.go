@@ -10,13 +10,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestDeviceHooks logs where packets enter and leave a device, the hooks that
-// each family of tables numbers in a way of its own.
+// TestDeviceHooks logs packets in the ingress and egress hooks of a device. Each family of
+// tables has its own numbers for these hooks.
 func TestDeviceHooks(t *testing.T) {
 	system.Need(t, "nft")
 	tests := []struct {
 		name, table, device, hook string
-		in, out                   string // devices that the lines name
+		in, out                   string // the devices in the lines
 	}{
 		{"netdev ingress", "netdev t", "vethclient", "ingress", "vethclient", ""},
 		{"netdev egress", "netdev t", "vethserver", "egress", "", "vethserver"},
@@ -42,7 +42,7 @@ func TestDeviceHooks(t *testing.T) {
 	}
 }
 
-// deviceOf returns the node's device whose name begins so.
+// deviceOf returns the node's device whose name begins with name.
 func (s *scene) deviceOf(t *testing.T, name string) string {
 	t.Helper()
 	var found string

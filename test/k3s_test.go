@@ -8,9 +8,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// k3s returns the rules that k3s makes of two policies of the server, of which
-// one allows port 9090 and the other port 8081: each logs what it does not
-// allow, and the pod's rule what none does.
+// k3s returns the rules that k3s makes from two policies of the server. One allows port
+// 9090 and the other one port 8081. Each policy's rule logs what the policy does not allow.
+// The pod's rule logs what no policy allows.
 func k3s(s *scene) (commands [][]string) {
 	const mark = "0x10000/0x10000"
 	rule := func(chain string, args ...string) {
@@ -34,9 +34,9 @@ func k3s(s *scene) (commands [][]string) {
 	return commands
 }
 
-// TestK3sDuplicates sends packets that two policies and the pod's rule log, and
-// some that one policy logs and the other allows. The first become one event,
-// the others none.
+// TestK3sDuplicates sends packets that both policies and the pod's rule log: they become one
+// event. It also sends packets that one policy logs and the other allows: they become no
+// event.
 func TestK3sDuplicates(t *testing.T) {
 	system.Need(t, "iptables-nft")
 	s := newScene(t)
@@ -68,7 +68,8 @@ func TestK3sDuplicates(t *testing.T) {
 	s.wantEvents(t, "client", s.sent(denied, why))
 }
 
-// TestCalicoAllowed ignores the packets that Calico's prefixes say it allowed.
+// TestCalicoAllowed expects that packets are ignored if the prefix says that Calico allowed
+// them.
 func TestCalicoAllowed(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestLimits holds that the agent knows which of the node's rules have a limit,
-// whoever wrote them, and that it learns of one that comes while it runs.
+// TestLimits checks that the agent knows which rules of the node have a limit, for each tool
+// that writes rules, and that it notices a new rule while it runs.
 func TestLimits(t *testing.T) {
 	const nflog = "-j NFLOG --nflog-group 100 --nflog-prefix"
 	const limit = "-m limit --limit 10/minute --limit-burst 10"

@@ -1,6 +1,6 @@
-// Package test holds the tests of the whole way of a packet: a real kernel logs
-// it, the real kube-nflog runs as a process of its own, and what it did is read
-// through a real API server. Everything happens in the namespaces of netlab.
+// Package test tests the whole way of a packet: a real kernel logs it, the real kube-nflog
+// runs as a process, and the tests read the events from a real API server. Everything
+// happens in the namespaces of netlab.
 package test
 
 import (
@@ -10,16 +10,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// Where the binaries are built, and the manifests; tests run in this module's
-// directory.
+// Paths of the sources, the manifests and the agent's binary, from this directory.
 const (
 	repository  = ".."
 	deployment  = "../deploy"
 	agentBinary = "../bin/kube-nflog-test"
 )
 
-// shared is what the tests of this package share: one lab, and one control plane
-// with the agent's ServiceAccount.
+// shared holds one lab and one control plane for all tests of this package.
 var shared system.Shared
 
 func TestMain(m *testing.M) {

@@ -14,9 +14,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// serviceAccount puts the agent's token and the cluster's CA where a pod has
-// them, in a directory that only the lab sees, and returns the environment of a
-// pod.
+// serviceAccount writes the agent's token and the cluster's CA to the directory in which a
+// pod has them. Only the lab sees this directory. It returns the environment of a pod.
 func (s *scene) serviceAccount(t *testing.T) []string {
 	t.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
@@ -41,9 +40,8 @@ func (s *scene) serviceAccount(t *testing.T) []string {
 	return []string{"KUBERNETES_SERVICE_HOST=" + api.Hostname(), "KUBERNETES_SERVICE_PORT=" + api.Port()}
 }
 
-// TestMigrate runs the agent as kube-iptables-tailer's DaemonSet runs that, by
-// its variables alone, beside the rule that docs/migrating.md makes of its LOG
-// rule.
+// TestMigrate runs the agent with only the variables of kube-iptables-tailer's DaemonSet, and
+// with the rule that replaces its LOG rule in docs/migrating.md.
 func TestMigrate(t *testing.T) {
 	system.Need(t, "iptables")
 	s := newScene(t)
@@ -58,7 +56,7 @@ func TestMigrate(t *testing.T) {
 		"METRICS_SERVER_PORT=9191", "POD_IDENTIFIER=namespace", "LOG_LEVEL=INFO",
 		"PACKET_DROP_CHANNEL_BUFFER_SIZE=100", "PACKET_DROP_EXPIRATION_MINUTES=10", "WATCH_LOGS_INTERVAL_SECONDS=5",
 		"REPEATED_EVENTS_INTERVAL_MINUTES=2",
-		"KUBE_NFLOG_TAILER_METRIC=true", // the one thing that is asked for beside
+		"KUBE_NFLOG_TAILER_METRIC=true", // the only variable of kube-nflog
 	)
 	a := s.start(t, agent.Config{Bare: true, Listen: "127.0.0.1:9191", Env: env})
 	system.Must(t, a.WaitReady(s.ctx))
@@ -68,7 +66,7 @@ func TestMigrate(t *testing.T) {
 		system.Must(t, s.client.Send(p, 3))
 	}
 	s.awaitReceived(t, a, 6)
-	host, err := os.Hostname() // as under hostNetwork, the node's
+	host, err := os.Hostname() // the node's name, as with hostNetwork
 	system.Must(t, err)
 	host = strings.ToLower(host)
 	denied := func(traffic string) event {

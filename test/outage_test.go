@@ -44,8 +44,8 @@ func TestServerAwayAtStart(t *testing.T) {
 	s.wantEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
 }
 
-// newSceneAlone makes a scene in a control plane of its own, and the agent's
-// kubeconfig there. Packets to the server are logged.
+// newSceneAlone creates a scene with its own control plane, and returns it with the agent's
+// kubeconfig. Packets to the server are logged.
 func newSceneAlone(t *testing.T) (s *scene, kubeconfig string) {
 	t.Helper()
 	system.Need(t, "nft")
@@ -69,10 +69,10 @@ func newSceneAlone(t *testing.T) (s *scene, kubeconfig string) {
 	return s, kubeconfig
 }
 
-// TestRepeated drops packets of one flow again and again while the agent runs:
-// one event goes on counting.
+// TestRepeated drops packets of one flow again and again while the agent runs. One event
+// counts all of them.
 func TestRepeated(t *testing.T) {
-	t.Parallel() // it waits for the schedule of writes
+	t.Parallel() // it takes long, because it waits for the schedule of writes
 	system.Need(t, "nft")
 	s := newScene(t)
 	s.run(t, nft(s)[0]...)
@@ -97,8 +97,8 @@ func TestRepeated(t *testing.T) {
 	system.Must(t, a.Stop(s.ctx))
 }
 
-// TestRestart restarts the agent between packets of one flow: the event goes
-// on counting.
+// TestRestart restarts the agent between packets of one flow. The same event continues its
+// count.
 func TestRestart(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -113,8 +113,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// checkSums checks that each packet is in exactly one counter of each stage:
-// both ends of all are pods here, and all events are written.
+// checkSums checks that each packet is in exactly one counter of each stage. Here both ends
+// of all packets are pods, and all events are written.
 func (s *scene) checkSums(t *testing.T, a *agent.Agent, packets float64) {
 	t.Helper()
 	metrics, err := a.Metrics(s.ctx)

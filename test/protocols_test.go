@@ -9,9 +9,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestProtocols sends every protocol over both families through every kind of
-// rule, and expects events on both pods and JSON lines that count exactly what
-// was sent.
+// TestProtocols sends every protocol over both families through every kind of rule. It
+// expects events on both pods and JSON lines that count exactly the sent packets.
 func TestProtocols(t *testing.T) {
 	for _, b := range backends() {
 		t.Run(b.name, func(t *testing.T) {
@@ -28,8 +27,8 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// mixed is packets from client to server: every protocol in both families,
-// each in a number of its own, or ten in all for rules with a limit.
+// mixed returns packets from client to server: every protocol in both families, each with
+// its own number of packets, or ten in all for rules with a limit.
 func (s *scene) mixed(limited bool) []burst {
 	var all []burst
 	for _, family := range []int{4, 6} {

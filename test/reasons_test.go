@@ -17,7 +17,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// reasonsPolicies deny what TestKubectlReasons sends, or do not.
+// reasonsPolicies are the policies of TestKubectlReasons.
 const reasonsPolicies = `
 metadata: {name: default-deny}
 spec:
@@ -37,10 +37,9 @@ spec:
   egress: [{to: [{podSelector: {}}], ports: [{port: 53, protocol: UDP}]}]
 `
 
-// TestKubectlReasons holds in golden files how the real kubectl shows the
-// reasons: denied on the way in, on the way out or both, by no policy but the
-// node's own firewall, where policies select the pods and where none does, and
-// by a policy's change that is too recent.
+// TestKubectlReasons compares the real kubectl's output of the reasons with golden files:
+// denied for ingress, for egress, and for both; denied by the node's own firewall, with and
+// without policies that select the pods; and allowed by a policy that is very new.
 func TestKubectlReasons(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -79,7 +78,7 @@ func TestKubectlReasons(t *testing.T) {
 			from = sent.from.v6
 		}
 		p := netlab.Packet{Source: from, Destination: sent.to, Protocol: sent.proto, DestinationPort: sent.port}
-		if err := sent.from.Send(p, sent.count); !errors.Is(err, unix.EPERM) { // so the node itself learns of a drop
+		if err := sent.from.Send(p, sent.count); !errors.Is(err, unix.EPERM) { // the error with which the node itself sees a drop
 			system.Must(t, err)
 		}
 	}
@@ -95,7 +94,7 @@ func TestKubectlReasons(t *testing.T) {
 	golden(t, "reasons-get-events", s.normaliseReasons(s.kubectl(t, "get", "events", "-n", s.namespace)))
 }
 
-// createFront makes a pod that front-egress selects, and its place on the node.
+// createFront creates a pod that front-egress selects, and attaches it to the node.
 func (s *scene) createFront(t *testing.T) end {
 	t.Helper()
 	at := s.attach(t, "front", v4(s.server.v4, 9), v6(s.server.v6, 9))
@@ -109,8 +108,8 @@ func (s *scene) createFront(t *testing.T) end {
 	return at
 }
 
-// normaliseReasons is normalise for a scene with more pods, whose reasons tell
-// how long ago a policy changed.
+// normaliseReasons is normalise for a scene with more pods, and for reasons that say how
+// long ago a policy changed.
 func (s *scene) normaliseReasons(table string) string {
 	table = regexp.MustCompile(`since \d+ s ago`).ReplaceAllString(s.normalise(table), "since N s ago")
 	return strings.NewReplacer(

@@ -13,8 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// TestRights asks the API server what the agent's token may do, in the words
-// of kubectl auth can-i.
+// TestRights asks the API server what the agent's token may do, with kubectl auth can-i.
 func TestRights(t *testing.T) {
 	s := shared.Get(t)
 	for question, want := range map[string]string{
@@ -27,7 +26,7 @@ func TestRights(t *testing.T) {
 		"* *": "no",
 	} {
 		args := append([]string{"auth", "can-i"}, strings.Fields(question)...)
-		// kubectl's exit status is 1 for "no"; its answer is what counts.
+		// kubectl's exit status is 1 for "no", so the error is ignored and the answer is compared.
 		out, err := s.ControlPlane.KubectlAs(t.Context(), s.Kubeconfig, args...)
 		if got := strings.TrimSpace(out); got != want {
 			t.Errorf("kubectl auth can-i %s: %q, want %s (%v)", question, got, want, err)
@@ -65,7 +64,7 @@ func TestRightsInFull(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		// Every authenticated user may ask about itself.
+		// Every authenticated user may ask for its own rights.
 		"create selfsubjectaccessreviews,selfsubjectrulesreviews",
 		"create selfsubjectreviews",
 		"create,patch events",

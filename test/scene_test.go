@@ -19,13 +19,13 @@ import (
 // group is the NFLOG group of the tests that use one.
 const group = 100
 
-// outside4 and outside6 are the outside host's addresses in every scene.
+// outside4 and outside6 are the addresses of the outside host in every scene.
 var (
 	outside4 = netip.MustParseAddr("203.0.113.10")
 	outside6 = netip.MustParseAddr("2001:db8::10")
 )
 
-// end is what traffic comes from and goes to.
+// end is a source or a destination of traffic.
 type end struct {
 	*netlab.Namespace
 	v4, v6 netip.Addr
@@ -39,11 +39,11 @@ func (e end) in(family int) netip.Addr {
 	return e.v4
 }
 
-// scene is a node of one test's own, with a Kubernetes namespace and addresses
-// that no other test uses: two pods, client and server, and an outside host.
+// scene is the environment of one test: a node, two pods, client and server, and an outside
+// host. No other test uses its Kubernetes namespace and its addresses.
 type scene struct {
 	*system.System
-	ctx       context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
+	ctx       context.Context //nolint:containedctx // a scene belongs to one test, and so does its deadline
 	plane     *controlplane.ControlPlane
 	nodeName  string
 	namespace string
@@ -54,14 +54,14 @@ type scene struct {
 	outside   end
 }
 
-// newScene makes a scene in the shared control plane.
+// newScene creates a scene in the shared control plane.
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := shared.Get(t)
 	return newSceneIn(t, s, s.ControlPlane)
 }
 
-// newSceneIn makes a scene in another control plane.
+// newSceneIn creates a scene in another control plane.
 func newSceneIn(t *testing.T, sys *system.System, cp *controlplane.ControlPlane) *scene {
 	t.Helper()
 	number := sys.Scene()
@@ -122,16 +122,15 @@ func (s *scene) createHostNetworkPod(t *testing.T, name string) {
 	}
 }
 
-// start runs an agent on the scene's node with what cfg adds, and kills it at
-// the test's end if it still runs.
+// start runs an agent on the scene's node with the settings of cfg. It kills the agent at
+// the end of the test if it still runs.
 func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 	t.Helper()
 	cfg.Binary, cfg.Node, cfg.NodeName = agentBinary, s.router.Namespace, s.nodeName
 	if cfg.Kubeconfig == "" {
 		cfg.Kubeconfig = s.Kubeconfig
 	}
-	// What the rules of these tests deny, no NetworkPolicy is about; see
-	// TestExplain for those.
+	// Most tests have no NetworkPolicies, so they need no reasons. TestExplain has both.
 	if !cfg.Bare && !slices.Contains(cfg.Args, "--explain") {
 		cfg.Args = append(slices.Clone(cfg.Args), "--explain=false")
 	}
@@ -151,7 +150,7 @@ func (s *scene) start(t *testing.T, cfg agent.Config) *agent.Agent {
 	return a
 }
 
-// startReady is start that waits until the agent is ready.
+// startReady is like start, and waits until the agent is ready.
 func (s *scene) startReady(t *testing.T, cfg agent.Config) *agent.Agent {
 	t.Helper()
 	a := s.start(t, cfg)
@@ -206,8 +205,7 @@ func (s *scene) await(t *testing.T, f func() error) {
 	}
 }
 
-// awaitMetric waits until a metric's samples with the labels add up to at least
-// that much.
+// awaitMetric waits until the sum of a metric's samples with the labels is at least least.
 func (s *scene) awaitMetric(t *testing.T, a *agent.Agent, least float64, name string, labels ...string) {
 	t.Helper()
 	s.await(t, func() error {

@@ -15,14 +15,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// The agents here end within shutdownWithin; slack is for a busy machine.
+// The agents of these tests end within shutdownWithin. slack allows for a busy machine.
 const (
 	shutdownWithin = 3 * time.Second
 	slack          = 7 * time.Second
 )
 
-// endInTime sends SIGTERM: the agent ends in time and without an error, and
-// its log says what it could not do.
+// endInTime sends SIGTERM. The agent must end in time and without an error, and its log must
+// contain says, which is what it could not do.
 func (s *scene) endInTime(t *testing.T, a *agent.Agent, says string) {
 	t.Helper()
 	begin := time.Now()
@@ -42,8 +42,8 @@ func (s *scene) endInTime(t *testing.T, a *agent.Agent, says string) {
 	}
 }
 
-// TestShutdownStdoutStuck ends an agent whose standard output nobody reads: the
-// events are written of all flows up to the one whose line does not go out.
+// TestShutdownStdoutStuck ends an agent whose standard output nobody reads. It must write the
+// events of all flows before the one whose line blocks.
 func TestShutdownStdoutStuck(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -55,7 +55,7 @@ func TestShutdownStdoutStuck(t *testing.T) {
 	again, stuck, behind := s.tcp(8080, 3), s.tcp(8081, 5), s.tcp(8082, 2)
 	system.Must(t, s.client.Send(again.Packet, 3))
 	s.awaitEvents(t, "server", s.received(again, note))
-	// More of that flow waits for the schedule of writes.
+	// More packets of that flow wait for the schedule of writes.
 	first := s.awaitUnread(t, p, 0)
 	system.Must(t, s.client.Send(again.Packet, 4))
 	s.awaitUnread(t, p, first)
@@ -70,9 +70,8 @@ func TestShutdownStdoutStuck(t *testing.T) {
 	s.wantEvents(t, "server", s.received(again, note), s.received(stuck, note))
 }
 
-// TestShutdownServerAway ends an agent whose API server has gone for good,
-// while it tries to write what it had accepted before, and holds flows whose pods
-// nobody can vouch for.
+// TestShutdownServerAway ends an agent whose API server does not come back. At that time the
+// agent tries to write accepted packets, and holds flows whose pods are not certain.
 func TestShutdownServerAway(t *testing.T) {
 	t.Parallel()
 	s, kubeconfig := newSceneAlone(t)
@@ -80,7 +79,7 @@ func TestShutdownServerAway(t *testing.T) {
 	p := s.tcp(8080, 3)
 	system.Must(t, s.client.Send(p.Packet, 3))
 	s.awaitEvents(t, "server", s.received(p, ` (NFLOG prefix "nft-deny")`))
-	system.Must(t, s.client.Send(p.Packet, 6)) // they wait for the schedule of writes
+	system.Must(t, s.client.Send(p.Packet, 6)) // these packets wait for the schedule of writes
 	s.awaitMetric(t, a, 18, "kube_nflog_event_packets_accepted_total")
 	system.Must(t, s.plane.StopAPIServer())
 	system.Must(t, s.client.Send(p.Packet, 2))
@@ -90,7 +89,7 @@ func TestShutdownServerAway(t *testing.T) {
 	s.endInTime(t, a, "some events were not written")
 }
 
-// pipe is one that nobody reads, of the least capacity.
+// pipe is a pipe with the smallest capacity, which nobody reads.
 type pipe struct{ read, write *os.File }
 
 func newPipe(t *testing.T) pipe {
@@ -107,7 +106,7 @@ func newPipe(t *testing.T) pipe {
 	return p
 }
 
-// unread is how many bytes are in the pipe.
+// unread returns the number of bytes in the pipe.
 func (p pipe) unread(t *testing.T) int {
 	t.Helper()
 	n, err := unix.IoctlGetInt(int(p.read.Fd()), unix.TIOCINQ)
@@ -117,7 +116,7 @@ func (p pipe) unread(t *testing.T) int {
 	return n
 }
 
-// awaitUnread waits until more than so many bytes are in the pipe.
+// awaitUnread waits until more than the given number of bytes are in the pipe.
 func (s *scene) awaitUnread(t *testing.T, p pipe, than int) (bytes int) {
 	t.Helper()
 	s.await(t, func() error {
@@ -129,7 +128,7 @@ func (s *scene) awaitUnread(t *testing.T, p pipe, than int) (bytes int) {
 	return bytes
 }
 
-// fill takes what room there is.
+// fill fills the pipe.
 func (p pipe) fill(t *testing.T) {
 	t.Helper()
 	if _, err := p.write.Write(make([]byte, os.Getpagesize()-p.unread(t))); err != nil {

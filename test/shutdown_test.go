@@ -11,12 +11,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// countingRules log what goes to the server, and count it in the kernel.
+// countingRules returns rules that log packets to the server and count them in the kernel.
 func countingRules(s *scene) []string {
 	return nftables(s, `counter log prefix "nft-deny" group 100 queue-threshold 20`, "drop")[0]
 }
 
-// logged is how many packets the rule has logged.
+// logged returns how many packets the rule has logged.
 func (s *scene) logged(t *testing.T) uint64 {
 	t.Helper()
 	match := regexp.MustCompile(`counter packets (\d+) `).FindStringSubmatch(s.run(t, "nft", "list chain inet deny server"))
@@ -30,8 +30,8 @@ func (s *scene) logged(t *testing.T) uint64 {
 	return n
 }
 
-// TestShutdown sends SIGTERM while packets are on their way in the kernel: all
-// that were logged before are in the events and lines, to the packet.
+// TestShutdown sends SIGTERM while the kernel holds packets. Events and lines must count
+// exactly the packets that were logged before.
 func TestShutdown(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -52,8 +52,8 @@ func TestShutdown(t *testing.T) {
 	s.checkShutdown(t, a, s.logged(t), s.logged(t))
 }
 
-// TestShutdownInTraffic sends SIGTERM and lets the traffic go on: all that was
-// logged before is told, and nothing that was not logged.
+// TestShutdownInTraffic sends SIGTERM while traffic continues. The agent must report all
+// packets that were logged before, and no packet that was not logged.
 func TestShutdownInTraffic(t *testing.T) {
 	system.Need(t, "nft")
 	s := newScene(t)
@@ -76,8 +76,8 @@ func TestShutdownInTraffic(t *testing.T) {
 	s.checkShutdown(t, a, before, s.logged(t))
 }
 
-// checkShutdown compares what an agent that is ending has told, in events and
-// in lines, with what the rule has logged.
+// checkShutdown compares the counts in events and lines of an agent that is ending with the
+// count of the rule.
 func (s *scene) checkShutdown(t *testing.T, a *agent.Agent, least, most uint64) {
 	t.Helper()
 	status, err := a.Wait(s.ctx)

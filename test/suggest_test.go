@@ -32,7 +32,7 @@ func (s *scene) explain(t *testing.T, args ...string) (stdout string, status int
 	return stdout, status
 }
 
-// explainAs is explain with the rights of a kubeconfig.
+// explainAs is like explain, with the rights of a kubeconfig.
 func (s *scene) explainAs(t *testing.T, kubeconfig string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := exec.CommandContext(s.ctx, agentBinary, append([]string{"explain", "--kubeconfig", kubeconfig}, args...)...)
@@ -46,8 +46,8 @@ func (s *scene) explainAs(t *testing.T, kubeconfig string, args ...string) (stdo
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// TestSuggest asks about traffic that policies deny, lets the API server check
-// the suggestion, applies it by kubectl and asks again.
+// TestSuggest asks about traffic that policies deny. The API server checks the suggestion,
+// kubectl applies it, and the second answer must be "allowed".
 func TestSuggest(t *testing.T) {
 	s := newScene(t)
 	at := s.createAPI(t)
@@ -81,7 +81,7 @@ func TestSuggest(t *testing.T) {
 	if want := head + "allowed: no NetworkPolicy selects the pod for egress; ingress by NetworkPolicy " + s.namespace + "/allow-ingress-8080-tcp-"; status != 0 || !strings.HasPrefix(got, want) {
 		t.Errorf("status %d after it was applied:\n%swant\n%s…", status, got, want)
 	}
-	// Nothing else is allowed.
+	// The suggestion must not allow other traffic.
 	for _, other := range [][]string{
 		{"--from", front, "--to", api, "--port", "8081/TCP"},
 		{"--from", front, "--to", api, "--port", "8080/UDP"},
@@ -93,7 +93,7 @@ func TestSuggest(t *testing.T) {
 	}
 }
 
-// apply gives a manifest to kubectl apply.
+// apply applies a manifest with kubectl.
 func (s *scene) apply(t *testing.T, manifest string, flags ...string) {
 	t.Helper()
 	file := filepath.Join(netlab.Scratch, s.namespace+".yaml")
@@ -103,8 +103,8 @@ func (s *scene) apply(t *testing.T, manifest string, flags ...string) {
 	}
 }
 
-// TestExplainEnds asks about the same traffic by every name and address that its
-// ends have, as owners copy them from their applications' errors.
+// TestExplainEnds asks about the same traffic with every name and address of its ends, as
+// owners copy them from the errors of their applications.
 func TestExplainEnds(t *testing.T) {
 	s := newScene(t)
 	at := s.createAPI(t)
@@ -147,8 +147,8 @@ func TestExplainEnds(t *testing.T) {
 	}
 }
 
-// TestExplainAsView asks with the rights that owners have: ClusterRole view, in
-// their own namespace alone. Nobody aggregates view here; this is what it consists of.
+// TestExplainAsView asks with the usual rights of owners: ClusterRole view in their own
+// namespace only. No controller aggregates view here, so the test creates its rules.
 func TestExplainAsView(t *testing.T) {
 	s := newScene(t)
 	at := s.createAPI(t)
@@ -170,7 +170,7 @@ func TestExplainAsView(t *testing.T) {
 		t.Fatal(err)
 	}
 	front, api := s.namespace+"/client", s.namespace+"/api"
-	s.await(t, func() error { // until the API server knows the binding
+	s.await(t, func() error { // wait until the API server knows the binding
 		if _, stderr, status := s.explainAs(t, kubeconfig, "--from", front, "--to", api, "--port", "8080"); status != 3 {
 			return fmt.Errorf("status %d: %s", status, stderr)
 		}

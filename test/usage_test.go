@@ -7,14 +7,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/agent"
 )
 
-// TestWrongUsage gives the agent wrong flags and environment: it says all that
-// is wrong, one line each that names the flag, and its exit status is 2.
+// TestWrongUsage gives the agent wrong flags and variables. It must print one line for each
+// mistake, with the name of the flag, and exit with status 2.
 func TestWrongUsage(t *testing.T) {
 	s := newScene(t)
 	for _, c := range []struct {
 		name string
 		cfg  agent.Config
-		want []string // each in one line of standard error
+		want []string // each must be in one line of standard error
 	}{
 		{
 			name: "values",

@@ -18,12 +18,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// defaultListen is the agent's own address; the node's namespace is private,
-// so that one agent in it need not choose.
+// defaultListen is the agent's address. Every node has its own namespace, so agents of
+// different nodes may use the same address.
 const defaultListen = "127.0.0.1:9090"
 
-// Config says how the agent runs. The command line is
-// "run --output json --listen …" and what the fields add.
+// Config says how the agent runs. The command line is "run --output json --listen …",
+// and the fields add to it.
 type Config struct {
 	Binary     string            // the path of kube-nflog
 	Node       *netlab.Namespace // the network namespace it runs in
@@ -32,15 +32,14 @@ type Config struct {
 	Groups     []uint16
 	Listen     string   // default 127.0.0.1:9090
 	Args       []string // further arguments
-	Env        []string // beside PATH, as os.Environ has it
-	// Wrapper is a command line that runs the agent's, such as setpriv with
-	// its options; nil for none.
+	Env        []string // in addition to PATH, in the form of os.Environ
+	// Wrapper is put before the agent's command line, for example setpriv with its
+	// options; nil for none.
 	Wrapper []string
-	// Bare runs "run" and Args alone: the rest is up to Env. There are no Lines
-	// then, and Listen says where the agent listens by itself.
+	// Bare runs only "run" and Args, so that Env decides everything else. There are no
+	// Lines then. Listen must be the address at which the agent will listen.
 	Bare bool
-	// Stdout, if not nil, is the agent's standard output: there are no Lines
-	// then.
+	// Stdout, if not nil, is the agent's standard output. There are no Lines then.
 	Stdout *os.File
 }
 
@@ -55,7 +54,7 @@ type Agent struct {
 	mu      sync.Mutex
 	lines   []Line
 	raw     []string
-	garbage []string // of standard output: what is no JSON line
+	garbage []string // lines on standard output that are no JSON
 	stderr  bytes.Buffer
 	changed chan struct{} // closed and replaced when lines grow
 }
@@ -72,7 +71,7 @@ func Start(cfg Config) (*Agent, error) {
 		cmd:  exec.CommandContext(context.Background(), command[0], command[1:]...),
 		done: make(chan struct{}), changed: make(chan struct{}),
 	}
-	// The user's own settings of the agent must not leak in.
+	// The user's variables must not change the agent.
 	a.cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, cfg.Env...)
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	a.cmd.Stderr = (*stderrWriter)(a)
@@ -87,7 +86,7 @@ func Start(cfg Config) (*Agent, error) {
 	return a, nil
 }
 
-// flags are those that say what the fields do.
+// flags returns the flags for the fields.
 func (c *Config) flags() []string {
 	if c.Bare {
 		return nil
@@ -102,7 +101,7 @@ func (c *Config) flags() []string {
 	return flags
 }
 
-// stdout sets the process's standard output and returns what to read of it.
+// stdout sets the process's standard output and returns the reader of it, if there is one.
 func (a *Agent) stdout(to *os.File) (io.Reader, error) {
 	if to != nil {
 		a.cmd.Stdout = to
@@ -136,7 +135,7 @@ func (a *Agent) add(text string) {
 	a.changed = make(chan struct{})
 }
 
-// stderrWriter is an Agent as the writer of its process' standard error.
+// stderrWriter makes an Agent the writer of its process's standard error.
 type stderrWriter Agent
 
 func (w *stderrWriter) Write(b []byte) (int, error) {

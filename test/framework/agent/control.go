@@ -24,8 +24,8 @@ func (a *Agent) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Wait returns the exit status when the agent has ended, or an error when ctx
-// ends first or a signal ended it.
+// Wait waits until the agent has ended and returns its exit status. It returns an error
+// if ctx ends first, or if a signal ended the agent.
 func (a *Agent) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-ctx.Done():
@@ -39,8 +39,8 @@ func (a *Agent) Wait(ctx context.Context) (int, error) {
 	return status, nil
 }
 
-// Stop asks the agent to end and returns when it has; an exit status other
-// than 0 is an error.
+// Stop asks the agent to end and waits until it has ended. An exit status other than 0 is
+// an error.
 func (a *Agent) Stop(ctx context.Context) error {
 	if err := a.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (a *Agent) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Kill ends the agent at once; one that has ended is no error.
+// Kill ends the agent at once. It is no error if the agent has ended already.
 func (a *Agent) Kill() error {
 	if err := a.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill the agent: %w", err)
@@ -64,13 +64,13 @@ func (a *Agent) Kill() error {
 	return nil
 }
 
-// WaitReady returns when /readyz says yes; an error when ctx or the agent ends
+// WaitReady waits until /readyz answers 200. It returns an error if ctx or the agent ends
 // first.
 func (a *Agent) WaitReady(ctx context.Context) error {
 	return a.WaitAnswer(ctx, "/readyz", http.StatusOK)
 }
 
-// WaitAnswer returns when the path answers with the status.
+// WaitAnswer waits until the path answers with the status.
 func (a *Agent) WaitAnswer(ctx context.Context, path string, want int) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -89,7 +89,7 @@ func (a *Agent) WaitAnswer(ctx context.Context, path string, want int) error {
 	}
 }
 
-// Answer returns what the path answers: the status and the text.
+// Answer returns the status and the text that the path answers.
 func (a *Agent) Answer(ctx context.Context, path string) (status int, text string, err error) {
 	response, err := a.get(ctx, path)
 	if err != nil {
@@ -99,7 +99,7 @@ func (a *Agent) Answer(ctx context.Context, path string) (status int, text strin
 	return response.StatusCode, string(body), errors.Join(err, response.Body.Close())
 }
 
-// status asks the agent's own server from within its namespace.
+// status asks the agent's server from inside of its namespace.
 func (a *Agent) status(ctx context.Context, path string) (int, error) {
 	response, err := a.get(ctx, path)
 	if err != nil {
@@ -143,8 +143,8 @@ func (a *Agent) Metrics(ctx context.Context) (Metrics, error) {
 	return families, nil
 }
 
-// Sum adds up the counters or gauges of a family whose labels include those
-// given as name, value pairs. A family that does not exist is 0.
+// Sum adds up the counters or gauges of a family that have the given labels, which are
+// name and value pairs. The sum of a family that does not exist is 0.
 func (m Metrics) Sum(name string, labels ...string) float64 {
 	var sum float64
 	for _, metric := range m[name].GetMetric() {

@@ -17,8 +17,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Kubectl runs the real kubectl as administrator and returns its standard
-// output; an error holds its standard error.
+// Kubectl runs the real kubectl as administrator and returns its standard output. An
+// error contains its standard error.
 func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return c.KubectlAs(ctx, c.kubeconfig, args...)
 }
@@ -26,7 +26,7 @@ func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, err
 // KubectlAs is Kubectl with another kubeconfig.
 func (c *ControlPlane) KubectlAs(ctx context.Context, kubeconfig string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.cfg.Binaries.Kubectl, args...)
-	// HOME keeps the user's own kubectl preferences and cache out of it.
+	// HOME hides the user's kubectl preferences and cache.
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+c.cfg.Dir)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -36,9 +36,8 @@ func (c *ControlPlane) KubectlAs(ctx context.Context, kubeconfig string, args ..
 	return stdout.String(), nil
 }
 
-// InstallAgent applies the kustomization in dir, as a user would, and returns
-// the ServiceAccount that its DaemonSet runs under. No pod is started: there
-// is no controller to do it.
+// InstallAgent applies the kustomization in dir, as a user does, and returns the
+// ServiceAccount of its DaemonSet. No pod starts, because there is no controller.
 func (c *ControlPlane) InstallAgent(ctx context.Context, dir string) (types.NamespacedName, error) {
 	if _, err := c.Kubectl(ctx, "apply", "-k", dir); err != nil {
 		return types.NamespacedName{}, fmt.Errorf("install the agent: %w", err)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// StartAPIServer runs the API server, on the address and with the data it had
-// before, and returns when it is ready or ctx ends.
+// StartAPIServer runs the API server at the same address and with the same data as
+// before. It returns when the API server is ready or ctx ends.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	if c.apiServer != nil {
 		return errors.New("start kube-apiserver: it is running")
@@ -23,13 +23,13 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return c.waitReady(ctx)
 }
 
-// StopAPIServer ends the API server in order; etcd keeps the data.
+// StopAPIServer shuts the API server down. etcd keeps the data.
 func (c *ControlPlane) StopAPIServer() error { return c.endAPIServer((*process).stop) }
 
 // KillAPIServer ends the API server with SIGKILL, as a crash would.
 func (c *ControlPlane) KillAPIServer() error { return c.endAPIServer((*process).kill) }
 
-// RestartAPIServer stops the API server in order and starts it again.
+// RestartAPIServer shuts the API server down and starts it again.
 func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := c.StopAPIServer(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (c *ControlPlane) endAPIServer(end func(*process) error) error {
 	return nil
 }
 
-// waitReady asks /readyz until it says yes.
+// waitReady asks /readyz until it answers 200.
 func (c *ControlPlane) waitReady(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -76,7 +76,7 @@ func (c *ControlPlane) etcdArgs() []string {
 		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
 		"--initial-cluster=default=" + peer,
-		"--unsafe-no-fsync", // the data is thrown away, a crash of the machine included
+		"--unsafe-no-fsync", // the data need not survive a crash of the machine
 		"--log-level=warn",
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kubernetesVersion is what the API server and kubectl report; it is the
+// kubernetesVersion is the version that the API server and kubectl report. It must be the
 // version of k8s.io/kubernetes in this module's go.mod.
 const kubernetesVersion = "v1.36.3"
 
@@ -26,13 +26,13 @@ type Binaries struct {
 type BuildConfig struct {
 	ModuleDir string // the directory of the test module
 	Dir       string // where the binaries go, made if missing
-	// Progress is called with the path of each package that had to be
-	// compiled, about 1,600 the first time; nil for nothing.
+	// Progress, if not nil, is called with the path of each compiled package. There are
+	// about 1,600 the first time.
 	Progress func(pkg string)
 }
 
-// Build compiles etcd, kube-apiserver and kubectl into cfg.Dir. That takes
-// minutes the first time and about a second when nothing changed.
+// Build compiles etcd, kube-apiserver and kubectl into cfg.Dir. This takes minutes the
+// first time, and about a second if nothing changed.
 func Build(ctx context.Context, cfg BuildConfig) (Binaries, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -52,8 +52,8 @@ func Build(ctx context.Context, cfg BuildConfig) (Binaries, error) {
 	return Locate(dir)
 }
 
-// Locate returns the binaries that Build put into dir, without looking whether
-// they are there.
+// Locate returns the paths of the binaries that Build puts into dir. It does not check
+// that they exist.
 func Locate(dir string) (Binaries, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -67,11 +67,11 @@ func Locate(dir string) (Binaries, error) {
 }
 
 func compile(ctx context.Context, cfg BuildConfig, dir string) error {
-	// No VCS stamp: it would link everything anew at each commit.
+	// A VCS stamp would link everything again for each commit.
 	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-buildvcs=false", "-ldflags", versionFlags(), "-o", dir+"/",
 		"./cmd/etcd", "./cmd/kube-apiserver", "./cmd/kubectl")
 	cmd.Dir = cfg.ModuleDir
-	// Static binaries run in any mount namespace, and C is not needed.
+	// Static binaries run in any mount namespace and need no C compiler.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -80,7 +80,7 @@ func compile(ctx context.Context, cfg BuildConfig, dir string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	// What is no package path is a complaint; kept to explain a failure.
+	// Lines that are no package paths are error messages. They are kept for the error.
 	var printed []string
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
@@ -95,7 +95,7 @@ func compile(ctx context.Context, cfg BuildConfig, dir string) error {
 	return nil
 }
 
-// lock waits until no other process builds here: two at once would both
+// lock waits until no other process builds here. Two builds at the same time would each
 // compile everything.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -105,12 +105,12 @@ func lock(path string) (unlock func(), err error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 	}
-	// Closing the only descriptor unlocks; nothing was written.
+	// Closing the only descriptor releases the lock. Nothing was written, so nothing is lost.
 	return func() { _ = f.Close() }, nil
 }
 
-// versionFlags are the linker flags that stamp the Kubernetes version, without
-// which an API server calls itself v0.0.0 and switches features off.
+// versionFlags returns the linker flags that stamp the Kubernetes version. Without them
+// an API server reports v0.0.0 and disables features.
 func versionFlags() string {
 	const pkg = "k8s.io/component-base/version."
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")

@@ -18,13 +18,13 @@ import (
 // Config says what Start runs.
 type Config struct {
 	Binaries Binaries
-	// Dir gets certificates, kubeconfigs, logs and etcd's data; made if
-	// missing, never removed.
+	// Dir gets certificates, kubeconfigs, logs and etcd's data. It is created if it is
+	// missing, and never removed.
 	Dir string
 	// Address is where the API server listens; the zero value means 127.0.0.1.
 	// etcd always listens on 127.0.0.1.
 	Address netip.Addr
-	// EventTTL is how long events live; 0 for the API server's own default.
+	// EventTTL is the lifetime of events; 0 for the API server's default.
 	EventTTL time.Duration
 	// AdmissionPlugins are switched on in addition to the defaults.
 	AdmissionPlugins []string
@@ -48,8 +48,8 @@ type ControlPlane struct {
 	client     *kubernetes.Clientset
 }
 
-// Start runs etcd and kube-apiserver and returns when the API server is ready,
-// or ctx ends. ctx bounds the start alone: Stop ends what was started.
+// Start runs etcd and kube-apiserver. It returns when the API server is ready or ctx
+// ends. ctx limits only the start; Stop ends the processes.
 func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
 	if !cfg.Address.IsValid() {
 		cfg.Address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -101,7 +101,7 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 	return err
 }
 
-// freePort returns a port of addr that was free a moment ago.
+// freePort returns a port of addr that is free now.
 func freePort(ctx context.Context, addr netip.Addr) (netip.AddrPort, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
@@ -124,10 +124,10 @@ func (c *ControlPlane) Stop() error {
 	return err
 }
 
-// URL is the API server's address, "https://127.0.0.1:12345".
+// URL returns the API server's address, such as "https://127.0.0.1:12345".
 func (c *ControlPlane) URL() string { return "https://" + c.server.String() }
 
-// Kubeconfig is the path of the administrator's kubeconfig.
+// Kubeconfig returns the path of the administrator's kubeconfig.
 func (c *ControlPlane) Kubeconfig() string { return c.kubeconfig }
 
 // RESTConfig returns a copy of the administrator's client configuration.
@@ -136,7 +136,7 @@ func (c *ControlPlane) RESTConfig() *rest.Config { return rest.CopyConfig(c.rest
 // Client returns the administrator's client.
 func (c *ControlPlane) Client() *kubernetes.Clientset { return c.client }
 
-// LogPath is the log file of "etcd" or "kube-apiserver".
+// LogPath returns the path of the log file of "etcd" or "kube-apiserver".
 func (c *ControlPlane) LogPath(name string) string {
 	return filepath.Join(c.cfg.Dir, name+".log")
 }

@@ -16,9 +16,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// TestControlPlane takes one control plane through what the other tests build
-// on: objects survive stop, kill and start, and the agent's kubeconfig carries
-// the rights of deploy/ and no more.
+// TestControlPlane checks what the other tests rely on: objects survive stop, kill and
+// start, and the agent's kubeconfig has exactly the rights of deploy/.
 func TestControlPlane(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()

@@ -10,25 +10,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod says what CreatePod makes. No kubelet runs it: its status is set to
+// Pod says what CreatePod creates. No kubelet runs the pod. CreatePod sets its status to
 // that of a running pod.
 type Pod struct {
 	Namespace, Name string
 	Node            string       // the node it runs on
 	Addresses       []netip.Addr // status.podIPs, the first one status.podIP
-	HostNetwork     bool         // Addresses are then the node's
-	HostAddress     netip.Addr   // status.hostIP, none if it is not valid
+	HostNetwork     bool         // the pod shares the node's network; Addresses are the node's
+	HostAddress     netip.Addr   // status.hostIP; not set if it is invalid
 	Ports           []corev1.ContainerPort
 	Labels          map[string]string
 	Annotations     map[string]string
 	Owners          []metav1.OwnerReference
-	// Started is since when the status says it runs; the zero value means a
-	// minute ago. Who had the address of a pod that started within the last
-	// seconds is not always certain.
+	// Started is the start time in the status; the zero value means a minute ago. If a
+	// pod started within the last seconds, the owner of its address may be uncertain.
 	Started time.Time
 }
 
-// CreateNamespace makes a namespace.
+// CreateNamespace creates a namespace.
 func (c *ControlPlane) CreateNamespace(ctx context.Context, name string) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if _, err := c.client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil {
@@ -37,7 +36,7 @@ func (c *ControlPlane) CreateNamespace(ctx context.Context, name string) error {
 	return nil
 }
 
-// CreateNode makes a Node with the addresses as its InternalIPs.
+// CreateNode creates a Node with the addresses as its InternalIPs.
 func (c *ControlPlane) CreateNode(ctx context.Context, name string, addresses ...netip.Addr) error {
 	node, err := c.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	if err != nil {
@@ -53,8 +52,8 @@ func (c *ControlPlane) CreateNode(ctx context.Context, name string, addresses ..
 	return nil
 }
 
-// CreatePod makes a pod and sets its status to running with its addresses. It
-// returns the object as the API server has it then.
+// CreatePod creates a pod and sets its status to running, with its addresses. It returns
+// the object as the API server has it.
 func (c *ControlPlane) CreatePod(ctx context.Context, p Pod) (*corev1.Pod, error) {
 	pods := c.client.CoreV1().Pods(p.Namespace)
 	pod, err := pods.Create(ctx, &corev1.Pod{
@@ -83,7 +82,7 @@ func (c *ControlPlane) CreatePod(ctx context.Context, p Pod) (*corev1.Pod, error
 	return pod, nil
 }
 
-// running is the status a kubelet reports for a pod whose container runs.
+// running returns the status that a kubelet reports for a running pod.
 func running(addresses []netip.Addr, started metav1.Time) corev1.PodStatus {
 	status := corev1.PodStatus{Phase: corev1.PodRunning, StartTime: &started}
 	for _, condition := range []corev1.PodConditionType{

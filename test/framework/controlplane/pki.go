@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// validity of every certificate; a control plane here lives for minutes.
+// validity is the lifetime of the certificates. A control plane here lives for minutes.
 const validity = 24 * time.Hour
 
-// pki is the files that a control plane identifies itself and its users by.
+// pki holds the paths of the keys and certificates of a control plane and its users.
 type pki struct {
 	caCert                  string
 	serverCert, serverKey   string
@@ -28,9 +28,9 @@ type pki struct {
 	accountsPub, accountKey string // service account tokens: verify, sign
 }
 
-// newPKI makes a certificate authority, a server certificate for address, an
-// administrator's client certificate (group system:masters) and the key that
-// signs service account tokens, all as PEM files in dir.
+// newPKI writes these PEM files to dir: a certificate authority, a server certificate for
+// address, an administrator's client certificate (group system:masters), and the key that
+// signs service account tokens.
 func newPKI(dir string, address netip.Addr) (pki, error) {
 	p := pki{
 		caCert:     filepath.Join(dir, "ca.crt"),

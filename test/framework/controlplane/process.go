@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// stopGrace is how long a process may take to end on SIGTERM.
+// stopGrace is the time that a process has to end after SIGTERM.
 const stopGrace = 10 * time.Second
 
-// process is a running child in a process group of its own, so that Ctrl-C on
-// the terminal reaches only the parent, which then stops it in order.
+// process is a running child. It has its own process group, so that Ctrl-C in the terminal
+// reaches only the parent. The parent then stops the child.
 type process struct {
 	name    string
 	logPath string
@@ -24,7 +24,7 @@ type process struct {
 	state   *os.ProcessState // how it ended; valid after done
 }
 
-// startProcess runs path with args, its output appended to the file logPath.
+// startProcess runs path with args, and appends its output to the file logPath.
 func startProcess(name, path string, args []string, logPath string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -38,8 +38,8 @@ func startProcess(name, path string, args []string, logPath string) (*process, e
 	started := make(chan error)
 	go func() {
 		defer func() { _ = log.Close() }() // the child has its own descriptor
-		// The kernel sends Pdeathsig when the thread that forked ends, so that
-		// thread stays with this goroutine until the child has ended.
+		// The kernel sends Pdeathsig when the thread that forked ends. So this goroutine
+		// keeps that thread until the child has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := cmd.Start(); err != nil {
@@ -48,7 +48,7 @@ func startProcess(name, path string, args []string, logPath string) (*process, e
 		}
 		p.pid = cmd.Process.Pid
 		started <- nil
-		// That its exit status is not 0 is in the state.
+		// The error of Wait is ignored: the state has the exit status.
 		_ = cmd.Wait()
 		p.state = cmd.ProcessState
 		close(p.done)
@@ -59,8 +59,8 @@ func startProcess(name, path string, args []string, logPath string) (*process, e
 	return p, nil
 }
 
-// stop asks the process to end, insists after stopGrace, and returns when it
-// has ended. A process that has ended already is no error.
+// stop sends SIGTERM, and kills the process after stopGrace. It returns when the process
+// has ended. It is no error if the process had ended already.
 func (p *process) stop() error {
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (p *process) signal(s syscall.Signal) error {
 	return nil
 }
 
-// ended says why a process that should be running is not, with its last words.
+// ended returns an error with the end of the log if the process is not running any more.
 func (p *process) ended() error {
 	tail, err := tailOf(p.logPath, 2000)
 	if err != nil {

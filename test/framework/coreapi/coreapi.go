@@ -1,5 +1,5 @@
-// Package coreapi makes clients of the core API as the agent has them: bare REST
-// clients that speak protobuf and know this group's types alone.
+// Package coreapi creates clients of the core API like the agent's: plain REST clients
+// that use protobuf and know only the types of this group.
 package coreapi
 
 import (
@@ -23,8 +23,8 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// Client makes a client for the API server at url, or in the kubeconfig. It is
-// not rate-limited.
+// Client returns a client for the API server at url or in the kubeconfig. It has no rate
+// limit.
 func Client(url, kubeconfig string) (rest.Interface, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags(url, kubeconfig)
 	if err != nil {

@@ -12,9 +12,8 @@ import (
 	"strings"
 )
 
-// Build compiles helm into path. It takes seconds more than the test module's
-// other programs the first time, and one when nothing changed. tools is the
-// directory test/tools.
+// Build compiles helm into path. tools is the directory test/tools. The first build takes
+// some seconds, and a second if nothing changed.
 func Build(ctx context.Context, tools, path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -30,11 +29,11 @@ func Build(ctx context.Context, tools, path string) error {
 // Helm is the program with its settings.
 type Helm struct {
 	Path       string // of the program
-	Kubeconfig string // of the cluster; "" where none is asked
+	Kubeconfig string // of the cluster; "" for commands that need none
 	Dir        string // for helm's own cache, configuration and data
 }
 
-// Run returns what helm printed; the error holds what it complained of.
+// Run runs helm and returns its standard output. An error contains its standard error.
 func (h Helm) Run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, h.Path, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+h.Kubeconfig, "HELM_NAMESPACE=",

@@ -1,12 +1,12 @@
-// Package netlab builds networks out of real kernel network namespaces: a node
-// that routes, pods and outside hosts on veth pairs, IPv4 and IPv6, and sends
-// exact numbers of packets through them.
+// Package netlab builds networks out of real kernel network namespaces: a node that
+// routes, and pods and outside hosts on veth pairs, with IPv4 and IPv6. It sends exact
+// numbers of packets through them.
 //
-// Everything happens inside namespaces that Run made for this process, so the
-// machine's own interfaces, rules and processes are never touched, and all of
-// it vanishes with the process, however it ends. Root is not needed where the
-// kernel lets users make user namespaces; where it does not, Run's error is an
-// *UnsupportedError that says what is missing.
+// Everything happens inside namespaces that Run creates for this process. The machine's
+// own interfaces, rules and processes are never changed. The namespaces disappear with
+// the process, however it ends. Root is not needed if the kernel lets users create user
+// namespaces. If the machine does not allow a lab, Run returns an *UnsupportedError that
+// says what is missing.
 //
 //	func TestMain(m *testing.M) {
 //		code, err := netlab.Run(build, func() int { return m.Run() })
@@ -19,6 +19,6 @@
 //	// … rules in node, e.g. node.Command(ctx, "iptables", …) …
 //	err = client.Send(netlab.Packet{Source: …, Destination: …, Protocol: netlab.TCP, DestinationPort: 8080}, 10)
 //
-// Methods may be called concurrently, on one namespace too; Close only when
-// nothing else uses it.
+// Methods may be called concurrently, also on the same namespace. Call Close when nothing
+// else uses the namespace.
 package netlab

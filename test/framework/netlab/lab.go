@@ -9,17 +9,17 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// ControlAddress is where nodes reach the lab itself: servers that tests and
-// the demo run in it, such as the API server, listen there. The addresses
-// 198.18.0.0/15 are set aside for test networks (RFC 2544).
+// ControlAddress is the address at which nodes reach the lab. Servers that run in the lab,
+// such as the API server, listen there. 198.18.0.0/15 is reserved for test networks
+// (RFC 2544).
 func ControlAddress() netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 0, 1}) }
 
-// Lab makes nodes. It stands for the namespace that Run made.
+// Lab creates nodes. It represents the namespace that Run created.
 type Lab struct {
 	self *Namespace
 
 	mu    sync.Mutex
-	nodes int // made so far; numbers their links to the lab
+	nodes int // number of nodes so far, for the addresses of their links to the lab
 }
 
 // NewLab prepares the lab's own namespace. Call it once, inside of Run.
@@ -38,8 +38,7 @@ func NewLab() (*Lab, error) {
 	return &Lab{self: self}, nil
 }
 
-// NewNode makes a node with the given addresses of its own, at most one of
-// each family.
+// NewNode creates a node with the given addresses, at most one of each family.
 func (l *Lab) NewNode(name string, addresses ...netip.Addr) (*Node, error) {
 	ns, err := NewNamespace(name)
 	if err != nil {

@@ -17,10 +17,10 @@ type port struct {
 	source    map[bool]netip.Addr // by Is6: preferred on routes to the other end
 }
 
-// connect joins a and b by a veth pair: each end has its addresses, a host
-// route to each of the other's, and a permanent neighbour entry for it. So the
-// first packet needs no ARP or neighbour discovery and nothing but what a test
-// sends is on the wire.
+// connect joins a and b by a veth pair. Each end has its addresses, and for each address
+// of the other end a host route and a permanent neighbour entry. So the first packet
+// needs no ARP and no neighbour discovery, and only the packets of the test are on the
+// wire.
 func connect(a, b port) error {
 	pair := &netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: a.device},
@@ -48,7 +48,7 @@ func connect(a, b port) error {
 func (p port) up() (net.HardwareAddr, error) {
 	var mac net.HardwareAddr
 	err := p.ns.Do(func() error {
-		// No link-local address of the kernel's own, so no router solicitations.
+		// The kernel must not add a link-local address, or it would send router solicitations.
 		if err := writeSysctl("net/ipv6/conf/"+p.device+"/addr_gen_mode", "1"); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (p port) reach(other port, mac net.HardwareAddr) error {
 	})
 }
 
-// routeDefault sends everything else by way of gateway on device.
+// routeDefault adds a default route through gateway on device.
 func routeDefault(n *Namespace, device string, gateway netip.Addr) error {
 	err := n.Do(func() error {
 		link, err := netlink.LinkByName(device)
@@ -127,8 +127,8 @@ func family(a netip.Addr) int {
 	return netlink.FAMILY_V4
 }
 
-// Move moves a device to another namespace, where it is down and has no
-// addresses. It keeps its index if that is free there.
+// Move moves a device to another namespace. There it is down and has no addresses. It
+// keeps its index if that index is free.
 func (n *Namespace) Move(device string, to *Namespace) error {
 	err := n.Do(func() error {
 		link, err := netlink.LinkByName(device)

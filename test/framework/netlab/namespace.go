@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is an anonymous network namespace: it has no name in the file
-// system and lives as long as its descriptor and the processes in it.
+// Namespace is an anonymous network namespace. It has no name in the file system. It lives
+// as long as its descriptor and the processes in it.
 type Namespace struct {
 	name string
 	fd   int
@@ -36,8 +36,7 @@ func NewNamespace(name string) (*Namespace, error) {
 	return n, nil
 }
 
-// Current returns the namespace that the calling thread is in: outside of Do,
-// the lab's own.
+// Current returns the namespace of the calling thread. Outside of Do this is the lab's.
 func Current() (*Namespace, error) {
 	fd, err := openCurrent()
 	if err != nil {
@@ -46,11 +45,11 @@ func Current() (*Namespace, error) {
 	return &Namespace{name: "lab", fd: fd}, nil
 }
 
-// Name returns the name given when it was made.
+// Name returns the name that NewNamespace got.
 func (n *Namespace) Name() string { return n.name }
 
-// Do calls f on a thread that is in the namespace. Sockets that f opens and
-// processes that it starts stay there; goroutines that it starts do not.
+// Do calls f on a thread that is in the namespace. Sockets that f opens and processes
+// that f starts stay in the namespace. Goroutines that f starts do not.
 func (n *Namespace) Do(f func() error) error {
 	return away(func() error {
 		if err := unix.Setns(n.fd, unix.CLONE_NEWNET); err != nil {
@@ -63,8 +62,8 @@ func (n *Namespace) Do(f func() error) error {
 // Start starts cmd in the namespace.
 func (n *Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
-// Command runs a command in the namespace to its end; the error holds what it
-// printed.
+// Command runs a command in the namespace and returns its output. An error contains the
+// output too.
 func (n *Namespace) Command(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out []byte
@@ -78,8 +77,8 @@ func (n *Namespace) Command(ctx context.Context, name string, args ...string) (s
 	return string(out), nil
 }
 
-// Close gives up the namespace; the kernel removes it, with its devices and
-// rules, when the last process in it has ended.
+// Close releases the namespace. The kernel removes it, with its devices and rules, when
+// the last process in it has ended.
 func (n *Namespace) Close() error {
 	if n.fd < 0 {
 		return nil
@@ -89,9 +88,9 @@ func (n *Namespace) Close() error {
 	return err
 }
 
-// away calls f with the goroutine bound to a thread, and brings that thread
-// back to the namespace it was in. A thread that cannot be brought back stays
-// bound, so that it ends with the goroutine and is not used again.
+// away binds the goroutine to a thread, calls f, and returns the thread to its old
+// namespace. If that fails the thread stays bound, so that it ends with the goroutine and
+// no other goroutine uses it.
 func away(f func() error) (err error) {
 	runtime.LockOSThread()
 	home, err := openCurrent()

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestPaths sends an exact number of datagrams between everything that a node
-// joins, in both families, and counts what arrives.
+// TestPaths sends an exact number of datagrams between all hosts that are attached to a
+// node, in both families, and counts the datagrams that arrive.
 func TestPaths(t *testing.T) {
 	node4, node6 := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("fd00:1::1")
 	client4, client6 := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("fd00::5")
@@ -77,7 +77,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// listen opens a packet socket in a namespace, for the time of the test.
+// listen opens a packet socket in a namespace, and closes it after the test.
 func listen(t *testing.T, ns *netlab.Namespace, network, address string) net.PacketConn {
 	t.Helper()
 	var conn net.PacketConn
@@ -96,7 +96,7 @@ func listen(t *testing.T, ns *netlab.Namespace, network, address string) net.Pac
 	return conn
 }
 
-// expectDatagrams reads the datagrams that Send made, and no more.
+// expectDatagrams expects exactly the datagrams that Send sent.
 func expectDatagrams(t *testing.T, conn net.PacketConn, source netip.Addr, count int) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -112,7 +112,7 @@ func expectDatagrams(t *testing.T, conn net.PacketConn, source netip.Addr, count
 			t.Fatalf("datagram %d: %d bytes from %s, want 10 from %s", i, n, from, want)
 		}
 	}
-	// One more would have been sent between these.
+	// An additional datagram would have come between these.
 	if err := conn.SetReadDeadline(time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -156,8 +156,8 @@ func newNamespace(t *testing.T) *netlab.Namespace {
 	return ns
 }
 
-// TestIsolation holds what Run promises: processes of the lab see neither the
-// machine's devices nor its processes.
+// TestIsolation checks that processes of the lab see neither the machine's devices nor
+// its processes.
 func TestIsolation(t *testing.T) {
 	if os.Getpid() != 1 {
 		t.Errorf("the lab's process id is %d, want 1", os.Getpid())

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gateways are those of everything attached to a node: both are on each of the
-// node's devices, as with CNI plugins that route.
+// gateways returns the gateways of all hosts that are attached to a node. Each device of
+// the node has both addresses, as with CNI plugins that route.
 func gateways() (v4, v6 netip.Addr) {
 	return netip.AddrFrom4([4]byte{169, 254, 1, 1}), netip.MustParseAddr("fe80::1")
 }
 
-// Node is the namespace of a cluster's node: it routes between what is
-// attached to it, and reaches the lab at ControlAddress.
+// Node is the namespace of a cluster's node. It routes between the hosts that are attached
+// to it, and reaches the lab at ControlAddress.
 type Node struct {
 	*Namespace
 	addresses map[bool]netip.Addr // by Is6
@@ -27,8 +27,8 @@ type Node struct {
 	attached int
 }
 
-// configure makes the namespace route and gives it its addresses, on lo so
-// that they belong to no link.
+// configure enables routing and adds the node's addresses. They are on lo, because they
+// belong to no link.
 func (n *Node) configure(addresses []netip.Addr) error {
 	return n.Do(func() error {
 		for key, value := range map[string]string{
@@ -53,9 +53,9 @@ func (n *Node) configure(addresses []netip.Addr) error {
 	})
 }
 
-// Attach makes a namespace with the addresses and a default route through the
-// node, which routes to it: a pod, or a host outside. Its device is eth0, the
-// node's end is "veth" and the name, cut to what a device name may have.
+// Attach creates a namespace with the addresses: a pod, or an outside host. It has a
+// default route through the node, and the node routes to it. Its device is eth0. The
+// node's device is named "veth" and the name, shortened to the length of a device name.
 func (n *Node) Attach(name string, addresses ...netip.Addr) (*Namespace, error) {
 	ns, err := NewNamespace(name)
 	if err != nil {
@@ -81,8 +81,8 @@ func (n *Node) Attach(name string, addresses ...netip.Addr) (*Namespace, error) 
 	return ns, nil
 }
 
-// device is the node's device name for an attached namespace, distinct also
-// where names agree in what fits.
+// device returns the name of the node's device for an attached namespace. A number keeps
+// shortened names distinct.
 func (n *Node) device(name string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,10 +8,10 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// Protocol is a transport that packets are made for.
+// Protocol is the protocol of a packet.
 type Protocol string
 
-// The protocols. ICMP is an echo request of the address family's own ICMP.
+// The protocols. ICMP is an echo request of ICMP or ICMPv6, as the address family needs.
 const (
 	TCP  Protocol = "TCP"
 	UDP  Protocol = "UDP"
@@ -19,22 +19,22 @@ const (
 	SCTP Protocol = "SCTP"
 )
 
-// firstSourcePort is the source port of the first packet where none is given;
-// each further packet has the next one, as new connections have.
+// firstSourcePort is the source port of the first packet if none is given. Each further
+// packet has the next port, like a new connection.
 const firstSourcePort = 40000
 
 // Packet says what a packet is made of: a TCP SYN, a UDP datagram, an ICMP
 // echo request or an SCTP INIT.
 type Packet struct {
-	Source, Destination netip.Addr // of one family
+	Source, Destination netip.Addr // both of one family
 	Protocol            Protocol
 	SourcePort          uint16 // 0 for a new one in each packet
 	DestinationPort     uint16 // not for ICMP
 	PayloadLength       int    // of UDP and ICMP, in bytes
 }
 
-// Bytes returns the packet from its IP header on, checksums set. The sequence
-// number tells packets of one sender apart.
+// Bytes returns the packet, from its IP header on, with checksums. Packets of one sender
+// differ in their sequence number.
 func (p Packet) Bytes(sequence int) ([]byte, error) {
 	ip, network := p.network(sequence)
 	transport, err := p.transport(sequence, network)

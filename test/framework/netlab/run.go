@@ -14,23 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// insideEnv tells the re-executed process that it is the inner one. Run
-// removes it, so that a child that uses Run itself gets a lab of its own.
+// insideEnv tells the re-executed process that it is the inner one. Run removes it, so
+// that a child that calls Run gets its own lab.
 const insideEnv = "KUBE_NFLOG_LAB_INSIDE"
 
-// Scratch is a directory in memory that only the lab sees; it vanishes with
-// the lab.
+// Scratch is a directory in memory that only the lab sees. It disappears with the lab.
 const Scratch = "/run"
 
-// Run calls inside in new network, mount, process and, without root, user
-// namespaces and returns its exit status. The namespaces need a process of
-// their own, so Run executes this program again with the same arguments:
-// the outer process calls prepare (not nil), which still has the machine's
-// network, then waits for the inner one and hands signals on to it; the inner
-// process calls inside alone.
+// Run calls inside in new network, mount and process namespaces, and returns its exit
+// status. Without root it creates a user namespace too.
 //
-// Code before Run runs in both. The error is an *UnsupportedError where the
-// machine does not allow this.
+// The namespaces need their own process, so Run executes this program again with the same
+// arguments:
+//
+//   - The outer process calls prepare (not nil), which still has the machine's network.
+//     Then it waits for the inner process and forwards signals to it.
+//   - The inner process calls only inside.
+//
+// Code before Run runs in both processes. The error is an *UnsupportedError if the machine
+// does not allow namespaces.
 func Run(prepare func() error, inside func() int) (int, error) {
 	if _, ok := os.LookupEnv(insideEnv); ok {
 		if err := os.Unsetenv(insideEnv); err != nil {
@@ -73,7 +75,7 @@ func reexec() (int, error) {
 		for {
 			select {
 			case s := <-signals:
-				// An error means that it has ended, which Wait tells.
+				// An error means that the process has ended. Wait reports that.
 				_ = cmd.Process.Signal(s)
 			case <-ended:
 				return
@@ -91,11 +93,11 @@ func reexec() (int, error) {
 	return cmd.ProcessState.ExitCode(), nil
 }
 
-// start starts the inner process. It gets a process group of its own so that
-// Ctrl-C reaches it once, from the outer process. A user namespace, in which
-// the user is root, gives the rights that who is not root lacks.
+// start starts the inner process. Its own process group ensures that Ctrl-C reaches it
+// only once, from the outer process. A user namespace, in which the user is root, gives
+// the needed rights to other users.
 func start(self string, userNamespace bool) (*exec.Cmd, error) {
-	// It lives as long as this process, which hands signals on to it.
+	// It lives as long as this process, which forwards signals to it.
 	cmd := exec.CommandContext(context.Background(), self, os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
@@ -116,8 +118,8 @@ func start(self string, userNamespace bool) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// enter completes the namespaces from the inside: a /proc that shows them, a
-// /run of its own (iptables locks a file there), loopback up.
+// enter completes the namespaces from the inside: it mounts a /proc that shows them, and a
+// private /run, where iptables locks a file. It sets loopback up.
 func enter() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return unsupported("make mounts private", err)

@@ -7,18 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Send sends exactly count packets made as p says, from the namespace, as
-// complete IP packets through a raw socket: nothing is retransmitted. A source
-// address that the namespace does not have is fine.
+// Send sends exactly count packets from the namespace, as p describes them. They are
+// complete IP packets through a raw socket, so nothing is retransmitted. The source
+// address need not belong to the namespace.
 //
-// A receiving device takes up to net.core.netdev_max_backlog (1,000) packets
-// that wait for a processor; more in one call may be lost on the way.
+// The backlog of the receiving device holds net.core.netdev_max_backlog (1,000) packets.
+// If one call sends more, packets may be lost.
 func (n *Namespace) Send(p Packet, count int) error {
 	return n.SendUntil(p, count, nil)
 }
 
-// SendUntil is Send that ends early, after a whole packet, when stop is
-// closed. It returns nil then too.
+// SendUntil is like Send, but ends early when stop is closed, after a whole packet. It
+// returns nil then too.
 func (n *Namespace) SendUntil(p Packet, count int, stop <-chan struct{}) error {
 	family, to := destination(p)
 	fd, err := n.rawSocket(family)
@@ -47,7 +47,7 @@ func sendAll(fd int, to unix.Sockaddr, p Packet, count int, stop <-chan struct{}
 	return nil
 }
 
-// rawSocket opens a socket that sends packets with the header as given.
+// rawSocket opens a socket that sends packets with the given header.
 func (n *Namespace) rawSocket(family int) (int, error) {
 	fd := -1
 	err := n.Do(func() (err error) {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// UnsupportedError says that this machine does not allow what a lab needs.
+// UnsupportedError reports that this machine does not allow what a lab needs.
 type UnsupportedError struct {
 	Operation string // what was refused
 	Remedy    string // what to change
@@ -21,7 +21,7 @@ func (e *UnsupportedError) Error() string {
 
 func (e *UnsupportedError) Unwrap() error { return e.Err }
 
-// unsupported makes err an *UnsupportedError if it is a refusal, not a mistake.
+// unsupported returns an *UnsupportedError if err is a refusal, else err.
 func unsupported(operation string, err error) error {
 	for _, refusal := range []error{syscall.EPERM, syscall.EACCES, syscall.ENOSPC, syscall.ENOSYS, syscall.EINVAL, syscall.EROFS, syscall.EOPNOTSUPP} {
 		if errors.Is(err, refusal) {
@@ -31,7 +31,7 @@ func unsupported(operation string, err error) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// limit is a kernel setting that forbids namespaces, with the value that does.
+// limit is a kernel setting and the value that forbids namespaces.
 type limit struct{ path, forbids, remedy string }
 
 func limits() []limit {
@@ -45,7 +45,7 @@ func limits() []limit {
 	}
 }
 
-// remedy says what to change, as exactly as the kernel's settings tell.
+// remedy says what to change, as far as the kernel's settings show it.
 func remedy(refusal error) string {
 	var found []string
 	for _, l := range limits() {

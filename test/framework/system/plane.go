@@ -12,9 +12,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// RunPlane runs the tests beside a control plane alone, outside any lab, and
-// returns their exit status. prepare is called before them, with a directory for
-// what they write. root is the main module's directory, args are for the API server.
+// RunPlane starts only a control plane, without a lab, runs the tests, and returns their
+// exit status. It calls prepare before the tests, with a directory for their files. root
+// is the main module's directory. args are additional arguments of the API server.
 func RunPlane(m *testing.M, root string, prepare func(ctx context.Context, cp *controlplane.ControlPlane, dir string) error, args ...string) int {
 	code, err := runPlane(m, root, prepare, args)
 	if err != nil {
@@ -48,7 +48,7 @@ func runPlane(m *testing.M, root string, prepare func(context.Context, *controlp
 	return m.Run(), nil
 }
 
-// planeBin is where the control plane's programs are.
+// planeBin returns the directory of the control plane's programs.
 func planeBin(root string) string { return filepath.Join(root, "bin/controlplane") }
 
 func buildPlane(ctx context.Context, root string) (controlplane.Binaries, error) {

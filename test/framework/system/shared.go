@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// Shared is what a package's tests share: a variable of the package, which its
-// TestMain fills by Run before any test gets it.
+// Shared holds the System of a package's tests. It is a variable of the package. TestMain
+// calls Run, which fills it before any test calls Get.
 type Shared struct {
-	system  *System // nil if something is missing
-	missing error   // what this machine does not allow
+	system  *System // nil if the machine cannot have it
+	missing error   // why the machine cannot have it
 }
 
 // Run runs the tests in a system and returns their exit status.
@@ -19,7 +19,7 @@ func (s *Shared) Run(m *testing.M, cfg Config) int {
 	return run(m, cfg, func(started *System, missing error) { s.system, s.missing = started, missing })
 }
 
-// Get returns the system, or skips the test where the machine cannot have it.
+// Get returns the system, or skips the test if the machine cannot have it.
 func (s *Shared) Get(t *testing.T) *System {
 	t.Helper()
 	if s.missing != nil {
@@ -28,7 +28,8 @@ func (s *Shared) Get(t *testing.T) *System {
 	return s.system
 }
 
-// Skip skips the test. In CI it fails it: a test that never runs proves nothing.
+// Skip skips the test. In CI it fails the test, because a test that never runs proves
+// nothing.
 func Skip(t *testing.T, why string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -37,7 +38,7 @@ func Skip(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// Need skips the test where a command is not installed.
+// Need skips the test if a command is not installed.
 func Need(t *testing.T, commands ...string) {
 	t.Helper()
 	for _, c := range commands {
@@ -47,7 +48,7 @@ func Need(t *testing.T, commands ...string) {
 	}
 }
 
-// Must fails the test, which goes on, with an error if there is one.
+// Must marks the test as failed if err is not nil. The test continues.
 func Must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

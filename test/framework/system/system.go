@@ -1,8 +1,8 @@
-// Package system starts what the tests of a package share: a lab of network
-// namespaces, the real kube-nflog, and a real control plane in which it has its
-// ServiceAccount. In goes where the sources are; out comes a System. Run is
-// called once, by TestMain; a System's fields do not change and may be read
-// concurrently. RunPlane is for tests that need the control plane alone.
+// Package system starts what the tests of a package share: a lab of network namespaces,
+// the real kube-nflog, and a real control plane with the agent's ServiceAccount. Its input
+// is the directory of the sources; its output is a System. TestMain calls Run once. The
+// fields of a System do not change and may be read concurrently. RunPlane is for tests
+// that need only the control plane.
 package system
 
 import (
@@ -23,29 +23,29 @@ import (
 // Config says what to build and start. Paths may be relative.
 type Config struct {
 	Root  string // the main module's directory
-	Agent string // the file that kube-nflog is built into
-	Name  string // of the control plane's directory
-	// Build makes what else the tests run; nil for nothing.
+	Agent string // the path to build kube-nflog at
+	Name  string // name of the control plane's directory
+	// Build, if not nil, builds other programs that the tests run.
 	Build func(context.Context) error
 }
 
-// System is what was started.
+// System holds what was started.
 type System struct {
 	Lab          *netlab.Lab
 	Binaries     controlplane.Binaries
 	ControlPlane *controlplane.ControlPlane
-	Kubeconfig   string // the agent's, by its ServiceAccount's token
+	Kubeconfig   string // the agent's, with the token of its ServiceAccount
 
 	scenes atomic.Int32
 }
 
-// Scene returns a number that no other test of the process has: of its node,
-// namespaces and addresses.
+// Scene returns a number that no other test of the process has. Tests use it for the
+// names and addresses of their node and namespaces.
 func (s *System) Scene() int { return int(s.scenes.Add(1)) }
 
-// run builds the programs, while the module proxy can be reached, enters the
-// lab, starts the rest and runs the tests. It returns their exit status. share
-// gets the system before them, or why this machine does not allow it.
+// run builds the programs, enters the lab, starts the rest, runs the tests, and returns
+// their exit status. It builds first, because the lab cannot reach the module proxy.
+// Before the tests, share gets the system, or the reason why this machine cannot have it.
 func run(m *testing.M, cfg Config, share func(*System, error)) int {
 	code, err := netlab.Run(cfg.build, func() int { return cfg.inside(m, share) })
 	if errors.As(err, new(*netlab.UnsupportedError)) {
