@@ -77,6 +77,15 @@ type budget struct {
 	probeAt time.Time     // when the next probe may start, zero: not chosen yet
 	usual   usual
 	random  func() float64 // in [0, 1)
+	off     string         // the mechanism that does not work, "" for none
+}
+
+// switchOff switches a mechanism off, to measure what it is good for.
+func (b *budget) switchOff(mechanism string) {
+	b.off = mechanism
+	if mechanism == "slow start" {
+		b.set(time.Time{}, b.full)
+	}
 }
 
 func newBudget(full float64, burst int) *budget {
@@ -94,11 +103,16 @@ func (b *budget) inFlight(limit int, now time.Time) int {
 	if b.probes(now) {
 		return 1
 	}
+	if b.off == "calls in flight" {
+		return limit
+	}
 	return max(1, int(float64(limit)*b.rate/b.full))
 }
 
 // probes says that a call that starts now is a probe.
-func (b *budget) probes(now time.Time) bool { return now.Sub(b.heard) > probeAfter }
+func (b *budget) probes(now time.Time) bool {
+	return b.off != "silence" && now.Sub(b.heard) > probeAfter
+}
 
 // hurry lets the next probe start at once.
 func (b *budget) hurry() { b.probeAt = time.Unix(0, 0) }
@@ -141,7 +155,11 @@ func (b *budget) succeeded(started, now time.Time) {
 	b.answered(started, now)
 	b.spread = pauseSpread
 	took := now.Sub(started)
-	if !b.usual.quick(took) {
+	quick := b.usual.quick(took)
+	if b.off == "usual times" {
+		quick = took <= quickCall
+	}
+	if !quick && b.off != "late answers" {
 		b.late(started, now, took)
 		return
 	}
@@ -157,11 +175,11 @@ func (b *budget) grow(now time.Time, share float64) {
 	elapsed := min(now.Sub(b.grown).Seconds(), 1)
 	b.grown = now
 	seconds := growSeconds
-	if b.rate >= b.enough {
+	if b.rate >= b.enough && b.off != "slow growth" {
 		seconds = slowSeconds
 	}
 	more := elapsed * b.full / seconds
-	if now.Sub(b.gaveWay) < crowdedFor {
+	if now.Sub(b.gaveWay) < crowdedFor && b.off != "crowd growth" {
 		more = min(more, share*b.rate)
 	}
 	b.set(now, min(b.full, b.rate+more))
@@ -179,12 +197,16 @@ func (b *budget) late(started, now time.Time, took time.Duration) {
 	if started.Before(b.cut) {
 		return
 	}
-	if now.Sub(b.gaveWay) < crowdedFor && took <= 2*b.waited {
+	if b.off != "no later than before" && now.Sub(b.gaveWay) < crowdedFor && took <= 2*b.waited {
 		b.usual.learn(took)
 		b.grow(now, crowdGrowth)
 		return
 	}
-	switch begun := started.Sub(b.asked) < probeAfter; {
+	begun := started.Sub(b.asked) < probeAfter
+	if b.off == "doubt" && !begun || b.off == "late after an outage" && begun && b.asked.Sub(b.failure) <= probeAfter {
+		return
+	}
+	switch {
 	case begun && b.asked.Sub(b.failure) > probeAfter:
 		// The others' probes came since up to probeSpread before this one: so long
 		// has the server been busy with them.
@@ -226,7 +248,11 @@ func (b *budget) failed(started, now time.Time, overloaded bool, pause time.Dura
 		return
 	}
 	b.answered(started, now)
-	if b.halve(started, now, min(tiredRate, b.full)) {
+	floor := tiredRate
+	if b.off == "two floors" {
+		floor = minRate
+	}
+	if b.halve(started, now, min(floor, b.full)) && b.off != "doubling spread" {
 		b.spread = min(2*b.spread, maxSpread)
 	}
 	b.enough = max(b.rate, b.full*enoughShare)
