@@ -86,7 +86,7 @@ func flows(t *testing.T, a *agent.Agent) map[flow]total {
 	}
 	sums := map[flow]total{}
 	for _, l := range lines {
-		if l.FirstSeen.IsZero() || l.LastSeen.Before(l.FirstSeen) || time.Since(l.LastSeen) > time.Minute {
+		if l.FirstSeen.IsZero() || l.LastSeen.Before(l.FirstSeen) || time.Since(l.LastSeen) > patience {
 			t.Errorf("a line's times are %v to %v", l.FirstSeen, l.LastSeen)
 		}
 		f := flow{

@@ -54,6 +54,9 @@ type scene struct {
 	outside   end
 }
 
+// patience is how long a scene may take on a busy machine.
+const patience = 3 * time.Minute
+
 // newScene creates a scene in the shared control plane.
 func newScene(t *testing.T) *scene {
 	t.Helper()
@@ -65,7 +68,7 @@ func newScene(t *testing.T) *scene {
 func newSceneIn(t *testing.T, sys *system.System, cp *controlplane.ControlPlane) *scene {
 	t.Helper()
 	number := sys.Scene()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	s := &scene{
 		System: sys, ctx: ctx, plane: cp,
@@ -199,7 +202,7 @@ func (s *scene) await(t *testing.T, f func() error) {
 		}
 		select {
 		case <-s.ctx.Done():
-			t.Fatalf("still after a minute: %v", last)
+			t.Fatalf("still after %v: %v", patience, last)
 		case <-tick.C:
 		}
 	}

@@ -46,7 +46,7 @@ func TestClockJumps(t *testing.T) {
 				add(80)
 				fresh := uint16(8000 + i)
 				add(fresh)
-				eventually(t, 20*time.Second, func() bool { return c.eventOn(t, fresh) != nil },
+				eventually(t, patience, func() bool { return c.eventOn(t, fresh) != nil },
 					func() string { return "a new flow's event is not visible" })
 				checkTimes(t, c.eventOn(t, fresh), now())
 			}

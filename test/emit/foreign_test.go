@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -51,7 +50,7 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 	e := start(t, c.client(t, strayingProxy(t, c, &status)), event.Config{})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	e.Add(tcp(peer, self, 80, 100), peer, self)
-	c.wait(t, "shop", 100, 10*time.Second)
+	c.wait(t, "shop", 100, patience)
 
 	status.Store(http.StatusNotFound)
 	e.Add(tcp(peer, self, 80, 5), peer, self) // patched
@@ -60,17 +59,17 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 		return e.metric(t, "kube_nflog_event_writes_total", "unexpected", operation)
 	}
 	for _, operation := range []string{"post", "patch"} {
-		eventually(t, time.Minute, func() bool { return strays(operation) > 0 },
+		eventually(t, patience, func() bool { return strays(operation) > 0 },
 			func() string { return "no " + operation + " met the proxy's own answer" })
 	}
 	for _, code := range []int64{http.StatusForbidden, http.StatusBadRequest, http.StatusUnprocessableEntity} {
 		status.Store(code)
 		before := strays("")
-		eventually(t, time.Minute, func() bool { return strays("") > before+1 },
+		eventually(t, patience, func() bool { return strays("") > before+1 },
 			func() string { return "no call met the proxy's own answer" })
 	}
 	status.Store(0)
-	c.wait(t, "shop", 112, time.Minute)
+	c.wait(t, "shop", 112, patience)
 	if ev := c.eventOn(t, 80); ev == nil || ev.Count != 105 {
 		t.Errorf("the event that counted 100 before is %v, want it to count 105", ev)
 	}

@@ -46,7 +46,7 @@ func TestAPIServerKilledAndRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	back := time.Now()
-	c.wait(t, "shop", 51*30, time.Minute)
+	c.wait(t, "shop", 51*30, patience)
 	t.Logf("caught up %v after the API server was ready", time.Since(back).Round(time.Millisecond))
 	if got := e.metric(t, "kube_nflog_event_packets_written_total", ""); got != 51*30 {
 		t.Errorf("%v packets written, want %d", got, 51*30)
@@ -78,7 +78,7 @@ func TestRBACRevokedAndGivenBack(t *testing.T) {
 	var jump atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
 	probe := start(t, c.client(t, ""), event.Config{Namespaces: []string{"shop"}, Now: now})
-	eventually(t, 20*time.Second, func() bool { // the authorizer follows by a watch
+	eventually(t, patience, func() bool { // the authorizer follows by a watch
 		load(probe, 1)
 		return probe.metric(t, "kube_nflog_event_writes_total", "forbidden") > 0
 	}, func() string { return "no call is forbidden" })
@@ -86,14 +86,14 @@ func TestRBACRevokedAndGivenBack(t *testing.T) {
 		t.Errorf("refused at once: %v", err)
 	}
 	jump.Store(int64(2 * time.Minute)) // for readyz every write must be refused for a minute
-	eventually(t, 20*time.Second, func() bool {
+	eventually(t, patience, func() bool {
 		load(probe, 1)
 		return probe.Refused() != nil
 	}, func() string { return "every write is forbidden, and the emitter does not report it" })
 	probe.stop()
 	written, _ := c.total(t, "shop")
 	load(e, 20)
-	eventually(t, 20*time.Second, func() bool { return e.metric(t, "kube_nflog_event_writes_total", "forbidden") > 0 },
+	eventually(t, patience, func() bool { return e.metric(t, "kube_nflog_event_writes_total", "forbidden") > 0 },
 		func() string { return "no call is forbidden" })
 	for _, b := range revoked {
 		b.ResourceVersion, b.UID = "", ""
@@ -101,7 +101,7 @@ func TestRBACRevokedAndGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.wait(t, "shop", written+20, time.Minute)
+	c.wait(t, "shop", written+20, patience)
 	if got := e.metric(t, "kube_nflog_event_writes_total", "forbidden"); got > 10 {
 		t.Errorf("%v calls were forbidden, want a few", got)
 	}
@@ -119,7 +119,7 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	}
 	// Nobody finishes the deletion here, so the namespace is terminating.
 	load(e, 20)
-	eventually(t, 20*time.Second, func() bool { return e.metric(t, "kube_nflog_event_packets_unwritten_total", "namespace_gone") == 20 },
+	eventually(t, patience, func() bool { return e.metric(t, "kube_nflog_event_packets_unwritten_total", "namespace_gone") == 20 },
 		func() string { return "the packets for a terminating namespace are not counted" })
 	ns, err := namespaces.Get(t.Context(), "shop", metav1.GetOptions{})
 	if err != nil {
@@ -131,13 +131,13 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	}
 	gone := start(t, c.client(t, ""), event.Config{})
 	load(gone, 20)
-	eventually(t, 20*time.Second, func() bool {
+	eventually(t, patience, func() bool {
 		return gone.metric(t, "kube_nflog_event_packets_unwritten_total", "namespace_gone") == 20
 	}, func() string { return "the packets for a namespace that is gone are not counted" })
 	// Others are not held up by it.
 	self, peer := c.pod(t, "bank", "ledger", "10.0.3.3"), external("203.0.113.9")
 	e.Add(tcp(peer, self, 80, 4), peer, self)
-	c.wait(t, "bank", 4, 10*time.Second)
+	c.wait(t, "bank", 4, patience)
 }
 
 // proxy forwards TCP connections to the API server, each piece of data after a
@@ -193,19 +193,19 @@ func TestSlowAPIServer(t *testing.T) {
 	var delay atomic.Int64
 	e := start(t, c.client(t, proxy(t, c.URL(), &delay)), event.Config{CallTimeout: 2 * time.Second})
 	load(e, 1)
-	c.wait(t, "shop", 1, 10*time.Second)
+	c.wait(t, "shop", 1, patience)
 
 	delay.Store(int64(700 * time.Millisecond))
 	load(e, 20)
-	c.wait(t, "shop", 21, time.Minute)
+	c.wait(t, "shop", 21, patience)
 
 	// Slower than the deadline: the server writes, but its answers come too late.
 	delay.Store(int64(4 * time.Second))
 	load(e, 40)
-	eventually(t, time.Minute, func() bool { return e.metric(t, "kube_nflog_event_writes_total", "timeout") >= 3 },
+	eventually(t, patience, func() bool { return e.metric(t, "kube_nflog_event_writes_total", "timeout") >= 3 },
 		func() string { return "no call timed out" })
 	delay.Store(0)
-	c.wait(t, "shop", 61, 2*time.Minute)
+	c.wait(t, "shop", 61, patience)
 	e.finish(t)
 	if sum, _ := c.total(t, "shop"); sum != 61 {
 		t.Errorf("the events count %d, want 61", sum)

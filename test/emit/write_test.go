@@ -20,7 +20,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 	for run, packets := range []uint64{5, 7, 11} {
 		e := start(t, c.client(t, ""), event.Config{})
 		e.Add(tcp(peer, self, 80, packets), peer, self)
-		c.wait(t, "shop", []int64{5, 12, 23}[run], 10*time.Second)
+		c.wait(t, "shop", []int64{5, 12, 23}[run], patience)
 		e.finish(t)
 		if got, want := e.metric(t, "kube_nflog_event_packets_written_total", ""), float64(packets); got != want {
 			t.Errorf("run %d: %v packets written, want %v", run, got, want)
@@ -74,7 +74,7 @@ func TestKilledAgentGoesOnCounting(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		c.wait(t, "shop", int64(5*(run+1)), 20*time.Second)
+		c.wait(t, "shop", int64(5*(run+1)), patience)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -90,12 +90,12 @@ func TestDeletedEventStartsAnew(t *testing.T) {
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	e := start(t, c.client(t, ""), event.Config{})
 	e.Add(tcp(peer, self, 80, 100), peer, self)
-	c.wait(t, "shop", 100, 10*time.Second)
+	c.wait(t, "shop", 100, patience)
 	if err := c.Client().CoreV1().Events("shop").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	e.Add(tcp(peer, self, 80, 3), peer, self)
-	c.wait(t, "shop", 3, 20*time.Second)
+	c.wait(t, "shop", 3, patience)
 	e.finish(t)
 	if got := e.metric(t, "kube_nflog_event_writes_total", "missing"); got != 1 {
 		t.Errorf("%v patches met no event, want 1", got)
@@ -110,10 +110,10 @@ func TestExpiredEventStartsAnew(t *testing.T) {
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	e := start(t, c.client(t, ""), event.Config{})
 	e.Add(tcp(peer, self, 80, 100), peer, self)
-	c.wait(t, "shop", 100, 10*time.Second)
+	c.wait(t, "shop", 100, patience)
 	c.wait(t, "shop", 0, 3*time.Minute)
 	e.Add(tcp(peer, self, 80, 3), peer, self)
-	c.wait(t, "shop", 3, 20*time.Second)
+	c.wait(t, "shop", 3, patience)
 }
 
 func TestEventRateLimit(t *testing.T) {
@@ -140,7 +140,7 @@ plugins:
 		self.Kind, self.Namespace, self.Name, self.UID = 1, "shop", podName(i), podName(i)
 		e.Add(tcp(peer, self, 80, 10), peer, self)
 	}
-	c.wait(t, "shop", flows*10, 2*time.Minute)
+	c.wait(t, "shop", flows*10, patience)
 	throttled := e.metric(t, "kube_nflog_event_writes_total", "throttled")
 	t.Logf("%v calls throttled for %d events", throttled, flows)
 	if throttled == 0 || throttled > flows {

@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	os.Exit(shared.Run(m, system.Config{Root: repository, Agent: agentBinary, Name: "operate"}))
 }
 
+// patience is how long a scene may take on a busy machine.
+const patience = 3 * time.Minute
+
 // scene is a node of one test's own between a client and a server.
 type scene struct {
 	*system.System
@@ -52,7 +55,7 @@ var (
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	sys := shared.Get(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	s := &scene{System: sys, ctx: ctx}
 	var err error

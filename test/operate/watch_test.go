@@ -22,7 +22,7 @@ func (s *scene) await(t *testing.T, what string, condition func() bool, state fu
 	for !condition() {
 		select {
 		case <-s.ctx.Done():
-			t.Fatalf("%s: not after a minute:\n%s", what, state())
+			t.Fatalf("%s: not after %v:\n%s", what, patience, state())
 		case <-tick.C:
 		}
 	}

@@ -122,7 +122,7 @@ func TestSlowDNS(t *testing.T) {
 	for i := range 1000 {
 		r.Lookup(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), time.Now())
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > patience { // 200 s if each waited
 		t.Errorf("1000 lookups took %v", took)
 	}
 	until(t, func() string {
