@@ -18,7 +18,7 @@ import (
 
 const guide = "../../docs/install.md"
 
-// checkout is a folder with what a user has in theirs, to write beside it.
+// checkout returns a folder like a user's checkout, in which tests may write other files.
 func checkout(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func checkout(t *testing.T) string {
 	return dir
 }
 
-// blocks are the indented blocks of a document.
+// blocks returns the indented blocks of a document.
 func blocks(t *testing.T, document string) []string {
 	t.Helper()
 	text, err := os.ReadFile(document)
@@ -48,7 +48,7 @@ func blocks(t *testing.T, document string) []string {
 	return all
 }
 
-// commands are a document's lines that begin with these words.
+// commands returns the lines of a document's blocks that begin with the word first.
 func commands(t *testing.T, document, first string) (found []string) {
 	t.Helper()
 	for _, block := range blocks(t, document) {
@@ -61,7 +61,7 @@ func commands(t *testing.T, document, first string) (found []string) {
 	return found
 }
 
-// typed runs a command line as a user's shell would, against a control plane.
+// typed runs a command line in a shell, as a user does, with a control plane.
 func typed(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, dir, line string) string {
 	t.Helper()
 	path := os.Getenv("PATH")
@@ -82,7 +82,7 @@ func typed(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, dir
 	return string(out)
 }
 
-// kustomization is a folder "agents" beside deploy/ with this kustomization.
+// kustomization creates a folder "agents" beside deploy/ with this kustomization.
 func kustomization(t *testing.T, text string) (dir string) {
 	t.Helper()
 	dir = checkout(t)
@@ -96,7 +96,7 @@ func kustomization(t *testing.T, text string) (dir string) {
 	return dir
 }
 
-// expectAll looks for what a kustomization must give.
+// expectAll renders a kustomization and looks for the wanted texts.
 func expectAll(ctx context.Context, t *testing.T, text string, want ...string) {
 	t.Helper()
 	out := typed(ctx, t, shared.ControlPlane, kustomization(t, text), "kubectl kustomize agents")
@@ -137,8 +137,8 @@ func TestGuideKustomize(t *testing.T) {
 	}
 }
 
-// TestGuideOverlays compares the guide's table with the overlays, and puts
-// together what it says can be.
+// TestGuideOverlays compares the guide's table with the overlays, and renders the
+// combination that the guide describes.
 func TestGuideOverlays(t *testing.T) {
 	text, err := os.ReadFile(guide)
 	if err != nil {
@@ -159,7 +159,7 @@ func TestGuideOverlays(t *testing.T) {
 	}
 }
 
-// TestReadme runs the quick start's commands that install.
+// TestReadme runs the README's command that installs.
 func TestReadme(t *testing.T) {
 	ctx := testContext(t)
 	lines := commands(t, "../../README.md", "kubectl kustomize")
@@ -176,8 +176,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestGuideHelm runs the guide's helm commands one after the other, on a control
-// plane of their own: nobody there ends a namespace that is deleted.
+// TestGuideHelm runs the guide's helm commands one after the other. It needs its own
+// control plane, because no controller there removes a deleted namespace.
 func TestGuideHelm(t *testing.T) {
 	ctx := testContext(t)
 	binaries, err := controlplane.Locate(controlBin)

@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// TestFlowSchema writes an event as the agent would: the API server's answer
-// names the flow schema and the level that the request fell under.
+// TestFlowSchema writes an event as the agent does. The API server's answer names the flow
+// schema and the priority level of the request.
 func TestFlowSchema(t *testing.T) {
 	ctx := testContext(t)
 	account, err := shared.InstallAgent(ctx, overlays+"/flowschema")
@@ -57,7 +57,7 @@ func TestFlowSchema(t *testing.T) {
 		ObjectMeta:     metav1.ObjectMeta{Name: "packet-dropped"},
 		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "p"},
 	}
-	// The API server's own watch has to see the new objects first.
+	// The API server must first see the new objects in its own watch.
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -1,6 +1,6 @@
-// Package deploy tests what deploy/ installs: that the Helm chart and the
-// kustomizations give the same objects, by the real helm and kubectl, and that a
-// real API server takes them. What then runs is tested on a cluster, by e2e.
+// Package deploy tests what deploy/ installs. With the real helm and kubectl, the Helm
+// chart and the kustomizations must render the same objects, and a real API server must
+// accept them. The package e2e tests the running agent on a cluster.
 package deploy
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// Where things are; tests run in this folder.
+// Paths, from this folder.
 const (
 	base       = "../../deploy"
 	overlays   = base + "/overlays"
@@ -34,7 +34,7 @@ type world struct {
 // shared is set by TestMain before any test runs.
 var shared world
 
-// TestMain has an API server that takes privileged containers.
+// TestMain starts an API server that accepts privileged containers.
 func TestMain(m *testing.M) {
 	os.Exit(system.RunPlane(m, "../..", shared.prepare, "--allow-privileged=true"))
 }
@@ -44,7 +44,7 @@ func (w *world) prepare(ctx context.Context, cp *controlplane.ControlPlane, dir 
 	return helm.Build(ctx, "../tools", helmBinary)
 }
 
-// testContext ends with the test, or when that takes too long.
+// testContext returns a context that ends with the test, or after a time limit.
 func testContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -52,7 +52,7 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
-// names are the overlays.
+// names returns the names of the overlays.
 func names(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(overlays)
@@ -69,7 +69,7 @@ func names(t *testing.T) []string {
 	return all
 }
 
-// kustomized is what kubectl kustomize prints of a folder.
+// kustomized returns the output of kubectl kustomize for a folder.
 func kustomized(ctx context.Context, t *testing.T, dir string) string {
 	t.Helper()
 	out, err := shared.Kubectl(ctx, "kustomize", dir)
@@ -79,7 +79,7 @@ func kustomized(ctx context.Context, t *testing.T, dir string) string {
 	return out
 }
 
-// rendered is what helm makes of the chart with these arguments.
+// rendered returns the objects that helm renders with these arguments.
 func rendered(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := shared.helm.Run(ctx, append([]string{"template", "kube-nflog", chart}, args...)...)
@@ -89,7 +89,7 @@ func rendered(ctx context.Context, t *testing.T, args ...string) string {
 	return out
 }
 
-// valuesOf are the arguments that give helm an overlay's values.
+// valuesOf returns the arguments that give helm an overlay's values.
 func valuesOf(overlay string) []string {
 	return []string{"--values", filepath.Join(overlays, overlay, "values.yaml")}
 }

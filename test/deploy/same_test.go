@@ -12,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// object is a Kubernetes object as its YAML says it.
+// object is a Kubernetes object, as parsed from YAML.
 type object = map[string]any
 
-// parse returns a YAML stream's objects by kind, namespace and name, without the
-// labels that tell what installed them.
+// parse returns the objects of a YAML stream by kind, namespace and name. It removes the
+// labels that say what installed them.
 func parse(t *testing.T, text string) map[string]object {
 	t.Helper()
 	objects := map[string]object{}
@@ -31,7 +31,7 @@ func parse(t *testing.T, text string) map[string]object {
 			t.Fatalf("%v in:\n%s", err, text)
 		}
 		if o == nil {
-			continue // nothing between two separators
+			continue // there is nothing between two separators
 		}
 		u := unstructured.Unstructured{Object: o}
 		key := fmt.Sprintf("%s %s/%s", u.GetKind(), u.GetNamespace(), u.GetName())
@@ -44,7 +44,7 @@ func parse(t *testing.T, text string) map[string]object {
 	}
 }
 
-// TestSameObjects renders the base, and each overlay, both ways.
+// TestSameObjects renders the base and each overlay with kustomize and with helm.
 func TestSameObjects(t *testing.T) {
 	type way struct {
 		dir  string
@@ -68,8 +68,8 @@ func TestSameObjects(t *testing.T) {
 	}
 }
 
-// TestOverlaysDiffer makes sure that each overlay changes something, but the one
-// that says that it does not.
+// TestOverlaysDiffer checks that each overlay changes something, except for the one that
+// documents that it does not.
 func TestOverlaysDiffer(t *testing.T) {
 	ctx := testContext(t)
 	plain := parse(t, kustomized(ctx, t, base))

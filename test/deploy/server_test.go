@@ -17,14 +17,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// The module that has the Prometheus Operator's own definitions, and its hash.
+// The module with the Prometheus Operator's resource definitions, and its hash.
 const (
 	operator    = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 	operatorSum = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
 )
 
-// TestServerTakesAll gives every overlay, and the chart with its values, to the
-// API server, which checks all and stores nothing.
+// TestServerTakesAll sends every overlay, and the chart with the same values, to the API
+// server as a dry run.
 func TestServerTakesAll(t *testing.T) {
 	ctx := testContext(t)
 	defineMonitoring(ctx, t, shared.ControlPlane)
@@ -46,8 +46,8 @@ func TestServerTakesAll(t *testing.T) {
 	}
 }
 
-// defineMonitoring makes the API server know PodMonitor and PrometheusRule, as
-// the Prometheus Operator defines them.
+// defineMonitoring defines PodMonitor and PrometheusRule in the API server, with the
+// Prometheus Operator's definitions.
 func defineMonitoring(ctx context.Context, t *testing.T, cp *controlplane.ControlPlane) {
 	t.Helper()
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", operator).Output()
@@ -72,8 +72,8 @@ func defineMonitoring(ctx context.Context, t *testing.T, cp *controlplane.Contro
 	}
 }
 
-// TestPodSecurity asks the API server's own admission for the agent's pod in
-// namespaces of each level, and in the namespace that deploy/ makes.
+// TestPodSecurity creates the agent's pod in namespaces of each Pod Security level, and in
+// the namespace of deploy/. The API server's admission decides.
 func TestPodSecurity(t *testing.T) {
 	ctx := testContext(t)
 	const capability, network = `must not include "NET_ADMIN"`, "hostNetwork=true"
@@ -100,8 +100,8 @@ func TestPodSecurity(t *testing.T) {
 	}
 }
 
-// TestOwnNamespaceAdmits installs the base, and has its namespace take the pod
-// where the cluster's default refuses it.
+// TestOwnNamespaceAdmits installs the base. Its namespace must accept the pod, although the
+// cluster's default refuses it.
 func TestOwnNamespaceAdmits(t *testing.T) {
 	ctx := testContext(t)
 	account, err := shared.InstallAgent(ctx, base)
@@ -113,7 +113,7 @@ func TestOwnNamespaceAdmits(t *testing.T) {
 	}
 }
 
-// namespaceOf makes a namespace that enforces a level.
+// namespaceOf creates a namespace that enforces a level.
 func namespaceOf(t *testing.T, name, level string) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -125,13 +125,13 @@ func namespaceOf(t *testing.T, name, level string) string {
 	return name
 }
 
-// admit asks whether a pod would be taken.
+// admit returns an error if the API server refuses a pod.
 func admit(ctx context.Context, namespace string, pod *corev1.Pod) error {
 	_, err := shared.Client().CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
-// agentPod is the pod that the DaemonSet in a YAML stream makes.
+// agentPod returns the pod of the DaemonSet in a YAML stream.
 func agentPod(t *testing.T, text string) *corev1.Pod {
 	t.Helper()
 	spec := parse(t, text)["DaemonSet kube-nflog/kube-nflog"]["spec"].(object)

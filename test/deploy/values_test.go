@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestLint has helm look at the chart.
+// TestLint runs helm lint on the chart.
 func TestLint(t *testing.T) {
 	for _, name := range names(t) {
 		args := append([]string{"lint", "--strict", chart}, valuesOf(name)...)
@@ -18,7 +18,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestMistakes gives values that are none: one line says what is wrong.
+// TestMistakes gives invalid values. helm must print one line that names the mistake.
 func TestMistakes(t *testing.T) {
 	for set, want := range map[string]string{
 		"imge.tag=1":               "at '': additional properties 'imge' not allowed",
@@ -49,7 +49,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestValues looks at what single values change in the DaemonSet.
+// TestValues checks what single values change in the DaemonSet.
 func TestValues(t *testing.T) {
 	container := func(o object) object {
 		all, _, _ := unstructured.NestedSlice(o, "spec", "template", "spec", "containers")
@@ -113,7 +113,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestRights takes features away: the ClusterRole goes with them.
+// TestRights switches features off. The ClusterRole must then have fewer rights.
 func TestRights(t *testing.T) {
 	objects := parse(t, rendered(testContext(t), t, "--set", "flags.explain=false,flags.services=false,flags.events=false"))
 	got, _, err := unstructured.NestedSlice(objects["ClusterRole /kube-nflog"], "rules")
@@ -126,7 +126,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// TestOwnNamespace has helm make the namespace, so the chart does not.
+// TestOwnNamespace lets helm create the namespace, so the chart must not create it.
 func TestOwnNamespace(t *testing.T) {
 	objects := parse(t, rendered(testContext(t), t, "--namespace", "platform", "--set", "namespace=platform"))
 	for key := range objects {

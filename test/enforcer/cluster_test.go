@@ -23,31 +23,31 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// cluster is a node with pods of some namespaces, kube-router and the agent.
+// cluster is a node with pods of several namespaces, kube-router and the agent.
 type cluster struct {
 	*system.System
-	ctx    context.Context //nolint:containedctx // a cluster is one test's, and so is its deadline
+	ctx    context.Context //nolint:containedctx // a cluster belongs to one test, and so does its deadline
 	node   *netlab.Node
 	agent  *agent.Agent
-	labels map[string]map[string]string // of namespaces
+	labels map[string]map[string]string // labels of the namespaces
 	ends   []end
-	held   []*networkingv1.NetworkPolicy // as the API server has them
+	held   []*networkingv1.NetworkPolicy // the policies as the API server has them
 	rounds int
-	probes uint16 // sent so far
+	probes uint16 // number of probes sent so far
 }
 
 const nodeName = "node-1"
 
 var nodeAddress = netip.MustParseAddr("10.20.0.1")
 
-// end is a pod, or the host outside, and where it is.
+// end is a pod or the outside host, with its place in the lab.
 type end struct {
 	policy.End
 	at *netlab.Namespace
-	in int // a socket that sees what arrives
+	in int // a socket that sees all arriving packets
 }
 
-// The pods, "namespace/name key=value,…", and the named ports of them all.
+// The pods, as "namespace/name key=value,…", and the named ports that all of them have.
 var (
 	pods = []string{
 		"shop/front app=front,tier=web", "shop/api app=api,tier=back", "shop/db app=db,tier=back",
@@ -127,8 +127,7 @@ func (c *cluster) attach(t *testing.T, e policy.End) {
 	c.ends = append(c.ends, end{e, at, listen(t, at)})
 }
 
-// startRouter runs kube-router as nothing but a firewall, and waits for the
-// rules of the pods.
+// startRouter runs kube-router only as a firewall, and waits for the rules of the pods.
 func (c *cluster) startRouter(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(routerBin, "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
@@ -139,15 +138,15 @@ func (c *cluster) startRouter(t *testing.T) {
 	system.Must(t, c.node.Start(cmd))
 	t.Cleanup(func() {
 		system.Must(t, cmd.Process.Kill())
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait() // the error is ignored: the process was killed
 		if t.Failed() {
 			t.Logf("kube-router's log:\n%s", log.String())
 		}
 	})
 }
 
-// apply replaces all policies, and waits until kube-router enforces them: the
-// last one selects the canary, for whose rules it waits.
+// apply replaces all policies, and waits until kube-router enforces them. The last policy
+// selects the canary, and apply waits for the canary's rules.
 func (c *cluster) apply(t *testing.T, policies ...*networkingv1.NetworkPolicy) {
 	t.Helper()
 	for _, p := range c.held {
@@ -160,7 +159,7 @@ func (c *cluster) apply(t *testing.T, policies ...*networkingv1.NetworkPolicy) {
 	for _, p := range append(policies, canary) {
 		made, err := c.ControlPlane.Client().NetworkingV1().NetworkPolicies(p.Namespace).Create(c.ctx, p, metav1.CreateOptions{})
 		if err != nil {
-			text, _ := yaml.Marshal(p) // for people
+			text, _ := yaml.Marshal(p) // for error messages
 			t.Fatalf("%v\n%s", err, text)
 		}
 		c.held = append(c.held, made)
@@ -174,7 +173,7 @@ func (c *cluster) apply(t *testing.T, policies ...*networkingv1.NetworkPolicy) {
 	})
 }
 
-// set is the package's view of the policies.
+// set returns the policies as package policy sees them.
 func (c *cluster) set(t *testing.T) *policy.Set {
 	t.Helper()
 	s := policy.NewSet(nil)

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// doctor looks at what kube-router writes: nothing is wrong with it. Then a pod's
-// rule that logs goes, as often as kube-router puts it back before doctor looks,
-// and doctor names the pod.
+// doctor expects no problem in the rules that kube-router writes. Then it removes the
+// logging rule of a pod, again each time when kube-router restores it, and expects that
+// doctor names the pod.
 func (c *cluster) doctor(t *testing.T) {
 	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Ingress]}`)...)
 	c.await(t, func() error {
@@ -26,8 +26,8 @@ func (c *cluster) doctor(t *testing.T) {
 	})
 }
 
-// examined runs doctor on the node and returns an error unless it ends with the
-// status and says all that is wanted.
+// examined runs doctor on the node. It returns an error unless the exit status and all
+// wanted texts are there.
 func (c *cluster) examined(status int, wanted ...string) error {
 	cmd := exec.CommandContext(c.ctx, agentBinary, "doctor")
 	var out []byte

@@ -14,7 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// scripted are policies by what they show, in namespace shop.
+// scripted are policies in namespace shop, with a name that says what they show.
 var scripted = []struct{ name, policies string }{
 	{"none", ``},
 	{"default deny on the way in", `{podSelector: {}, policyTypes: [Ingress]}`},
@@ -46,14 +46,14 @@ var scripted = []struct{ name, policies string }{
 		{podSelector: {matchLabels: {tier: back}}, ingress: [{ports: [{port: 53, protocol: UDP}]}]}`},
 }
 
-// scriptedPairs are who sends two packets in each of them, to whom; kube-router
-// logs ten of a pod at once.
+// scriptedPairs are sources and destinations. With each scripted policy each pair sends two
+// packets. kube-router logs ten packets of a pod at once.
 var scriptedPairs = [][2]string{
 	{"front", "api"}, {"db", "api"}, {"grafana", "api"}, {"prom", "api"}, {"outside", "api"}, {"front", "outside"}, {"db", "front"}, {"front", "grafana"},
 }
 
-// TestKubeRouter runs a real kube-router and the agent on a node. No rule of the
-// node is the test's own.
+// TestKubeRouter runs a real kube-router and the agent on a node. The test itself adds no
+// rule.
 func TestKubeRouter(t *testing.T) {
 	c := newCluster(t)
 	t.Run("scripted", c.scripted)
@@ -63,8 +63,7 @@ func TestKubeRouter(t *testing.T) {
 	c.eventNames(t)
 }
 
-// scripted applies policies whose meaning is known, sends packets, and
-// compares.
+// scripted applies policies whose effect is known, sends packets, and compares the results.
 func (c *cluster) scripted(t *testing.T) {
 	sent, dropped := 0, 0
 	for _, tt := range scripted {
@@ -88,11 +87,10 @@ func (c *cluster) scripted(t *testing.T) {
 	}
 }
 
-// toNode sends from a pod to its own node, and back. The API's documentation
-// says that "traffic to and from the node where a Pod is running is always
-// allowed". kube-router lets the node come to its pods, as all the last packets
-// of send show, but not the pods to their node: the agent then blames the node's
-// rule.
+// toNode sends packets from a pod to its own node, and back. The API's documentation says
+// that "traffic to and from the node where a Pod is running is always allowed". kube-router
+// allows packets from the node to its pods, as the last packet of each send shows, but not
+// from the pods to their node. The agent then names the node's rule as the reason.
 func (c *cluster) toNode(t *testing.T) {
 	c.apply(t, specs(t, `{podSelector: {matchLabels: {app: front}}, policyTypes: [Ingress, Egress]}`)...)
 	s, front := c.set(t), c.end(t, "front")
@@ -111,8 +109,8 @@ func (c *cluster) toNode(t *testing.T) {
 	}
 }
 
-// eventNames looks at what kubectl describe shows of it all: an application
-// owner reads which policy it was.
+// eventNames checks the output of kubectl describe: an application owner must read which
+// policy denied the packets.
 func (c *cluster) eventNames(t *testing.T) {
 	t.Helper()
 	system.Must(t, c.agent.Stop(c.ctx))
@@ -127,7 +125,7 @@ func (c *cluster) eventNames(t *testing.T) {
 	}
 }
 
-// specs are the policies of a text, one in each line.
+// specs returns the policies in a text, one for each line.
 func specs(t *testing.T, text string) []*networkingv1.NetworkPolicy {
 	t.Helper()
 	var all []*networkingv1.NetworkPolicy

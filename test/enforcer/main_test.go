@@ -1,7 +1,7 @@
-// Package enforcer holds the tests beside a real network policy controller:
-// kube-router, run as it comes, programs the kernel of a node; packets go
-// through it; and what it does to them is compared with what the package policy
-// says, and what it logs with what the real agent makes of it.
+// Package enforcer tests policy and the agent beside a real network policy controller.
+// kube-router, without changes, programs the kernel of a node. The tests send packets
+// through it. They compare what it does to them with the answers of package policy, and
+// what it logs with the reports of the real agent.
 package enforcer
 
 import (
@@ -24,14 +24,14 @@ const (
 	patience    = 90 * time.Second
 )
 
-// shared is what the tests share.
+// shared holds one lab and one control plane for all tests of this package.
 var shared system.Shared
 
 func TestMain(m *testing.M) {
 	os.Exit(shared.Run(m, system.Config{Root: repository, Agent: agentBinary, Name: "control", Build: buildRouter}))
 }
 
-// buildRouter takes some three minutes the first time.
+// buildRouter builds kube-router. This takes some three minutes the first time.
 func buildRouter(ctx context.Context) error {
 	path, err := filepath.Abs(routerBin)
 	if err != nil {

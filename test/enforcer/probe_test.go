@@ -16,8 +16,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// probe is a packet, told from all others of a test by its source port, and
-// what the package says of it.
+// probe is a packet and the answer of package policy for it. Its source port identifies it
+// within the test.
 type probe struct {
 	from, to *end
 	protocol corev1.Protocol
@@ -35,15 +35,15 @@ func (p *probe) denied() bool {
 	return p.answer.Ingress.Verdict == policy.Denied || p.answer.Egress.Verdict == policy.Denied
 }
 
-// ask gives a probe its number and the package's answer.
+// ask gives a probe its number and the answer of package policy.
 func (c *cluster) ask(s *policy.Set, from, to *end, protocol corev1.Protocol, port uint16) *probe {
 	c.probes++
 	f := policy.Flow{Source: from.End, Destination: to.End, Protocol: protocol, Port: port}
 	return &probe{from, to, protocol, port, 20000 + c.probes, s.Evaluate(&f)}
 }
 
-// lastPort is where the packet goes that comes after all probes: from the node
-// itself, which no policy keeps from its pods.
+// lastPort is the port of the packet that follows all probes. The node itself sends it, and
+// no policy can deny that.
 const lastPort = 65000
 
 // send sends the probes and returns those that arrived.
@@ -80,8 +80,8 @@ func (c *cluster) send(t *testing.T, probes []*probe) (delivered map[uint16]bool
 	return delivered
 }
 
-// compare sends the probes and compares what kube-router does with what the
-// package says; and of what it drops, and so logs, with what the agent says.
+// compare sends the probes, and compares what kube-router does with the answers of package
+// policy. For dropped probes, which kube-router logs, it also checks the agent's report.
 func (c *cluster) compare(t *testing.T, probes []*probe) (dropped int) {
 	t.Helper()
 	delivered := c.send(t, probes)
@@ -104,7 +104,7 @@ func (c *cluster) compare(t *testing.T, probes []*probe) (dropped int) {
 	return dropped
 }
 
-// explained compares the agent's line about a probe.
+// explained compares the agent's line about a probe with the expected reason.
 func (c *cluster) explained(t *testing.T, p *probe) {
 	t.Helper()
 	line := c.line(t, p)
@@ -151,7 +151,7 @@ func bigEndian(n uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
 }
 
-// receive notes the source ports of the packets that have come so far.
+// receive records the source ports of the packets that have arrived so far.
 func (e *end) receive(seen map[uint16]bool) error {
 	buffer := make([]byte, 2048)
 	for {
@@ -169,8 +169,8 @@ func (e *end) receive(seen map[uint16]bool) error {
 		if protocol := buffer[9]; n < header+4 || protocol == unix.IPPROTO_ICMP {
 			continue
 		}
-		// Ports are in the same place in TCP, UDP and SCTP; answers to probes
-		// come from no such port.
+		// Ports are at the same place in TCP, UDP and SCTP. Answers to probes never have
+		// such a source port.
 		seen[binary.BigEndian.Uint16(buffer[header:])] = true
 	}
 }

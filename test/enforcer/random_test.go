@@ -13,7 +13,7 @@ import (
 
 const (
 	randomRounds = 40
-	randomProbes = 10 // kube-router logs no more of a pod at once
+	randomProbes = 10 // kube-router logs no more packets of a pod at once
 )
 
 // random applies random policies, sends random packets and compares. The
@@ -58,7 +58,7 @@ func (c *cluster) random(t *testing.T) {
 	}
 }
 
-// dice are what a round of random throws.
+// dice is the random source of a round.
 type dice struct{ *rand.Rand }
 
 func pick[T any](r *dice, from ...T) T { return from[r.IntN(len(from))] }
@@ -69,7 +69,8 @@ func (r *dice) protocol() corev1.Protocol {
 	return pick(r, corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 }
 
-// port is one of few, so that they meet; two have names.
+// port returns one of few ports, so that policies and packets meet. Two of the ports have
+// names.
 func (r *dice) port() uint16 { return pick[uint16](r, 8080, 53, 8081, 8082, 8083) }
 
 func (r *dice) policy(i int) *networkingv1.NetworkPolicy {
@@ -108,7 +109,7 @@ func (r *dice) selector() metav1.LabelSelector {
 	return metav1.LabelSelector{MatchLabels: map[string]string{key: pick(r, values...)}}
 }
 
-// peers are some, with one block at most.
+// peers returns some peers, with at most one block of addresses.
 func (r *dice) peers() []networkingv1.NetworkPolicyPeer {
 	var peers []networkingv1.NetworkPolicyPeer
 	if r.chance(30) {

@@ -14,19 +14,19 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// finding is one of doctor's.
+// finding is a finding of doctor.
 type finding struct {
 	Check, Status, Says, Remedy string
 }
 
-// doctor runs "kube-nflog doctor" on the node, behind a wrapper's command line
-// if there is one, and returns its findings and its exit status.
+// doctor runs "kube-nflog doctor" on the node, with the wrapper's command line before it if
+// there is one. It returns the findings and the exit status.
 func (s *scene) doctor(t *testing.T, wrapper []string, args ...string) ([]finding, int) {
 	t.Helper()
 	command := append(append([]string{}, wrapper...), agentBinary, "doctor", "--output", "json")
 	command = append(command, args...)
 	cmd := exec.CommandContext(s.ctx, command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG=", "HOME=/nowhere") // the developer's own cluster is none of the test's
+	cmd.Env = append(os.Environ(), "KUBECONFIG=", "HOME=/nowhere") // the test must not use the developer's cluster
 	var out []byte
 	err := s.node.Do(func() (err error) {
 		out, err = cmd.Output()
@@ -43,7 +43,7 @@ func (s *scene) doctor(t *testing.T, wrapper []string, args ...string) ([]findin
 	return found, cmd.ProcessState.ExitCode()
 }
 
-// want is a finding that must be there; Says and Remedy are regular expressions.
+// want is an expected finding. Says and Remedy are regular expressions.
 type want finding
 
 func (w want) in(found []finding) bool {
@@ -66,7 +66,7 @@ func wantFindings(t *testing.T, found []finding, wanted ...want) {
 	}
 }
 
-// TestDoctorWell examines a node that has what it needs: exit status 0.
+// TestDoctorWell examines a node where everything is right. The exit status is 0.
 func TestDoctorWell(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -94,7 +94,7 @@ func TestDoctorWell(t *testing.T) {
 	}
 }
 
-// TestDoctorHost provokes what can be wrong with the host.
+// TestDoctorHost causes each problem that a host can have.
 func TestDoctorHost(t *testing.T) {
 	system.Need(t, "setpriv", "unshare", "ip", "iptables-legacy")
 	s := newScene(t)
@@ -129,7 +129,7 @@ func TestDoctorHost(t *testing.T) {
 	wantFindings(t, found, want{"rules", "note", "table filter of iptables-legacy: its tool is not here", "install iptables-legacy"})
 }
 
-// TestDoctorGroupTaken lets this process take the group.
+// TestDoctorGroupTaken examines a node where this process has taken the group.
 func TestDoctorGroupTaken(t *testing.T) {
 	system.Need(t, "unshare")
 	s := newScene(t)
@@ -150,7 +150,7 @@ func TestDoctorGroupTaken(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	wantFindings(t, found, want{"group", "problem", `group 100 is taken by operate.test \(process \d+\)`, "stop operate.test, or log to another group"})
-	// A container sees its own processes alone.
+	// A container sees only its own processes.
 	found, _ = s.doctor(t, []string{"unshare", "-p", "-f", "--mount-proc"})
 	wantFindings(t, found, want{"group", "note", `read by a process that is not seen from here \(netlink port id \d+`, "ss -f netlink"})
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// account makes a service account with a ClusterRole of the rules, each verbs
-// and resources, and returns its kubeconfig.
+// account creates a service account and a ClusterRole. Each role is verbs and resources. It
+// returns the account's kubeconfig.
 func (s *scene) account(t *testing.T, name string, roles ...[2]string) string {
 	t.Helper()
 	kubectl := func(args ...string) {
@@ -42,7 +42,7 @@ func (s *scene) account(t *testing.T, name string, roles ...[2]string) string {
 	return path
 }
 
-// TestDoctorRights takes permissions away.
+// TestDoctorRights runs doctor without some permissions.
 func TestDoctorRights(t *testing.T) {
 	s := newScene(t)
 	reader := s.account(t, "reader", [2]string{"list,watch", "pods,nodes"}, [2]string{"create", "events"})
@@ -76,7 +76,7 @@ func TestDoctorRights(t *testing.T) {
 	)
 }
 
-// TestDoctorKubeconfig finds the cluster as kubectl does.
+// TestDoctorKubeconfig expects that doctor finds the cluster as kubectl does.
 func TestDoctorKubeconfig(t *testing.T) {
 	s := newScene(t)
 	found, _ := s.doctor(t, []string{"env", "KUBECONFIG=/no/such/file:" + s.Kubeconfig})
@@ -86,8 +86,8 @@ func TestDoctorKubeconfig(t *testing.T) {
 	)
 }
 
-// TestDoctorAPIAway asks where no API server is, one that does not answer, and
-// with a token that is none.
+// TestDoctorAPIAway runs doctor with no API server, with one that does not answer, and with
+// an invalid token.
 func TestDoctorAPIAway(t *testing.T) {
 	s := newScene(t)
 	found, status := s.doctor(t, nil, "--kubeconfig", s.Kubeconfig, "--kube-api-server", "https://198.18.0.1:1")
@@ -108,8 +108,8 @@ func TestDoctorAPIAway(t *testing.T) {
 	wantFindings(t, found, want{"api", "problem", "401 Unauthorized", "certificates"})
 }
 
-// TestDoctorSkew asks an API server whose clock is an hour behind: a proxy
-// before the real one says so.
+// TestDoctorSkew runs doctor with an API server whose clock seems an hour late. A proxy
+// before the real one changes the time.
 func TestDoctorSkew(t *testing.T) {
 	s := newScene(t)
 	for _, hours := range []time.Duration{-time.Hour, time.Hour} {
@@ -124,8 +124,8 @@ func TestDoctorSkew(t *testing.T) {
 	}
 }
 
-// proxy stands before the API server, with the agent's token unless another is
-// given, and shifts the time in its answers.
+// proxy is a proxy before the API server. It uses the agent's token unless another is
+// given, and shifts the time in the answers.
 func (s *scene) proxy(t *testing.T, shift time.Duration, token string) string {
 	t.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
@@ -157,7 +157,8 @@ func (s *scene) proxy(t *testing.T, shift time.Duration, token string) string {
 	return server.URL
 }
 
-// TestDoctorAgent looks at agents that ignore, lose and may not write.
+// TestDoctorAgent examines agents that ignore packets, lose packets, or may not write
+// events.
 func TestDoctorAgent(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -175,8 +176,8 @@ func TestDoctorAgent(t *testing.T) {
 	system.Must(t, a.Stop(s.ctx))
 }
 
-// TestDoctorAgentLosses stops an agent's process until the kernel has lost some
-// of its packets.
+// TestDoctorAgentLosses pauses an agent's process until the kernel has lost some of its
+// packets.
 func TestDoctorAgentLosses(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -186,7 +187,7 @@ func TestDoctorAgentLosses(t *testing.T) {
 	system.Must(t, s.client.Send(flood, 150_000))
 	system.Must(t, a.Signal(syscall.SIGCONT))
 	s.await(t, "losses", func() bool {
-		s.send(t, client4, server4, 8080, 1) // shows the gap, unless the buffer is still full
+		s.send(t, client4, server4, 8080, 1) // its number shows the gap, unless the buffer is still full
 		m, err := a.Metrics(s.ctx)
 		return err == nil && m.Sum("kube_nflog_packets_lost_total") > 0
 	}, a.Log)
@@ -224,7 +225,7 @@ func TestDoctorAgentRights(t *testing.T) {
 	wantFindings(t, found, want{"agent-ready", "problem", "not ready: 503 .*pods are not known yet", "other findings"})
 }
 
-// awaitMetric waits until the agent counts that many.
+// awaitMetric waits until the agent's metric is at least least.
 func (s *scene) awaitMetric(t *testing.T, a *agent.Agent, name string, least float64) {
 	t.Helper()
 	var m agent.Metrics

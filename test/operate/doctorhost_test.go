@@ -10,7 +10,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestDoctorUser runs doctor as a user who may not look at the kernel's tables.
+// TestDoctorUser runs doctor as a user who may not read the kernel's tables.
 func TestDoctorUser(t *testing.T) {
 	system.Need(t, "setpriv")
 	s := newScene(t)
@@ -29,9 +29,9 @@ func TestDoctorUser(t *testing.T) {
 	)
 }
 
-// TestDoctorKernel hides /proc, which is how a kernel looks that loads NFLOG's
-// module when it is needed: doctor tries before it says that there is none. The
-// group that it tries with is nobody's afterwards.
+// TestDoctorKernel hides /proc. A kernel that loads NFLOG's module on demand looks like
+// this, so doctor must try NFLOG before it reports that there is none. Afterwards nobody
+// owns the group that it tried.
 func TestDoctorKernel(t *testing.T) {
 	system.Need(t, "unshare")
 	s := newScene(t)
@@ -45,7 +45,7 @@ func TestDoctorKernel(t *testing.T) {
 	}
 }
 
-// TestDoctorClock asks the kernel what doctor asks.
+// TestDoctorClock compares doctor's finding with the kernel's answer.
 func TestDoctorClock(t *testing.T) {
 	s := newScene(t)
 	var state unix.Timex
@@ -60,8 +60,8 @@ func TestDoctorClock(t *testing.T) {
 	wantFindings(t, found, clock)
 }
 
-// TestDoctorDrops looks at a node where nothing is dropped, then at one with
-// more silent drops than are named one by one.
+// TestDoctorDrops examines a node where nothing is dropped, and one with more silent drops
+// than doctor lists one by one.
 func TestDoctorDrops(t *testing.T) {
 	system.Need(t, "iptables-nft")
 	s := newScene(t)
@@ -82,7 +82,8 @@ func TestDoctorDrops(t *testing.T) {
 	)
 }
 
-// TestDoctorGroups asks the agent which groups it reads, unless told.
+// TestDoctorGroups expects that doctor asks the agent which groups it reads, unless --group
+// is given.
 func TestDoctorGroups(t *testing.T) {
 	system.Need(t, "iptables-nft")
 	s := newScene(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestDoctorRules provokes what can be wrong with rules.
+// TestDoctorRules causes each problem that rules can have.
 func TestDoctorRules(t *testing.T) {
 	system.Need(t, "nft", "iptables-nft", "iptables-legacy")
 	const log, limit = " -j NFLOG --nflog-group 100", " -m limit --limit 10/minute --limit-burst 10"
@@ -191,8 +191,8 @@ func TestDoctorRules(t *testing.T) {
 	}
 }
 
-// podChains makes kube-router's rules for two pods, in the words of its versions
-// before and after 2.10; the first of each chain has this target.
+// podChains returns kube-router's rules for two pods, as its versions before and after 2.10
+// write them. The first rule of each chain has the given target.
 func podChains(tool, target string) string {
 	script := "true"
 	for _, pod := range [][4]string{
@@ -209,8 +209,8 @@ func podChains(tool, target string) string {
 	return script
 }
 
-// kubeProxy makes the rules of kube-proxy and the kubelet that drop; those of
-// its nftables mode too.
+// kubeProxy creates the rules of kube-proxy and the kubelet that drop, also those of
+// kube-proxy's nftables mode.
 const kubeProxy = `iptables-nft-restore <<'END'
 *filter
 :KUBE-FIREWALL - [0:0]
@@ -227,9 +227,8 @@ COMMIT
 END
 nft 'table ip kube-proxy { chain forward { type filter hook forward priority -110; ct state invalid drop; }; }'`
 
-// follow types in what doctor says about drops, as it stands there, and asks
-// again: nothing is dropped silently any more, but for the chains that another
-// program keeps. For those there is no command.
+// follow runs the commands that doctor prints for drops, without changes, and asks again.
+// Then only chains of other programs drop silently, and doctor prints no command for those.
 func (s *scene) follow(t *testing.T, found []finding) {
 	t.Helper()
 	isCommand := regexp.MustCompile(`^(iptables|ip6tables|nft|printf)\b`).MatchString
@@ -246,8 +245,8 @@ func (s *scene) follow(t *testing.T, found []finding) {
 	}
 }
 
-// TestDoctorOrder runs what doctor says about several rules of a chain: each
-// command finds its rule, though others came in front of it.
+// TestDoctorOrder runs doctor's commands for several rules of a chain. Each command must
+// find its rule, although the earlier commands added rules before it.
 func TestDoctorOrder(t *testing.T) {
 	system.Need(t, "iptables-nft")
 	s := newScene(t)

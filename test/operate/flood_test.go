@@ -14,8 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// flooding is how many connections TestConnectionFlood opens; the variable has
-// it open more.
+// flooding returns how many connections TestConnectionFlood opens. A variable can raise it.
 func flooding(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("KUBE_NFLOG_TEST_CONNECTIONS")
@@ -29,10 +28,10 @@ func flooding(t *testing.T) int {
 	return n
 }
 
-// TestConnectionFlood opens connections to the agent from two pods, with a
-// complete request, a part of one or none, and leaves them open. The probes of
-// the node are answered all the while, by each of its addresses, and a follower
-// stays; the agent holds no more connections than its bounds say.
+// TestConnectionFlood opens connections to the agent from two pods, with a complete
+// request, with a part of one, or with none, and leaves them open. Meanwhile the node's
+// probes are answered at each of its addresses, and a follower keeps its connection. The
+// agent holds no more connections than its bounds allow.
 func TestConnectionFlood(t *testing.T) {
 	s := newScene(t)
 	a := s.startAgent(t, agent.Config{Listen: ":9090"})
@@ -48,7 +47,7 @@ func TestConnectionFlood(t *testing.T) {
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {
-			_ = c.Close() // most are closed by the agent
+			_ = c.Close() // the agent has closed most of them
 		}
 	}()
 	for i := range flooding(t) {
@@ -58,9 +57,9 @@ func TestConnectionFlood(t *testing.T) {
 			t.Fatalf("connection %d: %v", i, err)
 		}
 		open = append(open, c)
-		_, _ = c.Write([]byte(requests[i/len(floods)%len(requests)])) // fails where the agent has closed it already
+		_, _ = c.Write([]byte(requests[i/len(floods)%len(requests)])) // fails if the agent has closed it already
 		if len(open) == 1000 {
-			_ = open[0].Close() // this process's files are bounded too
+			_ = open[0].Close() // the number of this process's files is limited too
 			open = open[1:]
 		}
 		if i%300 == 0 {
@@ -94,7 +93,7 @@ func dial(ctx context.Context, from *netlab.Namespace, to string) (c net.Conn, e
 	return c, err
 }
 
-// probe asks the agent as the kubelet does: by a new connection from the node.
+// probe asks the agent as the kubelet does, with a new connection from the node.
 func (s *scene) probe(address string) error {
 	c, err := dial(s.ctx, s.node.Namespace, address)
 	if err != nil {

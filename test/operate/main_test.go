@@ -1,6 +1,6 @@
-// Package operate tests the commands for who operates a node: rules, watch and
-// doctor. They run as processes of their own, against a real kernel in the
-// namespaces of netlab, and where they ask an API server, against a real one.
+// Package operate tests the commands for people who operate a node: rules, watch and
+// doctor. Each runs as a process, with a real kernel in the namespaces of netlab, and with
+// a real API server if it needs one.
 package operate
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// Where the binaries are built; tests run in this folder.
+// Paths of the sources and the binaries, from this folder.
 const (
 	repository  = "../.."
 	agentBinary = "../../bin/kube-nflog-operate"
 )
 
-// shared is what the tests of this package share.
+// shared holds one lab and one control plane for all tests of this package.
 var shared system.Shared
 
 func TestMain(m *testing.M) {
@@ -35,16 +35,17 @@ func TestMain(m *testing.M) {
 // patience is how long a scene may take on a busy machine.
 const patience = 3 * time.Minute
 
-// scene is a node of one test's own between a client and a server.
+// scene is the environment of one test: a node between a client and a server.
 type scene struct {
 	*system.System
-	ctx    context.Context //nolint:containedctx // a scene is one test's, and so is its deadline
+	ctx    context.Context //nolint:containedctx // a scene belongs to one test, and so does its deadline
 	node   *netlab.Node
 	client *netlab.Namespace
 	server *netlab.Namespace
 }
 
-// The addresses of every scene; each has namespaces of its own.
+// The addresses of every scene. They can be the same because each scene has its own
+// namespaces.
 var (
 	client4 = netip.MustParseAddr("10.20.0.5")
 	client6 = netip.MustParseAddr("fd00:20::5")
@@ -119,8 +120,8 @@ func (s *scene) startAgent(t *testing.T, cfg agent.Config) *agent.Agent {
 	return a
 }
 
-// createPod makes a pod with the address, in a namespace that may be there,
-// until the test ends: the scenes share their addresses.
+// createPod creates a pod with the address, until the test ends, because scenes have the
+// same addresses. The namespace may exist already.
 func (s *scene) createPod(t *testing.T, namespace, name string, address netip.Addr) {
 	t.Helper()
 	client := s.ControlPlane.Client().CoreV1()

@@ -13,7 +13,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// logged is what a JSON line says of the rule that logged a packet.
+// logged is what a JSON line says about the rule that logged a packet.
 type logged struct {
 	Group       uint16
 	Prefix      string
@@ -22,8 +22,8 @@ type logged struct {
 	Packets     uint64
 }
 
-// TestRules runs what "kube-nflog rules" prints, as it was printed, where a
-// node drops packets, and reads them from the group.
+// TestRules runs the commands of "kube-nflog rules" on a node that drops packets, without
+// changes, and reads the packets from the group.
 func TestRules(t *testing.T) {
 	system.Need(t, "iptables-nft", "ip6tables-nft", "nft", "awk", "tac")
 	both := []string{server4.String(), server6.String()}
@@ -33,7 +33,7 @@ func TestRules(t *testing.T) {
 		rules   string   // arguments
 		group   uint16
 		prefix  string
-		servers []string // that packets are logged to
+		servers []string // destinations of the packets that must be logged
 	}{
 		{
 			name:  "the end of a chain",
@@ -92,7 +92,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// arguments splits at | where there is one, else at spaces.
+// arguments splits the text at | if there is one, otherwise at spaces.
 func arguments(text string) []string {
 	if strings.Contains(text, "|") {
 		return strings.Split(text, "|")
@@ -100,7 +100,7 @@ func arguments(text string) []string {
 	return strings.Fields(text)
 }
 
-// sums adds the agent's lines up by destination, in the order they came.
+// sums adds up the agent's lines by destination, in the order in which they came.
 func sums(t *testing.T, a *agent.Agent) (all []logged) {
 	t.Helper()
 	lines, err := a.Lines()
@@ -119,7 +119,7 @@ func sums(t *testing.T, a *agent.Agent) (all []logged) {
 	return all
 }
 
-// calico is the rules that Felix has at the end of a workload's chain.
+// calico returns the rules that Felix has at the end of a workload's chain.
 func calico(commands ...string) (shell []string) {
 	for _, c := range commands {
 		shell = append(shell,
@@ -133,7 +133,7 @@ func calico(commands ...string) (shell []string) {
 	return shell
 }
 
-// calicoNFT is the same in Felix's table of nftables.
+// calicoNFT returns the same rules in Felix's nftables table.
 func calicoNFT() (shell []string) {
 	for _, family := range []string{"ip", "ip6"} {
 		shell = append(shell, `nft -f - <<-'END'
@@ -164,8 +164,8 @@ func kubeRouter() []string {
 	}
 }
 
-// TestDocumentedRules runs each "kube-nflog rules" of the documents in a shell,
-// and lets the shell read what it prints.
+// TestDocumentedRules runs each "kube-nflog rules" command in the documents. A shell checks
+// the syntax of its output.
 func TestDocumentedRules(t *testing.T) {
 	s := newScene(t)
 	found := 0

@@ -23,16 +23,16 @@ const columns, rows = 130, 12
 type terminal struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
-	vt     vt10x.Terminal // of a pseudo-terminal
-	master *os.File       // its other side
+	vt     vt10x.Terminal // only with a pseudo-terminal
+	master *os.File       // the other side of the pseudo-terminal
 
 	mu     sync.Mutex
-	output bytes.Buffer // all that it printed
-	errors bytes.Buffer // of a pipe
+	output bytes.Buffer // everything that it printed
+	errors bytes.Buffer // only with a pipe
 }
 
-// watch starts "kube-nflog watch" in the node's namespace, on a terminal of
-// columns by rows, and ends it with the test.
+// watch starts "kube-nflog watch" in the node's namespace, on a terminal with columns and
+// rows. It ends with the test.
 func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
 	master, slave, err := pty.Open()
@@ -42,13 +42,13 @@ func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	system.Must(t, pty.Setsize(slave, &pty.Winsize{Cols: columns, Rows: rows}))
 	w := newTerminal(env, args)
 	w.vt, w.master = vt10x.New(vt10x.WithSize(columns, rows)), master
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that Ctrl-C is a key
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // makes Ctrl-C a key of this terminal
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = slave, slave, slave
 	if err := s.node.Start(w.cmd); err != nil {
 		t.Fatal(err)
 	}
 	system.Must(t, slave.Close())
-	go func() { // ends with an error when the last holder of the slave has gone
+	go func() { // ends with an error when the process has closed the terminal
 		defer close(w.done)
 		b := make([]byte, 4096)
 		for {
@@ -69,7 +69,7 @@ func (s *scene) watch(t *testing.T, env []string, args ...string) *terminal {
 	return w
 }
 
-// watchPiped is watch with pipes instead of a terminal.
+// watchPiped is like watch, with pipes instead of a terminal.
 func (s *scene) watchPiped(t *testing.T, args ...string) *terminal {
 	t.Helper()
 	w := newTerminal(nil, args)
@@ -103,7 +103,7 @@ func (l locked) Write(b []byte) (int, error) {
 	return l.out.Write(b)
 }
 
-// resize makes the terminal's window that large.
+// resize changes the size of the terminal's window.
 func (w *terminal) resize(t *testing.T, columns, rows int) {
 	t.Helper()
 	w.mu.Lock()
@@ -112,7 +112,7 @@ func (w *terminal) resize(t *testing.T, columns, rows int) {
 	system.Must(t, pty.Setsize(w.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}))
 }
 
-// stop ends it: on a terminal by the key.
+// stop ends the process, on a terminal with Ctrl-C.
 func (w *terminal) stop(t *testing.T) {
 	t.Helper()
 	select {
@@ -132,7 +132,7 @@ func (w *terminal) stop(t *testing.T) {
 	}
 }
 
-// screen is what the terminal shows, without what differs from run to run.
+// screen returns the text on the terminal, without the parts that differ from run to run.
 func (w *terminal) screen() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

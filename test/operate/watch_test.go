@@ -28,13 +28,13 @@ func (s *scene) await(t *testing.T, what string, condition func() bool, state fu
 	}
 }
 
-// drop lets the node log and drop what goes to the server.
+// drop adds rules to the node that log and drop packets to the server.
 func (s *scene) drop(t *testing.T) {
 	t.Helper()
 	s.dropAs(t, "deny: ")
 }
 
-// dropAs is drop with a prefix of its own.
+// dropAs is like drop, with another prefix.
 func (s *scene) dropAs(t *testing.T, prefix string) {
 	t.Helper()
 	system.Need(t, "nft")
@@ -43,7 +43,7 @@ func (s *scene) dropAs(t *testing.T, prefix string) {
 		add rule inet deny forward log prefix "`+prefix+`" group 100 drop`)
 }
 
-// awaitFollowers waits until so many follow the agent.
+// awaitFollowers waits until the agent has the given number of followers.
 func (s *scene) awaitFollowers(t *testing.T, a *agent.Agent, want float64) {
 	t.Helper()
 	following := func() bool {
@@ -53,7 +53,7 @@ func (s *scene) awaitFollowers(t *testing.T, a *agent.Agent, want float64) {
 	s.await(t, fmt.Sprint(want, " follow"), following, a.Log)
 }
 
-// awaitBound waits until somebody owns group 100.
+// awaitBound waits until a process owns group 100.
 func (s *scene) awaitBound(t *testing.T) {
 	t.Helper()
 	groups := func() string {
@@ -64,8 +64,8 @@ func (s *scene) awaitBound(t *testing.T) {
 	s.await(t, "group 100 is bound", bound, groups)
 }
 
-// TestWatchTerminal compares the screen of a terminal: a row for each new flow,
-// a rate for one that goes on.
+// TestWatchTerminal compares the screen of a terminal: a row for each new flow, and the
+// rate of a flow that goes on.
 func TestWatchTerminal(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -74,7 +74,7 @@ func TestWatchTerminal(t *testing.T) {
 	s.send(t, client4, server4, 8080, 3)
 	s.await(t, "a row", func() bool { return strings.Contains(w.screen(), "8080/TCP") }, w.screen)
 	s.send(t, client6, server6, 53, 1)
-	s.send(t, client4, server4, 9999, 1) // not of these ports
+	s.send(t, client4, server4, 9999, 1) // another port, which the filter leaves out
 	s.await(t, "another row", func() bool { return strings.Contains(w.screen(), "53/TCP") }, w.screen)
 	s.send(t, client4, server4, 8080, 100)
 	s.await(t, "a rate", func() bool { return strings.Contains(w.screen(), "/s ") }, w.screen)
@@ -99,7 +99,7 @@ HH:MM:SS  10.20.0.5        10.20.0.7        8080/TCP       103   RATE/s  SYN    
 	}
 }
 
-// TestWatchPlain looks for colours where none are wanted.
+// TestWatchPlain checks that there are no colours if they are not wanted.
 func TestWatchPlain(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -125,7 +125,7 @@ func TestWatchPlain(t *testing.T) {
 	}
 }
 
-// TestWatchJSON compares its lines with those of an agent, apart from times.
+// TestWatchJSON compares the lines with those of an agent, except for their times.
 func TestWatchJSON(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -149,8 +149,8 @@ func TestWatchJSON(t *testing.T) {
 	}
 }
 
-// TestWatchTop compares the table's screen, and that the terminal is given
-// back as it was.
+// TestWatchTop compares the screen of the table, and checks that the terminal is restored
+// at the end.
 func TestWatchTop(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -174,8 +174,8 @@ func TestWatchTop(t *testing.T) {
 	}
 }
 
-// TestWatchResize makes the window of a table smaller and larger while it is
-// drawn: it fits each time.
+// TestWatchResize makes the window smaller and larger while the table is drawn. The table
+// must fit each time.
 func TestWatchResize(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -222,8 +222,8 @@ func TestWatchNames(t *testing.T) {
 	}
 }
 
-// TestWatchBesideAgent watches where an agent has the group: it says so, and
-// follows the agent when told to, while the agent goes on.
+// TestWatchBesideAgent runs watch on a node whose agent has the group. It must say so, and
+// with --agent it must follow the agent. The agent must not be disturbed.
 func TestWatchBesideAgent(t *testing.T) {
 	s := newScene(t)
 	s.drop(t)
@@ -246,7 +246,7 @@ func TestWatchBesideAgent(t *testing.T) {
 	s.await(t, "a row", func() bool { return strings.Contains(with.screen(), "8080/TCP") }, with.screen)
 	system.Must(t, a.Stop(s.ctx))
 	<-with.done
-	_ = with.cmd.Wait() // its status is looked at below
+	_ = with.cmd.Wait() // the test checks its status below
 	if status := with.cmd.ProcessState.ExitCode(); status != 1 {
 		t.Errorf("exit status %d after the agent's end, want 1", status)
 	}
@@ -263,8 +263,8 @@ kube-nflog: the agent at 127.0.0.1:9090 has ended
 	}
 }
 
-// TestWatchSameLines follows an agent by JSON lines: they are the bytes that
-// the agent prints itself, and those that it would print where it prints none.
+// TestWatchSameLines follows an agent with JSON lines. They must be the same bytes that the
+// agent prints, or would print with --output json.
 func TestWatchSameLines(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -284,7 +284,7 @@ func TestWatchSameLines(t *testing.T) {
 			}
 			lines := func() int { return strings.Count(w.printed(), "\n") }
 			s.await(t, "three lines", func() bool { return lines() >= 3 }, w.printed)
-			system.Must(t, a.Stop(s.ctx)) // and so all is printed
+			system.Must(t, a.Stop(s.ctx)) // now everything is printed
 			<-w.done
 			if want := `"reason":"denied by policy shop/api-ingress","policies":["shop/api-ingress"]}`; !strings.Contains(w.printed(), want) {
 				t.Errorf("no %s in:\n%s", want, w.printed())
@@ -299,8 +299,8 @@ func TestWatchSameLines(t *testing.T) {
 	}
 }
 
-// TestWatchReasons shows why a flow was dropped, below its row, and only what
-// the filters want.
+// TestWatchReasons expects the reason below the row of a flow, and only the flows that the
+// filters select.
 func TestWatchReasons(t *testing.T) {
 	s := newScene(t)
 	s.dropAs(t, "deny: shop/api-ingress")

@@ -10,7 +10,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/system"
 )
 
-// TestWatchEndsWithItsReader closes what reads a watch's output: it ends
+// TestWatchEndsWithItsReader closes the reader of a watch's output. The watch must end,
 // although nothing is dropped.
 func TestWatchEndsWithItsReader(t *testing.T) {
 	s := newScene(t)
@@ -24,7 +24,7 @@ func TestWatchEndsWithItsReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	t.Cleanup(func() { _ = w.cmd.Process.Kill() }) // it has ended, unless the test failed
+	t.Cleanup(func() { _ = w.cmd.Process.Kill() }) // it has ended already, unless the test failed
 	s.awaitFollowers(t, a, 1)
 	system.Must(t, reader.Close())
 	go func() { ended <- w.cmd.Wait() }()
@@ -37,7 +37,8 @@ func TestWatchEndsWithItsReader(t *testing.T) {
 	s.awaitFollowers(t, a, 0)
 }
 
-// TestWatchEndsInTime watches without a terminal for as long as it was told to.
+// TestWatchEndsInTime runs watch without a terminal. It must end after the duration of
+// --for.
 func TestWatchEndsInTime(t *testing.T) {
 	s := newScene(t)
 	s.startAgent(t, agent.Config{})
@@ -53,8 +54,8 @@ func TestWatchEndsInTime(t *testing.T) {
 	}
 }
 
-// TestWatchTooMany has more follow than may: each gets in, and the oldest is
-// told that another took its place.
+// TestWatchTooMany starts more followers than the bound. Each new one gets in, and the
+// oldest is told that another took its place.
 func TestWatchTooMany(t *testing.T) {
 	s := newScene(t)
 	a := s.startAgent(t, agent.Config{})
@@ -76,7 +77,7 @@ func TestWatchTooMany(t *testing.T) {
 	}
 }
 
-// TestWatchNoAgent follows where there is none.
+// TestWatchNoAgent runs watch --agent on a node without an agent.
 func TestWatchNoAgent(t *testing.T) {
 	s := newScene(t)
 	w := s.watchPiped(t, "--agent")
@@ -86,7 +87,8 @@ func TestWatchNoAgent(t *testing.T) {
 	}
 }
 
-// TestFlowsStayOnTheHost asks for an agent's flows from another host.
+// TestFlowsStayOnTheHost asks for an agent's flows from another host, which must be
+// refused.
 func TestFlowsStayOnTheHost(t *testing.T) {
 	system.Need(t, "curl")
 	s := newScene(t)
