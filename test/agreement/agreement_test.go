@@ -25,8 +25,7 @@ const (
 	flows    = 4 // in each cluster
 )
 
-// library is kube-network-policies, fed through the stores of informers that
-// never run.
+// library is kube-network-policies. It reads the stores of informers that never run.
 type library struct {
 	policies, namespaces, pods cache.Indexer
 	evaluator                  *networkpolicy.StandardNetworkPolicy
@@ -60,13 +59,13 @@ func replace[T any](t *testing.T, store cache.Indexer, objects []T) {
 	}
 }
 
-// end is one end of a flow in both worlds.
+// end is one end of a flow, for both evaluators.
 type end struct {
 	ours   policy.End
 	theirs *api.PodInfo
 }
 
-// allows is what the library says of both directions.
+// allows returns the library's answer for both directions.
 func (l *library) allows(t *testing.T, source, destination end, protocol corev1.Protocol, port uint16) (ingress, egress bool) {
 	t.Helper()
 	p := &network.Packet{
@@ -84,7 +83,7 @@ func (l *library) allows(t *testing.T, source, destination end, protocol corev1.
 	return in != api.VerdictDeny, out != api.VerdictDeny
 }
 
-// newSet is our own view of the cluster.
+// newSet returns package policy's view of the cluster.
 func newSet(t *testing.T, c *cluster) *policy.Set {
 	t.Helper()
 	s := policy.NewSet(nil)
@@ -106,7 +105,7 @@ func put(t *testing.T, s *policy.Set, p *networkingv1.NetworkPolicy) {
 	s.Put(r)
 }
 
-// containerPorts are a pod's.
+// containerPorts are the ports of a pod.
 type containerPorts []corev1.ContainerPort
 
 func (p containerPorts) NamesOf(protocol string, port uint16) (names []string) {
@@ -138,7 +137,7 @@ func (c *cluster) end(p *corev1.Pod) end {
 	}
 }
 
-// anyEnd is a pod, or now and then something outside.
+// anyEnd returns a pod, or sometimes an outside address.
 func (c *cluster) anyEnd() end {
 	if c.chance(20) {
 		return end{ours: policy.End{Kind: policy.Outside, Addr: pick(c, c.outside...)}}
@@ -146,7 +145,7 @@ func (c *cluster) anyEnd() end {
 	return c.end(pick(c, c.pods...))
 }
 
-// flow is random, but none of a pod to itself.
+// flow returns a random flow, but never from a pod to itself.
 func (c *cluster) flow() (source, destination end, f policy.Flow) {
 	for {
 		source, destination = c.anyEnd(), c.anyEnd()
@@ -161,7 +160,7 @@ func (c *cluster) flow() (source, destination end, f policy.Flow) {
 
 func allowed(s policy.Side) bool { return s.Verdict != policy.Denied }
 
-// TestAgreement asks both about random flows in random clusters.
+// TestAgreement compares both evaluators for random flows in random clusters.
 func TestAgreement(t *testing.T) {
 	l := newLibrary()
 	seen := map[string]int{}
@@ -189,9 +188,9 @@ func TestAgreement(t *testing.T) {
 	}
 }
 
-// TestSuggestions applies the suggestion for every denied flow, in both views of
-// the cluster: the flow is allowed then, nothing that was allowed is denied, at any
-// port, and all that is allowed beyond it is what the suggestion says.
+// TestSuggestions applies the suggestion for every denied flow, in both evaluators. Then
+// the flow must be allowed, nothing that was allowed may be denied at any port, and
+// everything else that is newly allowed must be in the suggestion's comments.
 func TestSuggestions(t *testing.T) {
 	l := newLibrary()
 	applied, refused, also := 0, 0, 0
@@ -224,7 +223,7 @@ func TestSuggestions(t *testing.T) {
 	t.Logf("%d suggestions applied, which allowed %d other flows; %d refused", applied, also, refused)
 }
 
-// ourPods returns the pods as the evaluator knows them.
+// ourPods returns the pods as package policy knows them.
 func (c *cluster) ourPods() (ends []policy.End) {
 	for _, p := range c.pods {
 		ends = append(ends, c.end(p).ours)
@@ -232,8 +231,7 @@ func (c *cluster) ourPods() (ends []policy.End) {
 	return ends
 }
 
-// apply adds a suggestion to the cluster and compares both evaluators before and
-// after.
+// apply adds a suggestion to the cluster, and compares both evaluators before and after it.
 func (l *library) apply(t *testing.T, c *cluster, made *policy.Suggestion, source, destination end, f *policy.Flow) {
 	t.Helper()
 	l.take(t, c)
@@ -261,14 +259,14 @@ func (l *library) apply(t *testing.T, c *cluster, made *policy.Suggestion, sourc
 	}
 }
 
-// between is a flow of the library's table.
+// between is a row of the library's table.
 type between struct {
 	source, destination netip.Addr
 	port                uint16
 }
 
-// table is what the library allows between all pods, and the flow's own ends, at
-// the flow's port and the next.
+// table returns what the library allows between all pods and the flow's own ends, at the
+// flow's port and the next one.
 func (l *library) table(t *testing.T, c *cluster, f *policy.Flow) map[between]bool {
 	t.Helper()
 	var ends []end

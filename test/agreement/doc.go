@@ -1,4 +1,4 @@
-// Package agreement compares what the package policy says of flows in random
-// clusters with what the sigs.k8s.io/kube-network-policies library says, which
-// enforces NetworkPolicies on nodes.
+// Package agreement compares package policy with the library
+// sigs.k8s.io/kube-network-policies, which enforces NetworkPolicies on nodes. Both evaluate
+// random flows in random clusters.
 package agreement

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// cluster is a random cluster: small, so that policies, pods and flows meet,
-// and with few words, so that selectors match.
+// cluster is a random cluster. It is small, so that policies, pods and flows meet. It uses
+// few words, so that selectors match.
 type cluster struct {
 	*rand.Rand
 	namespaces []*corev1.Namespace
@@ -63,7 +63,7 @@ func (c *cluster) protocol() corev1.Protocol {
 	return pick(c, corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)
 }
 
-// number is a port; few, so that they meet.
+// number returns one of few ports, so that ports meet.
 func (c *cluster) number() int32 { return int32(1 + c.IntN(8)) }
 
 func (c *cluster) pod(i int) *corev1.Pod {
@@ -84,9 +84,9 @@ func (c *cluster) pod(i int) *corev1.Pod {
 	return p
 }
 
-// policy is one as the API server has it: with its defaults filled in. A list
-// of rules is nil rather than empty: the library takes an empty one for a rule
-// that allows everything, which is not what the API says.
+// policy returns a policy as the API server has it, with its defaults. A list of rules is
+// nil rather than empty: the library treats an empty list as a rule that allows everything,
+// which differs from the API.
 func (c *cluster) policy(i int) *networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: pick(c, c.namespaces...).Name, Name: fmt.Sprintf("policy-%d", i)}}
 	p.Spec.PodSelector = c.selector()

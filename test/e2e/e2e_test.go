@@ -16,20 +16,20 @@ import (
 
 const (
 	podPort  = 8080
-	nodePort = 9 // discard: nothing needs to listen, the packets are denied
+	nodePort = 9 // the discard port. Nothing needs to listen, because the packets are denied
 )
 
-// expected is an event that a pod must have, and no other like it.
+// expected is an event that a pod must have exactly once.
 type expected struct {
 	pod     string
-	message string // its beginning
+	message string // the start of the message
 	count   int
 }
 
-// TestDeniedTrafficBecomesEvents is the way of a user through the product, from
-// kubectl apply to kubectl delete.
+// TestDeniedTrafficBecomesEvents does what a user does, from kubectl apply to kubectl
+// delete.
 func TestDeniedTrafficBecomesEvents(t *testing.T) {
-	// Ctrl-C fails the step under way, so that all is cleaned up.
+	// Ctrl-C fails the current step, so that everything is cleaned up.
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
 	s := fromEnvironment(t)
@@ -73,7 +73,7 @@ func TestDeniedTrafficBecomesEvents(t *testing.T) {
 	if err := client.dial(ctx, k, s, serverAddress); err != nil {
 		t.Fatalf("after the rules: %v", err)
 	}
-	expectEvents(ctx, t, k, n, want) // allowed traffic adds nothing
+	expectEvents(ctx, t, k, n, want) // allowed traffic adds no event
 
 	deleted := time.Now()
 	if err := uninstall(k, dir); err != nil {
@@ -83,8 +83,8 @@ func TestDeniedTrafficBecomesEvents(t *testing.T) {
 	expectNoResidue(ctx, t, k, n)
 }
 
-// expectEvents waits until the pods' events are the ones wanted, no fewer and
-// no more, with counts that are the kernel's.
+// expectEvents waits until the pods have exactly the wanted events, with the counts of the
+// kernel.
 func expectEvents(ctx context.Context, t *testing.T, k kubectl, n node, want []expected) {
 	t.Helper()
 	total := map[string]int{}
@@ -128,7 +128,7 @@ func match(w expected, n node, events []event) error {
 	return fmt.Errorf("%s: no event begins with %q: %+v", w.pod, w.message, events)
 }
 
-// expectDescribed looks at what an application owner sees.
+// expectDescribed checks the output of kubectl describe, which an application owner sees.
 func expectDescribed(ctx context.Context, t *testing.T, k kubectl, want []expected) {
 	t.Helper()
 	for _, w := range want {
@@ -144,8 +144,8 @@ func expectDescribed(ctx context.Context, t *testing.T, k kubectl, want []expect
 	}
 }
 
-// checkMetrics reads the agent's metrics the way a monitoring system inside the
-// cluster would: by the container's port.
+// checkMetrics reads the agent's metrics as a monitoring system in the cluster does,
+// through the container's port.
 func checkMetrics(ctx context.Context, t *testing.T, k kubectl, n node) {
 	t.Helper()
 	const agent = "jsonpath={.items[0].metadata.name}:{.items[0].spec.containers[0].ports[0].containerPort}"
@@ -156,11 +156,11 @@ func checkMetrics(ctx context.Context, t *testing.T, k kubectl, n node) {
 	}
 }
 
-// expectNoResidue looks for what an uninstallation may leave behind: objects,
-// rules, and a process that owns the group.
+// expectNoResidue looks for what an uninstallation may leave behind: objects, rules, and a
+// process that owns the group.
 func expectNoResidue(ctx context.Context, t *testing.T, k kubectl, n node) {
 	t.Helper()
-	// Of every kind that the API server can list, those of the cluster included.
+	// Every kind that the API server can list, including cluster-wide kinds.
 	kinds := strings.Fields(k.must(ctx, t, "api-resources", "--verbs=list", "-o", "name"))
 	for _, label := range []string{"app.kubernetes.io/name=kube-nflog", "owner=helm,name=" + release} {
 		left := k.must(ctx, t, "get", strings.Join(kinds, ","), "--all-namespaces", "--selector", label, "--ignore-not-found", "-o", "name")

@@ -35,8 +35,8 @@ func TestHelm(t *testing.T) {
 		return err
 	}
 	prepare(ctx, t, k, uninstall)
-	// helm's own --wait is content with a DaemonSet that may lack one agent, and
-	// returns at once where there is one node.
+	// helm's --wait accepts a DaemonSet that lacks one agent. So with one node it returns
+	// at once.
 	run := func(args ...string) {
 		t.Helper()
 		if _, err := h.Run(ctx, args...); err != nil {

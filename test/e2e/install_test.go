@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// overlay writes a kustomization over deploy/ that names the image, and returns
-// its folder.
+// overlay writes a kustomization of deploy/ with the image, and returns its folder.
 func overlay(t *testing.T, image string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -24,7 +23,7 @@ func overlay(t *testing.T, image string) string {
 	return dir
 }
 
-// change writes the overlay anew, with more lines of a kustomization.
+// change writes the overlay again, with more lines of a kustomization.
 func change(t *testing.T, dir, image, more string) {
 	t.Helper()
 	name, tag := split(image)
@@ -38,7 +37,8 @@ images: [{name: kube-nflog, newName: %s, newTag: %s}]
 	}
 }
 
-// deploy is the way to deploy/ from a folder: kustomize takes no absolute one.
+// deploy returns the relative path from a folder to deploy/. kustomize accepts no absolute
+// path.
 func deploy(t *testing.T, dir string) string {
 	t.Helper()
 	deploy, err := filepath.Abs("../../deploy")
@@ -52,7 +52,7 @@ func deploy(t *testing.T, dir string) string {
 	return way
 }
 
-// split returns an image's name and tag.
+// split returns the name and the tag of an image.
 func split(image string) (name, tag string) {
 	if colon := strings.LastIndex(image, ":"); colon > strings.LastIndex(image, "/") {
 		return image[:colon], image[colon+1:]
@@ -60,7 +60,7 @@ func split(image string) (name, tag string) {
 	return image, "latest"
 }
 
-// install applies the overlay and returns when every node's agent is ready.
+// install applies the overlay and waits until the agent of every node is ready.
 func install(ctx context.Context, t *testing.T, k kubectl, dir string) {
 	t.Helper()
 	prepare(ctx, t, k, func() error { return uninstall(k, dir) })
@@ -68,8 +68,7 @@ func install(ctx context.Context, t *testing.T, k kubectl, dir string) {
 	rollout(ctx, t, k)
 }
 
-// prepare makes sure that no agent is there, and that none is when the test
-// ends.
+// prepare checks that there is no agent, and ensures that there is none when the test ends.
 func prepare(ctx context.Context, t *testing.T, k kubectl, uninstall func() error) {
 	t.Helper()
 	if out := k.must(ctx, t, "get", "namespace", "kube-nflog", "--ignore-not-found", "-o", "name"); out != "" {
@@ -80,14 +79,14 @@ func prepare(ctx context.Context, t *testing.T, k kubectl, uninstall func() erro
 			t.Error(err)
 		}
 	})
-	t.Cleanup(func() { // before the one above
+	t.Cleanup(func() { // runs before the cleanup above
 		if t.Failed() {
 			t.Log(agentState(k))
 		}
 	})
 }
 
-// rollout returns when every node has the agent that was applied last, ready.
+// rollout waits until every node has a ready agent of the latest version.
 func rollout(ctx context.Context, t *testing.T, k kubectl) {
 	t.Helper()
 	if _, err := k.run(ctx, "rollout", "status", "-n", "kube-nflog", "daemonset/kube-nflog", "--timeout=2m"); err != nil {
@@ -102,7 +101,7 @@ func uninstall(k kubectl, dir string) error {
 	return err
 }
 
-// agentState is what a person would look at when the agent does not do its work.
+// agentState returns what a person looks at when the agent does not work.
 func agentState(k kubectl) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

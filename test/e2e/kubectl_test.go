@@ -13,16 +13,15 @@ import (
 	"time"
 )
 
-// kubectl runs the real one.
+// kubectl runs the real kubectl.
 type kubectl struct{ path string }
 
-// run returns what kubectl wrote to its standard output; the error holds what
-// it wrote to its standard error.
+// run returns kubectl's standard output. An error contains its standard error.
 func (k kubectl) run(ctx context.Context, args ...string) (string, error) {
 	return k.apply(ctx, "", args...)
 }
 
-// apply is run with a standard input.
+// apply is like run, with a standard input.
 func (k kubectl) apply(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, k.path, args...)
 	var stdout, stderr bytes.Buffer
@@ -33,7 +32,7 @@ func (k kubectl) apply(ctx context.Context, stdin string, args ...string) (strin
 	return stdout.String(), nil
 }
 
-// must is run, and ends the test when kubectl fails.
+// must is like run, and ends the test if kubectl fails.
 func (k kubectl) must(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := k.run(ctx, args...)
@@ -43,7 +42,7 @@ func (k kubectl) must(ctx context.Context, t *testing.T, args ...string) string 
 	return out
 }
 
-// event is what the tests read of a core/v1 Event.
+// event holds the fields of a core/v1 Event that the tests read.
 type event struct {
 	Message string `json:"message"`
 	Reason  string `json:"reason"`
@@ -55,7 +54,7 @@ type event struct {
 	} `json:"source"`
 }
 
-// drops returns the pod's events that are the agent's.
+// drops returns the agent's events about the pod.
 func (k kubectl) drops(ctx context.Context, namespace, pod string) ([]event, error) {
 	out, err := k.run(ctx, "get", "events", "-n", namespace, "-o", "json",
 		"--field-selector", "involvedObject.kind=Pod,reason=PacketDrop,involvedObject.name="+pod)
@@ -71,8 +70,8 @@ func (k kubectl) drops(ctx context.Context, namespace, pod string) ([]event, err
 	return list.Items, nil
 }
 
-// eventually asks until check finds nothing wrong, and fails with what it last
-// found when that takes longer than limit.
+// eventually calls check until it returns no error. After limit it fails with the last
+// error.
 func eventually(ctx context.Context, t *testing.T, limit time.Duration, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -86,7 +85,7 @@ func eventually(ctx context.Context, t *testing.T, limit time.Duration, check fu
 			return
 		}
 		if ctx.Err() == nil || last == nil {
-			last = err // not the error of being cut off, when there is a better one
+			last = err // keep the previous error if this one only says that the time is over
 		}
 		select {
 		case <-ctx.Done():

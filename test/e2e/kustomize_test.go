@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// firstEvent is how soon after kubectl apply a denied packet has its event.
+// firstEvent is the time from kubectl apply to the event of a denied packet.
 const firstEvent = 30 * time.Second
 
-// TestKustomize installs deploy/ where traffic is denied already, looks at the
-// commands for who operates the agent, changes it to a privileged one for
-// Calico, and deletes it.
+// TestKustomize installs deploy/ on a cluster where traffic is denied already, runs watch
+// and doctor, changes the agent to a privileged one for Calico, and deletes it.
 func TestKustomize(t *testing.T) {
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()

@@ -16,15 +16,15 @@ import (
 // chain holds all rules that the tests add.
 const chain = "KUBE-NFLOG-E2E"
 
-// node runs commands on the cluster's node and holds the rules there.
+// node runs commands on the cluster's node, and holds the rules that are there.
 type node struct {
 	name string
 	ip   string
-	exec []string // the command's prefix; none for the local host
+	exec []string // prefix of a command; none for the local host
 }
 
-// findNode picks the node that the settings name, else the first one. It refuses
-// a node that commands would not reach, before any rule is added elsewhere.
+// findNode returns the node that the settings name, or the first one. It fails if commands
+// would not reach that node, before it adds a rule elsewhere.
 func findNode(ctx context.Context, t *testing.T, k kubectl, s settings) node {
 	t.Helper()
 	name := s.node
@@ -71,7 +71,7 @@ func (n node) must(ctx context.Context, t *testing.T, args ...string) {
 	}
 }
 
-// rule denies TCP packets, after it logged them with a prefix of its own.
+// rule logs TCP packets with its prefix, and then denies them.
 type rule struct {
 	prefix      string
 	source      string
@@ -83,13 +83,12 @@ func (r rule) match() []string {
 	return []string{"-p", "tcp", "-s", r.source, "-d", r.destination, "--dport", strconv.Itoa(r.port)}
 }
 
-// log is the rule that logs, without the command.
+// log returns the arguments of the rule that logs.
 func (r rule) log() []string {
 	return append(r.match(), "-j", "NFLOG", "--nflog-group", "100", "--nflog-prefix", r.prefix)
 }
 
-// deny puts the rules first in FORWARD and INPUT, until the test ends or allow
-// is called.
+// deny puts the rules first in FORWARD and INPUT, until the test ends or allow is called.
 func (n node) deny(ctx context.Context, t *testing.T, rules ...rule) {
 	t.Helper()
 	n.must(ctx, t, "iptables", "-w", "-N", chain)
@@ -110,7 +109,7 @@ func (n node) deny(ctx context.Context, t *testing.T, rules ...rule) {
 	}
 }
 
-// allow takes away whatever is there of the chain and the jumps to it.
+// allow removes the chain and all jumps to it.
 func (n node) allow(ctx context.Context) error {
 	saved, err := n.run(ctx, "iptables", "-w", "-S")
 	if err != nil {
@@ -134,8 +133,8 @@ func (n node) allow(ctx context.Context) error {
 	return err
 }
 
-// logged returns how many packets the rule with the prefix sent to the group,
-// by the kernel's own counter.
+// logged returns how many packets the rule with the prefix has logged, by the kernel's
+// counter.
 func (n node) logged(ctx context.Context, t *testing.T, prefix string) int {
 	t.Helper()
 	out, err := n.run(ctx, "iptables", "-w", "-v", "-S", chain)

@@ -15,17 +15,17 @@ import (
 	"time"
 )
 
-// deniedPort is one that nothing listens on: its packets are denied.
+// deniedPort is a port on which nothing listens. Its packets are denied.
 const deniedPort = 8081
 
-// denied is traffic that a rule denies, as long as the test runs.
+// denied is traffic that a rule denies while the test runs.
 type denied struct {
 	client, server pod
 	rule           rule
 }
 
-// startDenied starts two pods, denies traffic between them, and has the client
-// try again and again.
+// startDenied starts two pods and denies traffic between them. The client tries to connect
+// again and again.
 func startDenied(ctx context.Context, t *testing.T, k kubectl, n node, s settings) denied {
 	t.Helper()
 	pods := startPods(ctx, t, k, n, s, "client", "server")
@@ -38,15 +38,15 @@ func startDenied(ctx context.Context, t *testing.T, k kubectl, n node, s setting
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			// That it fails is what it is for.
+			// It is expected to fail.
 			_ = d.client.dial(ctx, k, s, net.JoinHostPort(d.server.ip, strconv.Itoa(deniedPort)))
 		}
 	}()
 	return d
 }
 
-// expectEvent waits until the client has the event of the denied traffic, with
-// a higher count than before, which it returns.
+// expectEvent waits until the client has the event of the denied traffic with a higher
+// count than before. It returns the count.
 func (d denied) expectEvent(ctx context.Context, t *testing.T, k kubectl, limit time.Duration, before int) (count int) {
 	t.Helper()
 	message := fmt.Sprintf("Packet dropped when sending traffic to %s on port %d/TCP", d.server, deniedPort)
@@ -66,7 +66,7 @@ func (d denied) expectEvent(ctx context.Context, t *testing.T, k kubectl, limit 
 	return count
 }
 
-// agentPod is the name of the node's agent.
+// agentPod returns the name of the node's agent.
 func agentPod(ctx context.Context, t *testing.T, k kubectl, n node) string {
 	t.Helper()
 	return k.must(ctx, t, "get", "pods", "-n", "kube-nflog", "-l", "app.kubernetes.io/name=kube-nflog",
@@ -82,13 +82,13 @@ func checkArguments(ctx context.Context, t *testing.T, k kubectl, n node, want s
 	}
 }
 
-// finding is what the tests read of doctor's.
+// finding holds the fields of a doctor's finding that the tests read.
 type finding struct{ Check, Status, Says, Remedy string }
 
-// doctor asks it in the agent's pod.
+// doctor runs doctor in the agent's pod.
 func doctor(ctx context.Context, t *testing.T, k kubectl, agent string) map[string][]finding {
 	t.Helper()
-	// Its exit status says whether there are problems; the cluster may have some.
+	// The exit status reports problems, and the cluster may have some, so it is ignored.
 	out, err := k.run(ctx, "exec", "-n", "kube-nflog", agent, "--", "/kube-nflog", "doctor", "--output", "json")
 	var list []finding
 	if e := json.Unmarshal([]byte(out), &list); e != nil {
@@ -101,8 +101,8 @@ func doctor(ctx context.Context, t *testing.T, k kubectl, agent string) map[stri
 	return found
 }
 
-// checkDoctor asks while all is well, and after somebody took the rule away that
-// logs: it finds that, and says what to add.
+// checkDoctor runs doctor while everything works, and after the logging rule was removed.
+// It must find that, and print the rule to add.
 func checkDoctor(ctx context.Context, t *testing.T, k kubectl, n node, d denied) {
 	t.Helper()
 	agent := agentPod(ctx, t, k, n)
@@ -153,7 +153,7 @@ func checkWatch(ctx context.Context, t *testing.T, k kubectl, n node, d denied) 
 		if containsAll(lines.Text(), want) {
 			t.Logf("watch: %s", lines.Text())
 			cancel()
-			_ = cmd.Wait() // it was stopped
+			_ = cmd.Wait() // the error is ignored: the process was stopped
 			return
 		}
 	}

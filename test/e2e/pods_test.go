@@ -13,13 +13,13 @@ import (
 // namespace holds the application pods.
 const namespace = "kube-nflog-e2e"
 
-// pod is one of the application's.
+// pod is a pod of the application.
 type pod struct{ name, ip string }
 
 func (p pod) String() string { return fmt.Sprintf("%s/%s (%s)", namespace, p.name, p.ip) }
 
-// startPods starts pods with these names on the node, and returns them when they
-// are ready. They end with the test.
+// startPods starts pods with these names on the node, and waits until they are ready. It
+// removes them after the test.
 func startPods(ctx context.Context, t *testing.T, k kubectl, n node, s settings, names ...string) []pod {
 	t.Helper()
 	k.must(ctx, t, "create", "namespace", namespace)
@@ -30,8 +30,7 @@ func startPods(ctx context.Context, t *testing.T, k kubectl, n node, s settings,
 			t.Error(err)
 		}
 	})
-	// The admission of a pod wants the namespace's service account, which a
-	// controller makes.
+	// A pod needs the namespace's service account, which a controller creates.
 	eventually(ctx, t, 30*time.Second, func(ctx context.Context) error {
 		_, err := k.run(ctx, "get", "serviceaccount", "-n", namespace, "default")
 		return err
@@ -50,8 +49,8 @@ func startPods(ctx context.Context, t *testing.T, k kubectl, n node, s settings,
 	return pods
 }
 
-// manifest is a pod that serves on port 8080, tied to the node without asking
-// the scheduler, so that a taint does not matter.
+// manifest returns a pod that serves on port 8080. It names its node, without the
+// scheduler, so that taints do not matter.
 func manifest(t *testing.T, name string, n node, s settings) string {
 	t.Helper()
 	type object = map[string]any
@@ -79,7 +78,7 @@ func manifest(t *testing.T, name string, n node, s settings) string {
 	return string(text)
 }
 
-// dial connects from the pod to the address, and fails when it cannot.
+// dial connects from the pod to the address, and returns an error if it cannot.
 func (p pod) dial(ctx context.Context, k kubectl, s settings, address string) error {
 	args := append([]string{"exec", "-n", namespace, p.name, "--"}, s.podDial...)
 	_, err := k.run(ctx, append(args, address)...)

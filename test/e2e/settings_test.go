@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// settings are the environment's, as doc.go lists them.
+// settings are the variables that doc.go lists.
 type settings struct {
 	kubectl    string
 	helm       string
@@ -21,7 +21,7 @@ type settings struct {
 	nodeExec   []string
 }
 
-// fromEnvironment reads the settings, and fails naming all that are missing.
+// fromEnvironment reads the settings. It fails with the names of all missing ones.
 func fromEnvironment(t *testing.T) settings {
 	t.Helper()
 	var missing []string

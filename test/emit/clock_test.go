@@ -14,13 +14,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// TestClockJumps sets the clock an hour ahead and back again, for the packets'
-// time stamps and for the emitter, while a flow goes on. In an agent the
-// emitter's own clock has a monotonic part, which such a jump leaves alone.
+// TestClockJumps sets the clock an hour forward and back again while a flow goes on, for
+// the packets' time stamps and for the emitter. In an agent the emitter's clock is
+// monotonic, so such a jump does not affect it.
 func TestClockJumps(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		emitter bool // its clock jumps too
+		emitter bool // the emitter's clock jumps too
 	}{{"the packets' clock", false}, {"every clock", true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -40,7 +40,8 @@ func TestClockJumps(t *testing.T) {
 				e.Add(f, peer, api)
 				packets += 7
 			}
-			// Each time the flow goes on, and a new one comes, which is seen at once.
+			// Each time the flow goes on, and a new flow comes, whose event must appear at
+			// once.
 			for i, by := range []time.Duration{0, time.Hour, 0, -time.Hour, 0} {
 				jump.Store(int64(by))
 				add(80)
@@ -55,7 +56,7 @@ func TestClockJumps(t *testing.T) {
 				t.Errorf("the events count %d, want %d", sum, packets)
 			}
 			checkTimes(t, c.eventOn(t, 80), now())
-			// 6 flows: a write for each, a few more for the one that goes on.
+			// 6 flows: a write for each, and a few more for the flow that goes on.
 			if calls := e.metric(t, "kube_nflog_event_writes_total", ""); calls > 20 {
 				t.Errorf("%v calls, want no more than 20", calls)
 			}
@@ -63,8 +64,7 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// checkTimes wants an event to have been last seen now, and not before it was
-// first.
+// checkTimes checks that an event's last time is now, and not before its first time.
 func checkTimes(t *testing.T, ev *corev1.Event, now time.Time) {
 	t.Helper()
 	first, last := ev.FirstTimestamp.Time, ev.LastTimestamp.Time
@@ -76,7 +76,7 @@ func checkTimes(t *testing.T, ev *corev1.Event, now time.Time) {
 	}
 }
 
-// eventOn returns the event about a port, nil for none.
+// eventOn returns the event about a port, nil if there is none.
 func (c *cluster) eventOn(t *testing.T, port uint16) *corev1.Event {
 	t.Helper()
 	list, err := c.Client().CoreV1().Events("shop").List(t.Context(), metav1.ListOptions{})
@@ -91,7 +91,7 @@ func (c *cluster) eventOn(t *testing.T, port uint16) *corev1.Event {
 	return nil
 }
 
-// portOf reads the port out of a message, 0 for none.
+// portOf returns the port in a message, 0 if there is none.
 func portOf(message string) (port uint16) {
 	_, after, _ := strings.Cut(message, " on port ")
 	number, _, _ := strings.Cut(after, "/")

@@ -1,4 +1,4 @@
-// Package emit tests the emitter against a real kube-apiserver, with the
-// ServiceAccount and the RBAC of deploy/, and what it writes with the real
-// kubectl. Flows and endpoints are made up; everything behind them is real.
+// Package emit tests the writing of events with a real kube-apiserver, and with the
+// ServiceAccount and the RBAC of deploy/. It checks the events with the real kubectl. Only
+// flows and endpoints are made up.
 package emit

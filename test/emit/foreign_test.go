@@ -14,8 +14,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// strayingProxy is an HTTP proxy before the API server which, while status is
-// not 0, answers by itself: a page with that status.
+// strayingProxy is an HTTP proxy before the API server. While status is not 0, it answers
+// with an HTML page and that status.
 func strayingProxy(t *testing.T, c *cluster, status *atomic.Int64) string {
 	t.Helper()
 	target, err := url.Parse(c.URL())
@@ -31,7 +31,7 @@ func strayingProxy(t *testing.T, c *cluster, status *atomic.Int64) string {
 		if code := int(status.Load()); code != 0 {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(code)
-			_, _ = w.Write([]byte("<html><body>nothing to see here</body></html>")) // the client sees the status anyhow
+			_, _ = w.Write([]byte("<html><body>nothing to see here</body></html>")) // the client sees the status, whatever happens here
 			return
 		}
 		server.ServeHTTP(w, r)
@@ -40,9 +40,9 @@ func strayingProxy(t *testing.T, c *cluster, status *atomic.Int64) string {
 	return front.URL
 }
 
-// TestAnswersOfAnotherServer puts a proxy before the API server that answers by
-// itself for a while, as one does whose backends are being replaced. Events go
-// on counting, and nothing is given up.
+// TestAnswersOfAnotherServer puts a proxy before the API server. The proxy answers by
+// itself for a while, as if its backends are being replaced. Events continue their counts,
+// and nothing is given up.
 func TestAnswersOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, controlplane.Config{})

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestWhatKubectlShows holds what owners see, for each shape of event.
+// TestWhatKubectlShows compares kubectl's output with golden files, for each kind of event.
 func TestWhatKubectlShows(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
 	front := c.pod(t, "shop", "frontend-5b9", "10.0.0.5")
@@ -57,7 +57,7 @@ func TestWhatKubectlShows(t *testing.T) {
 				peer := external(fmt.Sprintf("198.18.%d.%d", i>>8, i&255))
 				f := tcp(peer, self, uint16(22+i%3), 1)
 				switch i {
-				case 0: // gets the pod's one event; earlier, so that the order is certain
+				case 0: // this pod gets one event, with an earlier time, so that the order is certain
 					f.FirstSeen, f.LastSeen = f.FirstSeen.Add(-time.Minute), f.LastSeen.Add(-time.Minute)
 				case 1200:
 					f.Packets = 500
@@ -102,7 +102,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// ageless replaces ages, and evens out the columns, which follow them.
+// ageless replaces the ages, and removes the column widths that depend on them.
 func ageless(s string) string {
 	age := regexp.MustCompile(`\b(\d+[smh]){1,2}\b|<unknown>`)
 	gap := regexp.MustCompile(`[ \t]{2,}|-{3,}`)

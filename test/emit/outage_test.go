@@ -19,7 +19,7 @@ import (
 
 func podName(i int) string { return fmt.Sprintf("api-%d", i) }
 
-// load adds flows to so many pods, one packet each.
+// load adds one flow with one packet for each of the pods.
 func load(e *running, pods int) {
 	peer := external("203.0.113.9")
 	for i := range pods {
@@ -78,14 +78,14 @@ func TestRBACRevokedAndGivenBack(t *testing.T) {
 	var jump atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
 	probe := start(t, c.client(t, ""), event.Config{Namespaces: []string{"shop"}, Now: now})
-	eventually(t, patience, func() bool { // the authorizer follows by a watch
+	eventually(t, patience, func() bool { // the authorizer sees the change through a watch
 		load(probe, 1)
 		return probe.metric(t, "kube_nflog_event_writes_total", "forbidden") > 0
 	}, func() string { return "no call is forbidden" })
 	if err := probe.Refused(); err != nil {
 		t.Errorf("refused at once: %v", err)
 	}
-	jump.Store(int64(2 * time.Minute)) // for readyz every write must be refused for a minute
+	jump.Store(int64(2 * time.Minute)) // readyz fails after all writes were refused for a minute
 	eventually(t, patience, func() bool {
 		load(probe, 1)
 		return probe.Refused() != nil
@@ -117,7 +117,7 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	if err := namespaces.Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody finishes the deletion here, so the namespace is terminating.
+	// No controller finishes the deletion here, so the namespace stays terminating.
 	load(e, 20)
 	eventually(t, patience, func() bool { return e.metric(t, "kube_nflog_event_packets_unwritten_total", "namespace_gone") == 20 },
 		func() string { return "the packets for a terminating namespace are not counted" })
@@ -134,14 +134,14 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	eventually(t, patience, func() bool {
 		return gone.metric(t, "kube_nflog_event_packets_unwritten_total", "namespace_gone") == 20
 	}, func() string { return "the packets for a namespace that is gone are not counted" })
-	// Others are not held up by it.
+	// Other namespaces must not be delayed.
 	self, peer := c.pod(t, "bank", "ledger", "10.0.3.3"), external("203.0.113.9")
 	e.Add(tcp(peer, self, 80, 4), peer, self)
 	c.wait(t, "bank", 4, patience)
 }
 
-// proxy forwards TCP connections to the API server, each piece of data after a
-// delay, which may change at any time.
+// proxy forwards TCP connections to the API server. It delays each piece of data; the delay
+// may change at any time.
 func proxy(t *testing.T, target string, delay *atomic.Int64) string {
 	t.Helper()
 	u, err := url.Parse(target)
@@ -173,7 +173,7 @@ func proxy(t *testing.T, target string, delay *atomic.Int64) string {
 
 func forward(to, from net.Conn, delay *atomic.Int64) {
 	defer func() {
-		_, _ = to.Close(), from.Close() // whichever side ended it, both are done
+		_, _ = to.Close(), from.Close() // one side has closed it, so both are finished
 	}()
 	buffer := make([]byte, 32<<10)
 	for {
@@ -199,7 +199,7 @@ func TestSlowAPIServer(t *testing.T) {
 	load(e, 20)
 	c.wait(t, "shop", 21, patience)
 
-	// Slower than the deadline: the server writes, but its answers come too late.
+	// This is longer than the deadline: the server writes, but its answers come too late.
 	delay.Store(int64(4 * time.Second))
 	load(e, 40)
 	eventually(t, patience, func() bool { return e.metric(t, "kube_nflog_event_writes_total", "timeout") >= 3 },

@@ -64,8 +64,8 @@ func startCluster(t *testing.T, cfg controlplane.Config) *cluster {
 	return c
 }
 
-// client returns a client as cmd makes it, for the agent's account; host
-// replaces the API server's address, "" for none.
+// client returns a client with the agent's account, like the agent's own. host replaces the
+// API server's address, unless it is "".
 func (c *cluster) client(t *testing.T, host string) rest.Interface {
 	t.Helper()
 	client, err := agentClient(c.agent, host)
@@ -94,7 +94,7 @@ func agentClient(kubeconfig, host string) (rest.Interface, error) {
 	return rest.RESTClientFor(cfg)
 }
 
-// pod creates a pod and returns what an agent on its node resolves it to.
+// pod creates a pod and returns the endpoint to which an agent on its node resolves it.
 func (c *cluster) pod(t *testing.T, namespace, name, ip string) resolve.Endpoint {
 	t.Helper()
 	addr := netip.MustParseAddr(ip)
@@ -108,11 +108,11 @@ func (c *cluster) pod(t *testing.T, namespace, name, ip string) resolve.Endpoint
 	}
 }
 
-// running is an emitter that runs.
+// running is a running emitter.
 type running struct {
 	*event.Emitter
 	metrics *prometheus.Registry
-	stop    func() // ends Run, without Flush; may be called again
+	stop    func() // ends Run without Flush; may be called several times
 }
 
 func start(t *testing.T, client rest.Interface, cfg event.Config) *running {
@@ -148,8 +148,8 @@ func (r *running) finish(t *testing.T) {
 	}
 }
 
-// metric adds up the series of a metric that have these label values, "" for
-// any.
+// metric returns the sum of a metric's series with these label values. "" matches every
+// value.
 func (r *running) metric(t *testing.T, name string, values ...string) (sum float64) {
 	t.Helper()
 	families, err := r.metrics.Gather()
@@ -178,7 +178,7 @@ func external(ip string) resolve.Endpoint {
 	return resolve.Endpoint{IP: netip.MustParseAddr(ip), Kind: resolve.External}
 }
 
-// tcp returns a flow of SYN packets, seen now.
+// tcp returns a flow of SYN packets with the current time.
 func tcp(src, dst resolve.Endpoint, port uint16, packets uint64) flow.Flow {
 	return flow.Flow{
 		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
@@ -187,7 +187,7 @@ func tcp(src, dst resolve.Endpoint, port uint16, packets uint64) flow.Flow {
 	}
 }
 
-// total adds up the counts of a namespace's events.
+// total returns the sum of the counts of a namespace's events.
 func (c *cluster) total(t *testing.T, namespace string) (sum int64, objects int) {
 	t.Helper()
 	list, err := c.Client().CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{})
@@ -200,7 +200,7 @@ func (c *cluster) total(t *testing.T, namespace string) (sum int64, objects int)
 	return sum, len(list.Items)
 }
 
-// wait waits until a namespace's events count so many packets.
+// wait waits until the counts of a namespace's events add up to want.
 func (c *cluster) wait(t *testing.T, namespace string, want int64, limit time.Duration) {
 	t.Helper()
 	var sum int64
@@ -210,10 +210,10 @@ func (c *cluster) wait(t *testing.T, namespace string, want int64, limit time.Du
 	}, func() string { return fmt.Sprintf("the events count %d, want %d", sum, want) })
 }
 
-// patience is for a busy machine: what is awaited comes in seconds on a quiet one.
+// patience allows for a busy machine. On a quiet one the tests wait for seconds.
 const patience = 2 * time.Minute
 
-// eventually asks until the answer is yes.
+// eventually calls ok until it returns true.
 func eventually(t *testing.T, limit time.Duration, ok func() bool, otherwise func() string) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)

@@ -25,7 +25,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 		if got, want := e.metric(t, "kube_nflog_event_packets_written_total", ""), float64(packets); got != want {
 			t.Errorf("run %d: %v packets written, want %v", run, got, want)
 		}
-		// A patch has the API server forget who set which field.
+		// A patch tells the API server to drop the managed fields.
 		list, err := c.Client().CoreV1().Events("shop").List(t.Context(), metav1.ListOptions{})
 		if err != nil || len(list.Items) != 1 {
 			t.Fatalf("run %d: %d events (%v), want 1", run, len(list.Items), err)
@@ -38,7 +38,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 	}
 }
 
-// agentEnv makes the test binary an agent that writes one flow and waits.
+// agentEnv makes the test binary an agent that writes one flow and then waits.
 const agentEnv = "KUBE_NFLOG_TEST_AGENT_KUBECONFIG"
 
 func TestMain(m *testing.M) {
@@ -78,7 +78,7 @@ func TestKilledAgentGoesOnCounting(t *testing.T) {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait() // the error is ignored: the process was killed
 	}
 	if _, objects := c.total(t, "shop"); objects != 1 {
 		t.Errorf("%d events, want 1", objects)
@@ -102,8 +102,8 @@ func TestDeletedEventStartsAnew(t *testing.T) {
 	}
 }
 
-// TestExpiredEventStartsAnew lets the API server's own TTL end an event. etcd's
-// leases are shared, so an event lives up to a minute longer than the TTL.
+// TestExpiredEventStartsAnew waits until the API server's TTL removes an event. etcd shares
+// leases between events, so an event may live a minute longer than the TTL.
 func TestExpiredEventStartsAnew(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, controlplane.Config{EventTTL: 5 * time.Second})

@@ -16,16 +16,16 @@ const (
 	randomProbes = 10 // kube-router logs no more packets of a pod at once
 )
 
-// random applies random policies, sends random packets and compares. The
-// policies keep clear of what kube-router 1.5.1 is known to do otherwise than
-// the API says:
+// random applies random policies, sends random packets and compares the results. The
+// policies avoid the cases in which kube-router 1.5.1 is known to differ from the API:
 //
-//   - A policy for both directions that selects both ends allows a packet in if
-//     it allows it out, and the other way round.
-//   - What one block of a rule excepts, another block of it cannot allow.
-//   - A named port that is allowed out to everywhere is that of the pods in the
-//     policy's own namespace.
-//   - It knows no IPv6.
+//   - If a policy for both directions selects both ends, a packet that it allows for
+//     egress is allowed for ingress too, and the other way round.
+//   - If one block of a rule excludes an address, another block of that rule cannot
+//     allow it.
+//   - If a rule allows egress to everywhere at a named port, only the pods in the
+//     policy's namespace define that port.
+//   - IPv6 does not work.
 func (c *cluster) random(t *testing.T) {
 	dropped := 0
 	for seed := range uint64(randomRounds) {

@@ -1,6 +1,6 @@
-// Package monitoring tests the alerts and the dashboard with Prometheus' own
-// code: what "promtool check rules" and "promtool test rules" do, without
-// promtool, which is of four times as many packages.
+// Package monitoring tests the alerts and the dashboard with Prometheus' own code. It does
+// what "promtool check rules" and "promtool test rules" do. It does not use promtool, which
+// needs four times as many packages.
 package monitoring
 
 import (
@@ -24,7 +24,7 @@ import (
 
 const alertsFile = "../../deploy/helm/kube-nflog/monitoring/alerts.yaml"
 
-// alerts reads the rules as Prometheus would, which the operator hands them to.
+// alerts reads the rules as Prometheus does when the operator gives them to it.
 func alerts(t *testing.T) map[string]rulefmt.Rule {
 	t.Helper()
 	text, err := os.ReadFile(alertsFile)
@@ -57,8 +57,8 @@ func alerts(t *testing.T) map[string]rulefmt.Rule {
 	return all
 }
 
-// firing evaluates a rule each minute over the series, in promtool's notation,
-// and returns the summaries of the alerts that fire at the end.
+// firing evaluates a rule each minute over the series, which are in promtool's notation. It
+// returns the summaries of the alerts that fire at the end.
 func firing(t *testing.T, rule rulefmt.Rule, series string, after time.Duration) (summaries []string) {
 	t.Helper()
 	storage := promqltest.LoadedStorage(t, "load 1m\n"+series)
@@ -76,7 +76,8 @@ func firing(t *testing.T, rule rulefmt.Rule, series string, after time.Duration)
 		labels.FromMap(rule.Labels), labels.FromMap(rule.Annotations), labels.EmptyLabels(), "", true, promslog.NewNopLogger())
 	query := rules.EngineQueryFunc(engine, storage)
 	start := time.Unix(0, 0)
-	// Its state does not change in the hours in which there is nothing new.
+	// The rule's state does not change in the hours before, so only the last hour is
+	// evaluated.
 	for at := max(0, after-time.Hour); at <= after; at += time.Minute {
 		if _, err := alert.Eval(t.Context(), 0, start.Add(at), query, nil, 0); err != nil {
 			t.Fatal(err)
@@ -91,8 +92,7 @@ func firing(t *testing.T, rule rulefmt.Rule, series string, after time.Duration)
 	return summaries
 }
 
-// hasSection looks for a runbook's section in the document of the repository that
-// its address names.
+// hasSection returns an error unless the document in a runbook's address has the section.
 func hasSection(address string) error {
 	path, anchor, _ := strings.Cut(strings.TrimPrefix(address, "https://github.com/kube-nflog/kube-nflog/blob/main/"), "#")
 	text, err := os.ReadFile("../../" + path)
@@ -108,11 +108,12 @@ func hasSection(address string) error {
 	return fmt.Errorf("runbook %q: %s has no such section", address, path)
 }
 
-// TestAlertsFire gives each alert series that it is for, and others.
+// TestAlertsFire gives each alert series for which it must fire, and series for which it
+// must not.
 func TestAlertsFire(t *testing.T) {
 	type situation struct {
 		series string
-		after  time.Duration // evaluated from an hour before on
+		after  time.Duration // the time of the result; evaluation starts an hour before
 		want   []string
 	}
 	pair := func(values string) string {
@@ -124,18 +125,18 @@ func TestAlertsFire(t *testing.T) {
 	agents := func(first, second string) string { return agent(1, first) + agent(2, second) }
 	situations := map[string][]situation{
 		"KubeNflogManyDrops": {
-			// What a rule logs that has kube-router's limit, 10 a minute.
+			// What a rule with kube-router's limit logs, 10 packets a minute.
 			{pair("0+10x60"), time.Hour, []string{"Many packets from a to b are dropped"}},
 			{pair("0+10x60"), 9 * time.Minute, nil},
 			{pair("0+4x60"), time.Hour, nil},
 			{pair("0x50 30+0x60"), time.Hour, nil},
 		},
 		"KubeNflogNewDeniedPair": {
-			// All series begin at once, as the storage takes no sample that is much
-			// older than its first.
+			// All series begin at the same time, because the storage accepts no sample that
+			// is much older than its first.
 			{pair("1 stale _x1448 1 1") + agents("1x1460", "1x1460"), 1451 * time.Minute, []string{"Packets from a to b are dropped, and a day ago they were not"}},
 			{pair("1+0x1460") + agents("1x1460", "1x1460"), 1451 * time.Minute, nil},
-			// The first day, then a day after the first of three agents came alone.
+			// The first day. Then a day after the first of three agents started alone.
 			{pair("_x10 1+1x60") + agents("1x70", "1x70"), time.Hour, nil},
 			{pair("1 stale _x1448 1 1") + agents("1x1460", "1 stale _x98 1x1360") + agent(3, "1 stale _x98 1x1360"), 1451 * time.Minute, nil},
 		},

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// TestDashboard parses what each panel asks for. That the agent has the metrics
-// and labels is tested beside the agent.
+// TestDashboard parses the expressions of each panel. A test in cmd/kube-nflog checks that
+// the agent has these metrics and labels.
 func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/monitoring/dashboard.json")
 	if err != nil {
@@ -28,7 +28,7 @@ func TestDashboard(t *testing.T) {
 	parsed := 0
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
-			// Grafana puts the range in.
+			// Grafana replaces this variable by a range.
 			if _, err := parser.ParseExpr(strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")); err != nil {
 				t.Errorf("%s: %v", panel.Title, err)
 			}

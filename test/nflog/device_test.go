@@ -17,7 +17,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// logEgress logs what leaves by two devices.
+// logEgress logs packets that leave through two devices.
 const logEgress = `
 table netdev t {
 	chain tun {
@@ -31,7 +31,7 @@ table netdev t {
 }
 `
 
-// addDevices makes the two and returns their indexes.
+// addDevices creates both devices and returns their indexes.
 func addDevices(ns *netlab.Namespace) (tun, veth int, err error) {
 	links := []netlink.Link{
 		&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun0"}, Mode: netlink.TUNTAP_MODE_TUN},
@@ -51,7 +51,8 @@ func addDevices(ns *netlab.Namespace) (tun, veth int, err error) {
 	return links[0].Attrs().Index, links[1].Attrs().Index, err
 }
 
-// sendBy sends bytes by a device as they are. That the rule drops them is no error.
+// sendBy sends bytes unchanged through a device. It ignores the error that the rule's drop
+// causes.
 func sendBy(ns *netlab.Namespace, device int, b []byte) error {
 	return ns.Do(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
@@ -67,8 +68,9 @@ func sendBy(ns *netlab.Namespace, device int, b []byte) error {
 	})
 }
 
-// TestEgress sends a packet out of a TUN device, which has no link-layer header,
-// and out of an Ethernet device. The source address reads as the type of a frame.
+// TestEgress sends a packet through a TUN device, which has no link-layer header, and
+// through an Ethernet device. The packet's source address has the same bytes as the type of
+// an Ethernet frame.
 func TestEgress(t *testing.T) {
 	ns := newNamespace(t)
 	tun, veth, err := addDevices(ns)
@@ -92,7 +94,7 @@ func TestEgress(t *testing.T) {
 		err := ns.Do(func() error {
 			_, err := r.Read(deadline, func(p *nflog.Packet) {
 				if p.EtherType != unix.ETH_P_IP {
-					return // the kernel's own, such as router solicitations
+					return // a packet of the kernel, such as a router solicitation
 				}
 				got[string(p.Prefix)] = true
 				if network := p.Network(&d); !bytes.Equal(network, packet) {

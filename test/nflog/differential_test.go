@@ -19,9 +19,9 @@ var (
 	loopback6 = netip.MustParseAddr("::1")
 )
 
-// ruleset logs everything to both groups, in each of the ways that make
-// another kind of message: devices, owners, marks, long prefixes, cut copies,
-// a bridge with its ports and link-layer headers.
+// ruleset logs everything to both groups. Its rules and devices make each kind of message:
+// devices, owners, marks, long prefixes, truncated copies, a bridge with its ports, and
+// link-layer headers.
 var ruleset = `
 table inet t {
 	chain in {
@@ -50,8 +50,9 @@ table bridge t {
 }
 `
 
-// sameTime lets the times of one packet's two log records differ a little: the
-// kernel takes them one after the other. No time and some time still differ.
+// sameTime accepts small differences between the times of a packet's two log records,
+// because the kernel takes them one after the other. A missing time still differs from a
+// time.
 func sameTime() cmp.Option {
 	return cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Time" },
 		cmp.Comparer(func(a, b int64) bool {
@@ -59,8 +60,8 @@ func sameTime() cmp.Option {
 		}))
 }
 
-// TestDifferential logs the same mix of traffic to two groups, one read by the
-// reader under test, one by go-nflog's hook, and compares every attribute.
+// TestDifferential logs the same traffic to two groups. The reader under test reads one,
+// and go-nflog's hook reads the other. The test compares every attribute.
 func TestDifferential(t *testing.T) {
 	ns := newNamespace(t)
 	bridge := newBridge(t, ns)
@@ -69,7 +70,7 @@ func TestDifferential(t *testing.T) {
 	reader := open(t, ns, nflog.Config{Group: 1})
 
 	const each = 40
-	packets := 3 * each * sendMix(t, ns, each) // output, prerouting and input each log a packet
+	packets := 3 * each * sendMix(t, ns, each) // output, prerouting and input log each packet
 	sendUDP(t, ns, netip.AddrPortFrom(loopback4, 9), each)
 	packets += 3 * each
 	udp, err := netlab.Packet{
@@ -82,7 +83,7 @@ func TestDifferential(t *testing.T) {
 		bridge.send(t, ns, udp)
 	}
 
-	// The kernel's own answers are logged as well, so there may be more.
+	// The kernel's answers are logged too, so there may be more.
 	got, count := readAll(t, reader)
 	want := collect(t, reference, len(got))
 	if len(got) < packets+each || count.Packets != len(got) || count.Lost != 0 || count.Malformed != 0 {
@@ -96,14 +97,15 @@ func TestDifferential(t *testing.T) {
 	checkKinds(t, got)
 }
 
-// sendMix sends each kind of packet to loopback and returns how many kinds.
+// sendMix sends each kind of packet to loopback and returns the number of kinds.
 func sendMix(t *testing.T, ns *netlab.Namespace, each int) (kinds int) {
 	t.Helper()
 	for _, to := range []netip.Addr{loopback4, loopback6} {
 		for _, protocol := range []netlab.Protocol{netlab.TCP, netlab.UDP, netlab.ICMP, netlab.SCTP} {
 			p := netlab.Packet{Source: to, Destination: to, Protocol: protocol, DestinationPort: 8080, PayloadLength: 300}
 			if protocol == netlab.ICMP {
-				// An echo would be answered: those packets are sent by the kernel.
+				// The kernel would answer an echo request, and these packets would be
+				// logged too.
 				p.Protocol = netlab.UDP
 				p.DestinationPort = 53
 			}
@@ -116,7 +118,7 @@ func sendMix(t *testing.T, ns *netlab.Namespace, each int) (kinds int) {
 	return kinds
 }
 
-// checkKinds makes sure that the mix was one: each attribute was there.
+// checkKinds checks that each attribute appeared.
 func checkKinds(t *testing.T, all []seen) {
 	t.Helper()
 	kinds := map[string]func(seen) bool{

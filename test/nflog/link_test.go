@@ -12,11 +12,11 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// bridged is a bridge with two veth ports in one namespace: what is sent on
-// near's peer is forwarded to far.
+// bridged is a bridge with two veth ports in one namespace. It forwards frames from near's
+// peer to far.
 type bridged struct{ nearIndex int }
 
-// newBridge builds it.
+// newBridge creates the bridge and its ports.
 func newBridge(t *testing.T, ns *netlab.Namespace) bridged {
 	t.Helper()
 	var b bridged
@@ -68,7 +68,7 @@ func (b bridged) send(t *testing.T, ns *netlab.Namespace, packet []byte) {
 	}
 }
 
-// sendUDP sends datagrams through an ordinary socket, which has an owner.
+// sendUDP sends datagrams through an ordinary socket, so that they have an owner.
 func sendUDP(t *testing.T, ns *netlab.Namespace, to netip.AddrPort, count int) {
 	t.Helper()
 	err := ns.Do(func() error {

@@ -11,7 +11,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// TestLinks follows a veth from its making to its end.
+// TestLinks follows a veth device from its creation to its end.
 func TestLinks(t *testing.T) {
 	ns := newNamespace(t)
 	early := addVeth(t, ns, "early")
@@ -27,12 +27,12 @@ func TestLinks(t *testing.T) {
 	change(t, ns, "made", func(l netlink.Link) error { return netlink.LinkSetName(l, "renamed") })
 	awaitName(t, links, index, "renamed")
 	change(t, ns, "renamed", netlink.LinkDel)
-	awaitName(t, links, addVeth(t, ns, "after"), "after") // so the news of the deletion are through
+	awaitName(t, links, addVeth(t, ns, "after"), "after") // when this is known, the deletion is known too
 	awaitName(t, links, index, "renamed")
 }
 
-// TestLinkComesBack moves an interface to another namespace and back under
-// another name, as when a pod's network is torn down.
+// TestLinkComesBack moves an interface to another namespace, and back with another name, as
+// happens when a pod's network is removed.
 func TestLinkComesBack(t *testing.T) {
 	ns, pod := newNamespace(t), newNamespace(t)
 	links := runLinks(t, ns)
@@ -42,7 +42,7 @@ func TestLinkComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitName(t, links, addVeth(t, ns, "after"), "after")
-	awaitName(t, links, index, "host") // its packets may still be on their way
+	awaitName(t, links, index, "host") // packets of the interface may still come
 
 	change(t, pod, "host", func(l netlink.Link) error { return netlink.LinkSetName(l, "back") })
 	if err := pod.Move("back", ns); err != nil {
@@ -93,7 +93,7 @@ func awaitName(t *testing.T, links *nflog.Links, index uint32, want string) {
 	}
 }
 
-// addVeth makes a pair of interfaces and returns the index of the named one.
+// addVeth creates a pair of interfaces and returns the index of the named one.
 func addVeth(t *testing.T, ns *netlab.Namespace, name string) uint32 {
 	t.Helper()
 	err := ns.Do(func() error {
@@ -114,7 +114,7 @@ func indexOf(t *testing.T, ns *netlab.Namespace, name string) (index uint32) {
 	return index
 }
 
-// change does something with an interface.
+// change calls do with an interface.
 func change(t *testing.T, ns *netlab.Namespace, name string, do func(netlink.Link) error) {
 	t.Helper()
 	err := ns.Do(func() error {

@@ -1,5 +1,4 @@
-// Package nflog tests the package of that name against a real kernel, with
-// go-nflog's own hook as the reference.
+// Package nflog tests package nflog with a real kernel. go-nflog's hook is the reference.
 package nflog
 
 import (
@@ -11,7 +10,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// missing is what this machine does not allow; nil where it allows everything.
+// missing is the reason why this machine cannot have namespaces, nil if it can.
 var missing error
 
 func TestMain(m *testing.M) {
@@ -27,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// newNamespace returns a namespace of the test's own, or skips the test where
-// the machine cannot have it; in CI that is a failure.
+// newNamespace returns a namespace for the test. If the machine cannot have it, it skips
+// the test, or fails it in CI.
 func newNamespace(t *testing.T) *netlab.Namespace {
 	t.Helper()
 	err := missing

@@ -15,7 +15,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// logInput logs what comes in on UDP port 9 to group 1.
+// logInput logs packets that arrive at UDP port 9, to group 1.
 const logInput = `
 table inet t {
 	chain in {
@@ -31,9 +31,8 @@ func datagrams(payload int) netlab.Packet {
 	}
 }
 
-// TestLossesAddUp sends more than a small receive buffer holds while nobody
-// reads: what was received and what was lost is what was sent, and the overrun
-// is told.
+// TestLossesAddUp sends more than a small receive buffer holds while nobody reads. Received
+// and lost packets must add up to the sent ones, and the overrun must be reported.
 func TestLossesAddUp(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -42,7 +41,7 @@ func TestLossesAddUp(t *testing.T) {
 	if err := ns.Send(datagrams(64), sent); err != nil {
 		t.Fatal(err)
 	}
-	// A gap shows at the next packet that comes: empty the buffer, send one.
+	// The next packet shows a gap. So empty the buffer and send one.
 	_, total := readAll(t, r)
 	if err := ns.Send(datagrams(64), 1); err != nil {
 		t.Fatal(err)
@@ -72,9 +71,9 @@ func drain(t *testing.T, r *nflog.Reader) (packets int, total nflog.Count) {
 	}
 }
 
-// TestOverrunThatNothingFollows overruns the buffer and sends no more: the Reader
-// tells within a second or so, also where it would wait for ever, and once. When
-// a packet follows after all, its number tells how many were lost.
+// TestOverrunThatNothingFollows overruns the buffer and sends no more packets. The Reader
+// must report the overrun once, within about a second, even if it would wait forever. If a
+// packet follows later, its number tells how many packets were lost.
 func TestOverrunThatNothingFollows(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -112,7 +111,8 @@ func TestOverrunThatNothingFollows(t *testing.T) {
 	}
 }
 
-// TestOverrunAtTheEnd stops the Reader after an overrun: it is told before the end.
+// TestOverrunAtTheEnd stops the Reader after an overrun. The Reader must report it before
+// it ends.
 func TestOverrunAtTheEnd(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -126,8 +126,8 @@ func TestOverrunAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestForgedMessage has another process with CAP_NET_ADMIN send a packet message
-// to the Reader's socket: the kernel refuses it, and the Reader sees nothing.
+// TestForgedMessage lets another process with CAP_NET_ADMIN send a packet message to the
+// Reader's socket. The kernel must refuse it, and the Reader must see nothing.
 func TestForgedMessage(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -157,8 +157,9 @@ func TestForgedMessage(t *testing.T) {
 	}
 }
 
-// TestAwaitGroup opens a group that another process owns: the Reader says why it
-// is not bound, the same as long as that is so, and binds it when it is free.
+// TestAwaitGroup opens a group that another process owns. The Reader must report why the
+// group is not bound, with the same error while this lasts, and bind the group when it is
+// free.
 func TestAwaitGroup(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -199,8 +200,8 @@ func TestAwaitGroup(t *testing.T) {
 	}
 }
 
-// TestStopDrains stops a reader right after packets were logged, long before
-// the kernel would hand over a datagram that is not full: none is missing.
+// TestStopDrains stops a Reader right after packets were logged, long before the kernel
+// would deliver a datagram that is not full. No packet may be missing.
 func TestStopDrains(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -216,7 +217,7 @@ func TestStopDrains(t *testing.T) {
 	}
 }
 
-// TestStopWakesAReadThatWaits also while the deadline is far.
+// TestStopWakesAReadThatWaits stops a Reader whose Read has a far deadline.
 func TestStopWakesAReadThatWaits(t *testing.T) {
 	ns := newNamespace(t)
 	r := open(t, ns, nflog.Config{Group: 1})
@@ -234,8 +235,8 @@ func TestStopWakesAReadThatWaits(t *testing.T) {
 	}
 }
 
-// TestLonePacket comes within the flush timeout, and a Read whose deadline is
-// earlier returns at that.
+// TestLonePacket checks that a single packet comes within the flush timeout, and that a
+// Read with an earlier deadline returns at its deadline.
 func TestLonePacket(t *testing.T) {
 	ns := newNamespace(t)
 	rules(t, ns, logInput)
@@ -251,7 +252,7 @@ func TestLonePacket(t *testing.T) {
 	}
 }
 
-// TestGroupTaken names the group and its owner.
+// TestGroupTaken expects an error that names the group and its owner.
 func TestGroupTaken(t *testing.T) {
 	ns := newNamespace(t)
 	open(t, ns, nflog.Config{Group: 7})

@@ -12,7 +12,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// seen is what both readers say of a packet.
+// seen holds the attributes of a packet that both readers report.
 type seen struct {
 	Prefix, Payload, LinkHeader    string
 	Time                           int64
@@ -45,7 +45,7 @@ func ofAttribute(a gonflog.Attribute) seen {
 	return s
 }
 
-// value is what p points to, the zero value where it points nowhere.
+// value returns the value that p points to, or the zero value if p is nil.
 func value[T any](p *T) T {
 	if p == nil {
 		var zero T
@@ -73,8 +73,7 @@ func open(t *testing.T, ns *netlab.Namespace, cfg nflog.Config) *nflog.Reader {
 	return r
 }
 
-// readAll reads until nothing has come for longer than the kernel may hold
-// packets back.
+// readAll reads until no packet has come for longer than the kernel may hold packets back.
 func readAll(t *testing.T, r *nflog.Reader) (all []seen, total nflog.Count) {
 	t.Helper()
 	for {
@@ -92,8 +91,8 @@ func readAll(t *testing.T, r *nflog.Reader) (all []seen, total nflog.Count) {
 	}
 }
 
-// openReference binds a group in the namespace with go-nflog's hook, which
-// sends what it sees on the channel.
+// openReference binds a group in the namespace with go-nflog's hook. The hook sends the
+// packets on the channel.
 func openReference(t *testing.T, ns *netlab.Namespace, group uint16) <-chan seen {
 	t.Helper()
 	attributes := make(chan seen, 10_000)

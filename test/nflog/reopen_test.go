@@ -19,8 +19,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// refusals counts how often a Reader could not bind its group anew, and
-// remembers the pause that it announced with the last.
+// refusals counts how often a Reader could not bind its group again. It remembers the pause
+// that the Reader announced last.
 type refusals struct {
 	slog.Handler
 
@@ -43,7 +43,7 @@ func (r *refusals) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// breakable is a Reader of group 1 whose socket the test can make fail.
+// breakable is a Reader of group 1. The test can make its socket fail.
 type breakable struct {
 	*nflog.Reader
 	*refusals
@@ -79,7 +79,7 @@ func openBreakable(t *testing.T) *breakable {
 	return nil
 }
 
-// groupSockets are this process's nfnetlink sockets.
+// groupSockets returns this process's nfnetlink sockets.
 func groupSockets(t *testing.T) map[int]bool {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -92,7 +92,7 @@ func groupSockets(t *testing.T) map[int]bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// An error means that it is no socket, or not there any more.
+		// An error means that it is no socket, or no longer exists.
 		domain, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 		protocol, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 		if domain == unix.AF_NETLINK && protocol == unix.NETLINK_NETFILTER {
@@ -102,8 +102,8 @@ func groupSockets(t *testing.T) map[int]bool {
 	return found
 }
 
-// fail puts a descriptor that cannot be read in the socket's place, which
-// closes the socket, and lets the Reader notice.
+// fail replaces the socket by a descriptor that cannot be read, which closes the socket. It
+// waits until the Reader notices.
 func (b *breakable) fail(t *testing.T) {
 	t.Helper()
 	unreadable, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
@@ -120,7 +120,7 @@ func (b *breakable) fail(t *testing.T) {
 	}
 }
 
-// read is Read in the Reader's namespace, where it binds the group anew.
+// read calls Read in the Reader's namespace, where it binds the group again.
 func (b *breakable) read(deadline time.Time) (count nflog.Count, err error) {
 	err = b.ns.Do(func() error {
 		count, err = b.Read(deadline, func(*nflog.Packet) {})
@@ -129,7 +129,7 @@ func (b *breakable) read(deadline time.Time) (count nflog.Count, err error) {
 	return count, err
 }
 
-// awaitReopened reads until the group is bound anew.
+// awaitReopened reads until the group is bound again.
 func (b *breakable) awaitReopened(t *testing.T) {
 	t.Helper()
 	for !b.Bound() {
@@ -139,7 +139,7 @@ func (b *breakable) awaitReopened(t *testing.T) {
 		}
 	}
 	for socket := range groupSockets(t) {
-		b.socket = socket // the only one left
+		b.socket = socket // the only socket that is left
 	}
 }
 
@@ -150,7 +150,7 @@ func (b *breakable) send(t *testing.T, packets int) {
 	}
 }
 
-// steal takes the next datagram out of the socket.
+// steal reads the next datagram from the socket, so that the Reader does not get it.
 func (b *breakable) steal(t *testing.T) {
 	t.Helper()
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(b.socket), Events: unix.POLLIN}}, 10_000)
@@ -162,8 +162,7 @@ func (b *breakable) steal(t *testing.T) {
 	}
 }
 
-// awaitCall waits until a goroutine waits inside a function, as stack traces
-// name it.
+// awaitCall waits until a goroutine blocks in a function, by its name in stack traces.
 func awaitCall(t *testing.T, function string) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
@@ -185,8 +184,8 @@ func awaitCall(t *testing.T, function string) {
 	}
 }
 
-// TestReopen takes the socket away in the middle of a sequence: the group is
-// bound anew, and nothing is taken for lost where the numbers start again.
+// TestReopen removes the socket in the middle of a sequence. The group must be bound again,
+// and nothing may count as lost where the numbers start again.
 func TestReopen(t *testing.T) {
 	r := openBreakable(t)
 	for range 2 {
@@ -198,8 +197,8 @@ func TestReopen(t *testing.T) {
 		r.fail(t)
 		r.awaitReopened(t)
 	}
-	// The first of the new numbers are lost, and known to be: nothing is left
-	// over of the old ones.
+	// The first of the new numbers are lost, and must be counted: nothing remains of the
+	// old numbers.
 	r.send(t, 2)
 	r.steal(t)
 	r.send(t, 1)
@@ -211,11 +210,11 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// TestReopenTaken has another socket own the group meanwhile: however often
-// Read is called, the pauses between attempts grow; then the group is free.
+// TestReopenTaken lets another socket own the group. The pauses between attempts must grow,
+// however often Read is called. Then the group is free and is bound.
 func TestReopenTaken(t *testing.T) {
 	r := openBreakable(t)
-	earliest := time.Now().Add(100 * time.Millisecond) // for the next attempt
+	earliest := time.Now().Add(100 * time.Millisecond) // the time of the next attempt
 	r.fail(t)
 	other := open(t, r.ns, nflog.Config{Group: 1})
 	calls := 0
@@ -249,13 +248,13 @@ func TestReopenTaken(t *testing.T) {
 	r.awaitReopened(t)
 }
 
-// TestStopWhileUnbound stops a Reader that waits to bind its group anew: it
-// ends at once, without another attempt.
+// TestStopWhileUnbound stops a Reader that waits to bind its group again. It must end at
+// once, without another attempt.
 func TestStopWhileUnbound(t *testing.T) {
 	r := openBreakable(t)
 	r.fail(t)
 	open(t, r.ns, nflog.Config{Group: 1})
-	const attempts = 4 // the pause is 1.6 s then
+	const attempts = 4 // the pause after these is 1.6 s
 	for r.count.Load() < attempts {
 		if _, err := r.read(time.Time{}); err != nil {
 			t.Fatal(err)

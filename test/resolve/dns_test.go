@@ -14,7 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// dnsServer answers every reverse question with one name, or never.
+// dnsServer answers every reverse question with the same name, or not at all.
 type dnsServer struct {
 	conn  net.PacketConn
 	name  string // "" for no such name
@@ -22,7 +22,7 @@ type dnsServer struct {
 	asked atomic.Int32
 }
 
-// startDNS serves on loopback, and returns a resolver that asks nobody else.
+// startDNS starts the server on loopback. It returns a resolver that asks only this server.
 func startDNS(t *testing.T, s *dnsServer) *net.Resolver {
 	t.Helper()
 	var err error
@@ -114,7 +114,7 @@ func TestNoExternalName(t *testing.T) {
 	is(t, r, "203.0.113.6", time.Now(), resolve.Endpoint{Kind: resolve.External})
 }
 
-// DNS that does not answer costs a lookup nothing.
+// TestSlowDNS checks that a DNS server that does not answer does not delay a look-up.
 func TestSlowDNS(t *testing.T) {
 	s := &dnsServer{mute: true}
 	r := start(t, resolve.Config{DNS: startDNS(t, s), DNSTimeout: 200 * time.Millisecond})

@@ -1,5 +1,5 @@
-// Package resolve holds the tests of package resolve against a real API server,
-// with the rights that deploy/ gives the agent, and a DNS server.
+// Package resolve tests package resolve with a real API server and the rights of deploy/,
+// and with a DNS server.
 package resolve
 
 import (
@@ -27,7 +27,7 @@ const (
 	patience  = 90 * time.Second
 )
 
-// world is the control plane that the tests share, and the agent's client.
+// world is the control plane of all tests, and the agent's client.
 type world struct {
 	*controlplane.ControlPlane
 	client rest.Interface
@@ -38,7 +38,7 @@ var shared world
 
 func TestMain(m *testing.M) { os.Exit(system.RunPlane(m, "../..", shared.prepare)) }
 
-// prepare installs the agent's account, and makes a namespace and two Nodes.
+// prepare creates the agent's account, a namespace and two Nodes.
 func (w *world) prepare(ctx context.Context, cp *controlplane.ControlPlane, _ string) error {
 	w.ControlPlane = cp
 	account, err := w.InstallAgent(ctx, "../../deploy")
@@ -69,7 +69,7 @@ func start(t *testing.T, cfg resolve.Config) *resolve.Resolver {
 	return startWith(t, cfg, shared.client)
 }
 
-// startWith is start with a client of its own.
+// startWith is like start, with another client.
 func startWith(t *testing.T, cfg resolve.Config, client rest.Interface) *resolve.Resolver {
 	t.Helper()
 	if cfg.NodeName == "" {
@@ -96,7 +96,7 @@ func startWith(t *testing.T, cfg resolve.Config, client rest.Interface) *resolve
 	return r
 }
 
-// create makes a running pod and removes it after the test.
+// create creates a running pod, and removes it after the test.
 func create(t *testing.T, p controlplane.Pod) resolve.Endpoint {
 	t.Helper()
 	p.Namespace = namespace
@@ -114,7 +114,7 @@ func create(t *testing.T, p controlplane.Pod) resolve.Endpoint {
 	}
 }
 
-// remove deletes a pod at once, as the kubelet does once it has stopped it.
+// remove deletes a pod at once, as the kubelet does when it has stopped the pod.
 func remove(t *testing.T, name string) {
 	t.Helper()
 	now := int64(0)
@@ -130,7 +130,7 @@ func eventually(t *testing.T, r *resolve.Resolver, address string, at time.Time,
 	until(t, func() string { return differs(want, r.Lookup(addr(address), at)) })
 }
 
-// until waits until wrong says "".
+// until waits until wrong returns "".
 func until(t *testing.T, wrong func() string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -27,8 +27,8 @@ func annotate(t *testing.T, value string) {
 	}
 }
 
-// TestEventsDisabled changes what a namespace says about events under way: it
-// counts for pods that say nothing themselves.
+// TestEventsDisabled changes a namespace's annotation while the resolver runs. It applies
+// to pods without their own annotation.
 func TestEventsDisabled(t *testing.T) {
 	pods := map[string]string{"": "10.9.0.1", "true": "10.9.0.2", "false": "10.9.0.3"}
 	for value, address := range pods {
@@ -53,7 +53,7 @@ func TestEventsDisabled(t *testing.T) {
 	}
 	alone := map[string]bool{"": false, "true": false, "false": true}
 	silent := map[string]bool{"": true, "true": false, "false": true}
-	// Known at the start, not eventually.
+	// This must be known at the start, not only later.
 	if wrong := disabled(follows, silent)(); wrong != "" {
 		t.Error(wrong)
 	}

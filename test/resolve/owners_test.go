@@ -62,8 +62,8 @@ func TestSecondFamily(t *testing.T) {
 	is(t, r, "10.1.0.8", time.Now(), dual)
 }
 
-// A drop can be there before the pod's status shows its address: it is held,
-// and comes back when it does.
+// TestEarlyPacket looks up an address before the pod's status has it. The flow is held, and
+// comes back when the status has the address.
 func TestEarlyPacket(t *testing.T) {
 	r := start(t, resolve.Config{})
 	early := create(t, controlplane.Pod{Name: "early", Started: time.Now().Add(-4 * time.Second)})
@@ -101,13 +101,14 @@ func TestServices(t *testing.T) {
 	for _, address := range []string{made.Spec.ClusterIP, "198.51.100.8"} {
 		eventually(t, r, address, time.Now(), want)
 	}
-	is(t, r, "198.51.100.7", time.Now(), resolve.Endpoint{Kind: resolve.External}) // anybody may write externalIPs
+	is(t, r, "198.51.100.7", time.Now(), resolve.Endpoint{Kind: resolve.External}) // everybody may write externalIPs
 	without := start(t, resolve.Config{NoServices: true})
 	is(t, without, made.Spec.ClusterIP, time.Now().Add(-time.Minute), resolve.Endpoint{Kind: resolve.External})
 }
 
-// While the API server is away the answers stay; what has changed when it is
-// back is taken in, and what may have changed unseen is not guessed.
+// TestAPIServerRestarted stops the API server. Answers stay the same meanwhile. After its
+// return the resolver takes in what has changed, and does not guess what it may have
+// missed.
 func TestAPIServerRestarted(t *testing.T) {
 	r := start(t, resolve.Config{})
 	stays := create(t, controlplane.Pod{Name: "stays", Addresses: []netip.Addr{addr("10.1.0.20")}})

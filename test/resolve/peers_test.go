@@ -55,7 +55,7 @@ func TestPeerLookup(t *testing.T) {
 		t.Errorf("nobody (-want +got):\n%s", diff)
 	}
 
-	// A scan gets no further than the rate that is left.
+	// A scan cannot exceed the rate that is left.
 	for i := range 10_000 {
 		r.Lookup(netip.AddrFrom4([4]byte{10, 3, byte(i >> 8), byte(i)}), time.Now())
 	}
@@ -65,7 +65,7 @@ func TestPeerLookup(t *testing.T) {
 	}
 }
 
-// counted returns a counter's values by its one label.
+// counted returns the values of a counter by its only label.
 func counted(t *testing.T, g prometheus.Gatherer, name string) map[string]float64 {
 	t.Helper()
 	families, err := g.Gather()

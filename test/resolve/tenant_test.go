@@ -17,8 +17,8 @@ import (
 
 const podIPs = "cni.projectcalico.org/podIPs"
 
-// announce makes a pod that has no address in its status, as a tenant may, with
-// the annotation by which Calico announces addresses.
+// announce creates a pod without an address in its status, as a tenant may do. Its
+// annotation is the one by which Calico announces addresses.
 func announce(t *testing.T, name, addresses string) {
 	t.Helper()
 	pods := shared.Client().CoreV1().Pods(namespace)
@@ -32,7 +32,7 @@ func announce(t *testing.T, name, addresses string) {
 	t.Cleanup(func() { remove(t, name) })
 }
 
-// runCalico writes on the Node what calico-node does, until the test ends.
+// runCalico writes to the Node what calico-node writes, until the test ends.
 func runCalico(t *testing.T) {
 	t.Helper()
 	patch := func(ctx context.Context, value string) error {
@@ -50,8 +50,8 @@ func runCalico(t *testing.T) {
 	})
 }
 
-// A tenant announces and claims the addresses of a pod, a node and a host, and
-// takes none of them; a pod that is starting has the address it announces.
+// TestHostileTenant lets a tenant announce the addresses of a pod, a node and an outside
+// host. None of them is taken. A pod that is starting has the address that it announces.
 func TestHostileTenant(t *testing.T) {
 	runCalico(t)
 	r := start(t, resolve.Config{})
@@ -70,17 +70,17 @@ func TestHostileTenant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	announce(t, "starting", "10.1.0.41/32") // the last: what is before it is known with it
+	announce(t, "starting", "10.1.0.41/32") // the last pod: when it is known, the ones before it are known too
 	starting := resolve.Endpoint{Kind: resolve.Pod, Namespace: namespace, Name: "starting", NodeName: thisNode, Identifier: namespace + "/starting"}
 	var seen time.Time
-	until(t, func() string { // the watch tells of it, and its rivals' time passes
+	until(t, func() string { // wait for the watch, and until the time of other claims is over
 		seen = time.Now()
 		got := r.Lookup(addr("10.1.0.41"), seen.Add(-2*time.Second))
 		starting.UID = got.UID
 		return differs(starting, got)
 	})
 
-	is(t, r, "10.1.0.40", seen.Add(-2*time.Second), victim) // until then the watch is proven
+	is(t, r, "10.1.0.40", seen.Add(-2*time.Second), victim) // the watch is proven up to this time
 	is(t, r, "192.0.2.1", seen, resolve.Endpoint{Kind: resolve.Node, Name: thisNode})
 	is(t, r, "198.51.100.40", seen, resolve.Endpoint{Kind: resolve.External})
 	for _, address := range []string{"10.1.0.42", "10.1.0.43"} {

@@ -20,14 +20,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// proxy stands between a resolver and the real API server, and counts lists of
-// all pods, and watches of them.
+// proxy is between a resolver and the real API server. It counts the lists and watches of
+// all pods.
 type proxy struct {
 	http.Handler
 	address        string
 	lists, watches atomic.Int32
-	busy           atomic.Bool // watches are answered with a 429
-	hung           atomic.Bool // nothing is answered, and nothing passed on
+	busy           atomic.Bool // answer watches with a 429
+	hung           atomic.Bool // answer nothing, and pass nothing on
 
 	mu     sync.Mutex // guards server
 	server *http.Server
@@ -73,7 +73,7 @@ func (p *proxy) listen(t *testing.T) {
 	go func() { _ = server.Serve(l) }()
 }
 
-// close ends all connections and refuses others.
+// close closes all connections and refuses new ones.
 func (p *proxy) close(t *testing.T) {
 	t.Helper()
 	p.mu.Lock()
@@ -105,9 +105,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.Handler.ServeHTTP(w, r)
 }
 
-// TestWatchResumes cuts the connections and refuses others for a while, and
-// then answers 429: each time the watch goes on without another list, and what
-// has happened meanwhile is known.
+// TestWatchResumes closes the connections and refuses new ones for a while. Then it answers
+// 429. Each time the watch must continue without another list, and must know what has
+// happened meanwhile.
 func TestWatchResumes(t *testing.T) {
 	p, client := startProxy(t)
 	before := create(t, controlplane.Pod{Name: "resumes-1", Addresses: []netip.Addr{addr("10.4.0.1")}, Started: time.Now().Add(-time.Minute)})
@@ -115,10 +115,10 @@ func TestWatchResumes(t *testing.T) {
 	eventually(t, r, "10.4.0.1", time.Now().Add(-10*time.Second), before)
 	lists := p.lists.Load()
 
-	<-time.After(1100 * time.Millisecond) // client-go lists again after a watch of less than a second
+	<-time.After(1100 * time.Millisecond) // client-go lists again if a watch lasted less than a second
 	p.close(t)
 	meanwhile := create(t, controlplane.Pod{Name: "resumes-2", Addresses: []netip.Addr{addr("10.4.0.2")}, Started: time.Now().Add(-time.Minute)})
-	<-time.After(1500 * time.Millisecond) // connections are refused
+	<-time.After(1500 * time.Millisecond) // connections are refused for this time
 	p.busy.Store(true)
 	watches := p.watches.Load()
 	p.listen(t)
@@ -135,8 +135,8 @@ func TestWatchResumes(t *testing.T) {
 	}
 }
 
-// TestSilentWatch has the API server's answers hang: a pod that lost its address
-// meanwhile is not named; after that nothing is lost.
+// TestSilentWatch lets the API server's answers hang. A pod that lost its address meanwhile
+// must not be named. Afterwards nothing may be lost.
 func TestSilentWatch(t *testing.T) {
 	p, client := startProxy(t)
 	stays := create(t, controlplane.Pod{Name: "silent", Addresses: []netip.Addr{addr("10.4.0.3")}, Started: time.Now().Add(-time.Minute)})
