@@ -20,14 +20,14 @@ const (
 	outside   = "outside"
 )
 
-// host is an end of the traffic with its addresses.
+// host is an end of the traffic, with its addresses.
 type host struct {
 	*netlab.Namespace
 	v4, v6 netip.Addr
 }
 
-// addresses are a host's, IPv4 first. Those of pods are as in a usual cluster;
-// the outside host's are set aside for documentation.
+// addresses returns the addresses of a host, IPv4 first. Pods have addresses as in a usual
+// cluster. The outside host has addresses that are reserved for documentation.
 func addresses(name string) []netip.Addr {
 	texts := map[string][2]string{
 		nodeName: {"10.0.0.11", "fd00:0:0:1::11"},
@@ -38,7 +38,7 @@ func addresses(name string) []netip.Addr {
 	return []netip.Addr{netip.MustParseAddr(texts[0]), netip.MustParseAddr(texts[1])}
 }
 
-// network is the demo's: everything is attached to the node.
+// network is the network of the demo. All hosts are attached to the node.
 type network struct {
 	node                   *netlab.Node
 	frontend, api, outside host
@@ -77,7 +77,7 @@ func (d *demo) startControlPlane(ctx context.Context) (*controlplane.ControlPlan
 	})
 }
 
-// createObjects fills the API and returns the agent's kubeconfig.
+// createObjects creates the objects in the API and returns the agent's kubeconfig.
 func (d *demo) createObjects(ctx context.Context, cp *controlplane.ControlPlane) (string, error) {
 	end := d.progress.step("kubectl apply -k deploy/; creating node-1, the pods and NetworkPolicies")
 	defer end()

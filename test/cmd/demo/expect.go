@@ -9,19 +9,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// expectation is an event that a pod must have: one for each direction, peer
-// and port, whatever the peer's addresses.
+// expectation is an event that a pod must have. There is one for each direction, peer and
+// port, for all addresses of the peer.
 type expectation struct {
 	pod       string
-	begins    string // how its message begins, up to the peer's name
+	begins    string // how its message begins, before the peer's name
 	addresses []string
 	target    string // "on port 8080/TCP"
-	why       string // how it ends
-	packets   int    // that it stands for in the end
+	why       string // how its message ends
+	packets   int    // the count that it must have at the end
 }
 
-// expectations are the events of what was denied, one at each end that is a
-// pod.
+// expectations returns the events for the denied traffic: one at each end that is a pod.
 func expectations(denied []attempt) []expectation {
 	var want []expectation
 	for i := range denied {
@@ -40,7 +39,7 @@ func expectations(denied []attempt) []expectation {
 	return want
 }
 
-// target is how a message names what was denied.
+// target returns what was denied, as in messages.
 func (a *attempt) target() string {
 	switch {
 	case a.port != 0:
@@ -51,10 +50,10 @@ func (a *attempt) target() string {
 	return "(ICMP echo-request)"
 }
 
-// expect adds one kind of denied traffic to the event that tells of it.
+// expect adds one kind of denied traffic to the expected event for it.
 func expect(want []expectation, pod, begins, peer, address string, a *attempt) []expectation {
 	target := a.target()
-	if strings.Contains(peer, "/") { // a host outside has an address alone
+	if strings.Contains(peer, "/") { // an outside host has only an address
 		begins += peer + " ("
 	}
 	i := slices.IndexFunc(want, func(w expectation) bool {
@@ -68,15 +67,15 @@ func expect(want []expectation, pod, begins, peer, address string, a *attempt) [
 	return want
 }
 
-// strictness is how an event must agree with what was sent.
+// strictness says how exactly an event must match the sent packets.
 type strictness bool
 
 const (
-	present strictness = false // it is there; more packets may be on their way
-	exact   strictness = true  // it counts them all and names every address
+	present strictness = false // the event exists; more packets may come
+	exact   strictness = true  // the event counts all packets and names every address
 )
 
-// missing says which expected events are not as they must be.
+// missing returns an error that names the expected events which do not match.
 func missing(want []expectation, events []corev1.Event, s strictness) error {
 	var errs []error
 	for _, w := range want {
@@ -94,7 +93,7 @@ func missing(want []expectation, events []corev1.Event, s strictness) error {
 	return errors.Join(errs...)
 }
 
-// compare says what in the event does not agree.
+// compare returns an error if the event does not match.
 func (w expectation) compare(e *corev1.Event) error {
 	if int(e.Count) != w.packets {
 		return fmt.Errorf("an event on pod %s counts %d packets, %d were sent: %s", w.pod, e.Count, w.packets, e.Message)

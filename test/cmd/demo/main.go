@@ -1,15 +1,19 @@
-// Command demo shows the main job of kube-nflog for real, with no cluster at
-// hand: denied packets become events on the pods they concerned.
+// Command demo shows the main job of kube-nflog without a cluster: denied packets become
+// events on the pods.
 //
-// It builds and runs a real etcd and kube-apiserver, makes two pods (API
-// objects, each with a network namespace that has its addresses), an outside
-// host and a node between them that logs to NFLOG what it drops, runs the real
-// kube-nflog with the rights of deploy/ there, sends traffic, and prints what
-// kubectl describe pod shows. All of it lives in namespaces of its own and
-// vanishes with the process.
+// It does this:
 //
-// Run it in the directory of the test module. It needs Go, and either root or
-// a kernel that lets users make user namespaces.
+//  1. It builds and starts a real etcd and kube-apiserver.
+//  2. It creates two pods, an outside host and a node between them. Pods are API objects,
+//     and each has a network namespace with its addresses.
+//  3. It adds rules to the node that log to NFLOG what they drop.
+//  4. It runs the real kube-nflog on the node, with the rights of deploy/.
+//  5. It sends traffic and prints what kubectl describe pod shows.
+//
+// Everything is in private namespaces and disappears with the process.
+//
+// Run it in the directory of the test module. It needs Go, and either root or a kernel that
+// lets users create user namespaces.
 package main
 
 import (
@@ -31,7 +35,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// timeout bounds what comes after compiling.
+// timeout limits everything after compiling.
 const timeout = 2 * time.Minute
 
 func main() {
@@ -68,13 +72,12 @@ type demo struct {
 	progress  *progress
 }
 
-// controlPlaneDir and agentBinary are where build puts what it compiles.
+// controlPlaneDir and agentBinary are the paths of the compiled programs.
 func (d *demo) controlPlaneDir() string { return filepath.Join(d.bin, "controlplane") }
 
 func (d *demo) agentBinary() string { return filepath.Join(d.bin, "kube-nflog-test") }
 
-// build compiles what the demo runs, while the machine's network, and so the
-// module proxy, can be reached.
+// build compiles the programs. It runs before the lab, which cannot reach the module proxy.
 func (d *demo) build(ctx context.Context) error {
 	end := d.progress.step("building kube-nflog")
 	if err := agent.Build(ctx, d.root, d.agentBinary()); err != nil {
@@ -93,7 +96,7 @@ func (d *demo) build(ctx context.Context) error {
 	return nil
 }
 
-// inside runs the demo in the lab and cleans up, also when interrupted.
+// inside runs the demo in the lab and cleans up, also if it is interrupted.
 func (d *demo) inside(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -109,9 +112,9 @@ func (d *demo) inside(ctx context.Context) int {
 	return 0
 }
 
-// explain collects what the agent knows, for when its events do not come.
+// explain returns what the agent knows, for the error if its events do not come.
 func explain(ctx context.Context, a *agent.Agent) error {
-	// The deadline that brought us here may be the demo's own.
+	// The demo's own deadline may be over already.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	metrics, err := a.Metrics(ctx)
@@ -125,7 +128,7 @@ func explain(ctx context.Context, a *agent.Agent) error {
 		strings.Join(a.RawLines(), "\n"), b.String(), a.Log()))
 }
 
-// run is the demo, in the order in which it happens.
+// run is the demo. Its steps are in the order in which they happen.
 func (d *demo) run(ctx context.Context) (err error) {
 	net, err := d.network()
 	if err != nil {

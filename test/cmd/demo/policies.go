@@ -13,7 +13,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/netlab"
 )
 
-// policies are the NetworkPolicies that a cluster would have made the rules of.
+// policies are the NetworkPolicies from which a network plugin would make the rules.
 const policies = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: default-deny, namespace: shop}
@@ -36,7 +36,7 @@ spec:
   egress: [{ports: [{port: 53, protocol: UDP}]}]
 `
 
-// deniedBy is what events say of why an attempt was denied.
+// deniedBy returns the reason in the events of a denied attempt.
 func (a *attempt) deniedBy() string {
 	switch {
 	case strings.HasSuffix(a.toName, "/"+api):
@@ -60,8 +60,8 @@ func (d *demo) apply(ctx context.Context, cp *controlplane.ControlPlane, name, t
 	return err
 }
 
-// ask runs kube-nflog explain about denied traffic, applies what it suggests and
-// asks again: then the API allows it.
+// ask runs kube-nflog explain for denied traffic, applies its suggestion, and asks again.
+// Then the API allows the traffic.
 func (d *demo) ask(ctx context.Context, cp *controlplane.ControlPlane, kubeconfig string) error {
 	args := []string{"explain", "--from", namespace + "/" + frontend, "--to", namespace + "/" + api, "--port", "5432/TCP"}
 	suggested, status, err := d.command(ctx, kubeconfig, append(args, "--suggest")...)
@@ -77,14 +77,14 @@ func (d *demo) ask(ctx context.Context, cp *controlplane.ControlPlane, kubeconfi
 	return nil
 }
 
-// command runs kube-nflog and shows what it prints.
+// command runs kube-nflog and prints its output.
 func (d *demo) command(ctx context.Context, kubeconfig string, args ...string) (stdout string, status int, err error) {
 	d.progress.heading("kube-nflog " + strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, d.agentBinary(), append(args, "--kubeconfig", kubeconfig)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if errors.As(err, new(*exec.ExitError)) {
-		err = nil // the status tells
+		err = nil // the caller checks the status
 	}
 	fmt.Fprintln(d.progress.out, string(out))
 	if cmd.ProcessState == nil {

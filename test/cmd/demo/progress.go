@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// startedEnv hands the start of the outer process to the inner one, so that
-// both count from it.
+// startedEnv passes the start time from the outer process to the inner one, so that both
+// show the time since the same start.
 const startedEnv = "KUBE_NFLOG_DEMO_STARTED"
 
-// progress prints what happens and when, in seconds since the start.
+// progress prints the steps, with the seconds since the start.
 type progress struct {
 	out     io.Writer
 	started time.Time
@@ -36,10 +36,10 @@ func (p *progress) say(format string, args ...any) {
 	p.print(fmt.Sprintf("[%6.1fs] %s\n", time.Since(p.started).Seconds(), fmt.Sprintf(format, args...)))
 }
 
-// print prints text as it is. If that fails, there is nobody to tell.
+// print prints text without changes. If that fails, nobody can be told.
 func (p *progress) print(text string) { _, _ = io.WriteString(p.out, text) }
 
-// step says what begins; the function it returns says how long it took.
+// step prints the name of a step. The returned function prints how long it took.
 func (p *progress) step(what string) (end func()) {
 	p.say("%s", what)
 	begun := time.Now()
@@ -50,13 +50,13 @@ func (p *progress) step(what string) (end func()) {
 	}
 }
 
-// heading sets off what a person would see on their own screen.
+// heading separates the output that a person would see on a screen.
 func (p *progress) heading(what string) {
 	p.print("\n── " + what + "\n\n")
 }
 
-// compiled returns a function that takes the compiled packages one by one and
-// says every ten seconds how many they are.
+// compiled returns a function that is called for each compiled package. Every ten seconds
+// it prints how many there were.
 func (p *progress) compiled() func(string) {
 	packages, said := 0, time.Now()
 	return func(string) {

@@ -18,8 +18,8 @@ const (
 	prefix = "demo-deny: "
 )
 
-// rule is one nftables rule, as a person writes it and as the kernel takes it:
-// the demo adds rules over netlink and does not need nft.
+// rule is an nftables rule, as text and as the kernel takes it. The demo adds rules over
+// netlink, so that it does not need nft.
 type rule struct {
 	text  string
 	exprs []expr.Any
@@ -39,7 +39,7 @@ func rules() []rule {
 	}
 }
 
-// answers matches packets of connections that were let through.
+// answers matches packets of connections that were allowed.
 func answers() []expr.Any {
 	states := expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED
 	return []expr.Any{
@@ -85,7 +85,7 @@ func (d *demo) addRules(node *netlab.Node) error {
 	return nil
 }
 
-// commands are the nft commands that add the same.
+// commands returns the nft commands that add the same rules.
 func commands() string {
 	var b strings.Builder
 	const indent = "            "

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestRules compares what the demo puts into the kernel over netlink with what
-// the nft commands that it prints put there.
+// TestRules compares the rules that the demo adds over netlink with the rules that its
+// printed nft commands add.
 func TestRules(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		if os.Getenv("CI") != "" {

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// serve starts servers behind every port that is tried, denied ones included:
-// without the rules each attempt would be answered.
+// serve starts a server on every port that the demo tries, also on denied ones. Without the
+// rules each attempt would get an answer.
 func (n *network) serve(ctx context.Context) (closeAll func(), err error) {
 	var open []io.Closer
 	closeAll = func() {
 		for _, c := range open {
-			// Its users have ended; nothing can be lost.
+			// All clients have ended, so nothing can be lost.
 			_ = c.Close()
 		}
 	}
@@ -87,14 +87,14 @@ func echoConnections(listener net.Listener) {
 			return
 		}
 		go func() {
-			// The client says whether it got its answer.
+			// The client reports whether it got its answer.
 			_, _ = io.Copy(conn, conn)
 			_ = conn.Close()
 		}()
 	}
 }
 
-// ping sends one echo request; nil means that the reply came.
+// ping sends one echo request. It returns nil if the reply came.
 func (a *attempt) ping(sequence int) (err error) {
 	network, local, proto := "ip4:icmp", a.from.v4, ipv4.ICMPTypeEcho.Protocol()
 	var kind, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply

@@ -13,8 +13,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/test/framework/controlplane"
 )
 
-// awaitEvents watches the real API server until every expected event is there.
-// Its count may still grow.
+// awaitEvents waits until every expected event is in the API server. Counts may still grow
+// afterwards.
 func (d *demo) awaitEvents(ctx context.Context, cp *controlplane.ControlPlane, denied []attempt) error {
 	want := expectations(denied)
 	end := d.progress.step(fmt.Sprintf("waiting until all %d events are in the API server", len(want)))
@@ -46,8 +46,7 @@ func listEvents(ctx context.Context, cp *controlplane.ControlPlane) ([]corev1.Ev
 	return list.Items, nil
 }
 
-// show prints what an application owner sees, after it was checked against
-// what was sent.
+// show prints what an application owner sees, and compares it with the sent packets.
 func (d *demo) show(ctx context.Context, cp *controlplane.ControlPlane, a *agent.Agent, denied []attempt) error {
 	for _, pod := range []string{frontend, api} {
 		out, err := cp.Kubectl(ctx, "describe", "pod", "-n", namespace, pod)
@@ -65,7 +64,7 @@ func (d *demo) show(ctx context.Context, cp *controlplane.ControlPlane, a *agent
 	return d.check(ctx, cp, a, denied)
 }
 
-// check compares the counts of events and of JSON lines with what was sent.
+// check compares the counts of events and JSON lines with the number of sent packets.
 func (d *demo) check(ctx context.Context, cp *controlplane.ControlPlane, a *agent.Agent, denied []attempt) error {
 	events, err := listEvents(ctx, cp)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// patience is how long a client waits for an answer. It is below the second
-// after which the kernel would send a SYN again, so each attempt is one packet.
+// patience is how long a client waits for an answer. It is less than a second, after which
+// the kernel would send a SYN again, so that each attempt is one packet.
 const patience = 700 * time.Millisecond
 
-// attempts is how often each kind of traffic is tried.
+// attempts is the number of attempts for each kind of traffic.
 const attempts = 3
 
 // attempt is one kind of traffic from a client to a server.
 type attempt struct {
 	protocol string // TCP, UDP or ICMP
 	from, to host
-	fromName string // as events name it
+	fromName string // its name in events
 	toName   string
-	address  netip.Addr // of to, in the family to use
+	address  netip.Addr // the address of to in the family to use
 	port     uint16
 	allowed  bool
 }
@@ -59,8 +59,8 @@ func (n *network) attempts() []attempt {
 	}
 }
 
-// sendTraffic makes all attempts at once and returns those that were denied.
-// It is an error if what the rules allow fails, or the other way round.
+// sendTraffic makes all attempts at the same time and returns the denied ones. It returns
+// an error if allowed traffic fails, or if denied traffic gets an answer.
 func (d *demo) sendTraffic(ctx context.Context, n *network) ([]attempt, error) {
 	end := d.progress.step(fmt.Sprintf("sending traffic, each kind %d times, from ordinary sockets", attempts))
 	defer end()
@@ -94,7 +94,7 @@ func (d *demo) sendTraffic(ctx context.Context, n *network) ([]attempt, error) {
 	return denied, errors.Join(errs...)
 }
 
-// makeAll makes the attempt as often as it is due, at once.
+// makeAll makes all attempts of this kind at the same time.
 func (a *attempt) makeAll(ctx context.Context) error {
 	results := make([]error, attempts)
 	var wg sync.WaitGroup
@@ -120,7 +120,7 @@ func timedOut(err error) bool {
 	return errors.As(err, &netErr) && netErr.Timeout()
 }
 
-// make makes one attempt; nil means that the server answered.
+// make makes one attempt. It returns nil if the server answered.
 func (a *attempt) make(ctx context.Context, sequence int) error {
 	if a.protocol == "ICMP" {
 		return a.ping(sequence)
@@ -139,7 +139,7 @@ func (a *attempt) make(ctx context.Context, sequence int) error {
 	return errors.Join(exchange(conn, deadline), conn.Close())
 }
 
-// exchange sends a word and expects it back.
+// exchange sends a word and expects the same word as the answer.
 func exchange(conn net.Conn, deadline time.Time) error {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
