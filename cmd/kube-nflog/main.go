@@ -96,7 +96,31 @@ tells why traffic disappears.`,
 	root.SetVersionTemplate("kube-nflog {{.Version}}\n")
 	root.AddCommand(nodeCommands()...)
 	root.AddCommand(rulesCommand(), explainCommand(), versionCommand())
+	strictHelp(root)
 	return root
+}
+
+// strictHelp makes "help" fail for a command that does not exist. cobra's own help
+// command prints the usage then, and exits with status 0.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, help := range root.Commands() {
+		if help.Name() != "help" {
+			continue
+		}
+		help.Run = nil
+		help.RunE = func(_ *cobra.Command, args []string) error {
+			topic, rest, err := root.Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(rest) > 0 {
+				return usageError{fmt.Errorf("unknown command %q for %q", rest[0], topic.CommandPath())}
+			}
+			topic.InitDefaultHelpFlag() // so that the text has --help
+			return topic.Help()
+		}
+	}
 }
 
 func versionCommand() *cobra.Command {
