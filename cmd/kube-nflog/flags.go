@@ -9,13 +9,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/kube"
 )
 
-// kubeConfig says where to look for the API server, by two flags.
+// kubeConfig returns where to look for the API server, from the values of two flags.
 func kubeConfig(file, server string) kube.Config {
 	return kube.Config{File: file, Server: server, UserAgent: "kube-nflog/" + version}
 }
 
-// agentAddresses are where an agent may listen: where it was told to, or else
-// where deploy/ has it and where it is by default.
+// agentAddresses returns the addresses where an agent may listen: the flag's, or else
+// the one in deploy/ and the default of --listen.
 func agentAddresses(flag string) []string {
 	if flag != "" {
 		return []string{flag}
@@ -23,8 +23,8 @@ func agentAddresses(flag string) []string {
 	return []string{"127.0.0.1:19090", "127.0.0.1:9090"}
 }
 
-// flagError says what is wrong with a flag as all mistakes are said: the flag,
-// then what it wants.
+// flagError rewrites an error of pflag in the form of all other mistakes: the flag,
+// then the value that it needs.
 func flagError(err error) error {
 	var (
 		value   *pflag.InvalidValueError
@@ -44,7 +44,7 @@ func flagError(err error) error {
 	return err
 }
 
-// inWords says what a flag's value must be, by pflag's name of its type.
+// inWords describes the values of a type. kind is pflag's name of it.
 func inWords(kind string) string {
 	switch kind {
 	case "bool":
@@ -61,7 +61,7 @@ func inWords(kind string) string {
 	return kind
 }
 
-// uint16s returns numbers that were found to fit.
+// uint16s converts numbers that are valid groups.
 func uint16s(valid []uint) []uint16 {
 	all := make([]uint16, len(valid))
 	for i, v := range valid {

@@ -1,6 +1,7 @@
 // Command kube-nflog tells the owners of pods which packets a node's firewall
-// denied them: it reads NFLOG groups and writes Kubernetes events, JSON lines
-// and metrics. The way of a packet is in run.go, from top to bottom.
+// denied them. Each subcommand has a file here, which turns flags into the
+// configuration of a package of internal/ and calls it. The agent itself is in
+// internal/agent.
 package main
 
 import (
@@ -28,7 +29,7 @@ const (
 	exitUnknown = 4 // explain
 )
 
-// usageError is a mistake in flags or environment: exit status 2.
+// usageError is a mistake in flags or environment variables: exit status 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -55,8 +56,8 @@ func main() {
 }
 
 // execute runs the command that the arguments name. An unknown command is a
-// mistake also where --help follows it: cobra finds the command before it reads
-// flags, and the only errors of the root command itself are such mistakes.
+// usageError even if --help follows it: cobra finds the command before it reads
+// flags, and the root command itself has no other errors.
 func execute(ctx context.Context, root *cobra.Command) error {
 	ran, err := root.ExecuteContextC(ctx)
 	if err != nil && ran == root {
@@ -83,15 +84,15 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kube-nflog",
 		Short: "Tells the owners of pods which packets a node's firewall denied them",
-		Long: `kube-nflog subscribes to the kernel's NFLOG groups and writes each denied packet
-as a Kubernetes event onto the pods concerned, so that kubectl describe pod
-tells why traffic disappears.`,
+		Long: `kube-nflog reads the kernel's NFLOG groups and reports each denied packet as a
+Kubernetes event on the pods concerned. kubectl describe pod then tells why
+traffic disappears.`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.InitDefaultHelpFlag() // or "--help fly" would take fly for its value
+	root.InitDefaultHelpFlag() // otherwise "--help fly" would take fly as the flag's value
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	root.SetVersionTemplate("kube-nflog {{.Version}}\n")
 	root.AddCommand(nodeCommands()...)
@@ -142,8 +143,8 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneLineEach gives each of several joined errors a line of its own below the
-// first, which the program's name stands before.
+// oneLineEach puts each of several joined errors on a line of its own. The first
+// line is a heading, because main prints the program's name before it.
 func oneLineEach(err error) error {
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) == 1 {

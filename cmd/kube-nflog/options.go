@@ -21,7 +21,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// options are what run's flags and environment say.
+// options are the values of run's flags and environment variables.
 type options struct {
 	groups   []uint
 	prefixes []string
@@ -62,8 +62,8 @@ type options struct {
 	logFormat      string
 	shutdownWithin time.Duration
 
-	fromVariable map[string]string // the variable that set a flag, by the flag's name; see parse
-	ignored      []string          // variables that are service links, see parse
+	fromVariable map[string]string // the variable that set a flag, by the flag's name
+	ignored      []string          // variables that are service links and no settings
 }
 
 // The values of --output.
@@ -78,7 +78,7 @@ const (
 	scopeNode    = "node"
 )
 
-// define binds the options to flags, whose defaults they take.
+// define adds a flag for each option, and sets the options to the defaults.
 func (o *options) define(f *pflag.FlagSet) {
 	o.definePackets(f)
 	o.defineEndpoints(f)
@@ -90,9 +90,9 @@ func (o *options) definePackets(f *pflag.FlagSet) {
 	f.UintSliceVar(&o.groups, "group", []uint{100}, "NFLOG group to read; may be given several times")
 	f.Lookup("group").DefValue = "100" // not [100]
 	f.StringArrayVar(&o.prefixes, "prefix", nil, "only packets whose NFLOG prefix starts with this; may be given several times (default all)")
-	f.StringVar(&o.dialect, "dialect", string(dialect.Auto), "who wrote the rules, and so what their prefixes mean: "+strings.Join(dialect.Names(), ", "))
+	f.StringVar(&o.dialect, "dialect", string(dialect.Auto), "the program that wrote the rules, which decides how prefixes are read: "+strings.Join(dialect.Names(), ", "))
 	f.StringVar(&o.pattern, "prefix-pattern", "", "regular expression for the prefixes of your own rules, with groups named policy and verdict: (?P<policy>…)")
-	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long the packets of a flow are counted together, 100ms to 1m; a new flow is reported sooner")
+	f.DurationVar(&o.flowWindow, "flow-window", time.Second, "how long packets of a flow are counted together, 100ms to 1m; a new flow is reported sooner")
 }
 
 func (o *options) defineEndpoints(f *pflag.FlagSet) {
@@ -100,10 +100,10 @@ func (o *options) defineEndpoints(f *pflag.FlagSet) {
 	f.StringVar(&o.nodeName, "node-name", strings.ToLower(hostname), "this node's name in Kubernetes")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default in a cluster: the pod's service account)")
 	f.StringVar(&o.apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")
-	f.StringVar(&o.podScope, "pod-scope", scopeCluster, "pods to know: cluster, or node for this node's alone, in very large clusters")
+	f.StringVar(&o.podScope, "pod-scope", scopeCluster, "which pods to know: cluster, or node for only this node's pods, in very large clusters")
 	f.BoolVar(&o.peerLookup, "peer-lookup", false, "with --pod-scope node, ask the API server for the pods of other nodes, at a bounded rate")
 	f.BoolVar(&o.explain, "explain", true, "say which NetworkPolicies deny a flow; needs list and watch on them and on namespaces")
-	f.BoolVar(&o.services, "services", true, "know Services by their addresses")
+	f.BoolVar(&o.services, "services", true, "find Services by their addresses")
 	f.BoolVar(&o.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
 	f.StringVar(&o.podIdentifier, "pod-identifier", "name_with_namespace",
 		"how events name the other pod: "+strings.Join(podIdentifiers(), ", ")+"; namespace hides the names of other namespaces")
@@ -115,9 +115,9 @@ func (o *options) defineEvents(f *pflag.FlagSet) {
 	f.StringVar(&o.eventReason, "event-reason", "PacketDrop", "reason of the events")
 	f.StringVar(&o.eventSource, "event-source", "kube-nflog", "source component of the events")
 	f.StringVar(&o.eventMessage, "event-message", "", "Go template of the events' text (default the built-in sentence)")
-	f.StringSliceVar(&o.eventNamespaces, "event-namespaces", nil, "write events for pods of these namespaces alone (default all)")
+	f.StringSliceVar(&o.eventNamespaces, "event-namespaces", nil, "write events only for pods of these namespaces (default all)")
 	f.StringSliceVar(&o.excludeNamespaces, "exclude-namespaces", nil, "write no events for pods of these namespaces")
-	f.BoolVar(&o.nodeEvents, "node-events", false, "write drops with no pod on either side on the Node")
+	f.BoolVar(&o.nodeEvents, "node-events", false, "write events on the Node for drops with no pod on either side")
 	f.IntVar(&o.podEvents, "pod-events", 20, "event objects for one pod in an hour; further flows share one for each direction")
 	f.Float64Var(&o.eventQPS, "event-qps", 50, "event writes per second, this node")
 	f.IntVar(&o.eventBurst, "event-burst", 100, "event writes at once, this node")
@@ -127,16 +127,16 @@ func (o *options) defineEvents(f *pflag.FlagSet) {
 
 func (o *options) defineOutput(f *pflag.FlagSet) {
 	f.StringVar(&o.output, "output", outputNone, "none, or json: one line per flow and window on standard output")
-	f.StringVar(&o.listen, "listen", ":9090", "address of /metrics, /healthz, /readyz and, for this host alone, /flows; empty for none")
-	f.BoolVar(&o.pprof, "pprof", false, "answer /debug/pprof on --listen, for this host alone")
-	f.BoolVar(&o.tailerMetric, "tailer-metric", false, "count drops as kube-iptables-tailer did too: packet_drops_count{src,dst}")
+	f.StringVar(&o.listen, "listen", ":9090", "address of /metrics, /healthz, /readyz and, only for this host, /flows; empty for none")
+	f.BoolVar(&o.pprof, "pprof", false, "answer /debug/pprof on --listen, only for this host")
+	f.BoolVar(&o.tailerMetric, "tailer-metric", false, "count drops also as kube-iptables-tailer did: packet_drops_count{src,dst}")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.DurationVar(&o.shutdownWithin, "shutdown-within", 10*time.Second, "how long pending events may take to be written on SIGTERM")
+	f.DurationVar(&o.shutdownWithin, "shutdown-within", 10*time.Second, "how long the agent may take to write pending events after SIGTERM")
 }
 
-// namespaceOnly reports whether events keep from their readers what lies in other
-// namespaces.
+// namespaceOnly reports whether events hide the names of other namespaces from
+// their readers.
 func (o *options) namespaceOnly() bool { return o.podIdentifier == "namespace" }
 
 // podIdentifiers are the values of --pod-identifier, in the order of
@@ -145,7 +145,7 @@ func podIdentifiers() []string {
 	return []string{"name_with_namespace", "name", "namespace", "label", "workload"}
 }
 
-// agentConfig is the agent that the options ask for, without its output.
+// agentConfig returns the configuration of the agent, without its output.
 func (o *options) agentConfig(log *slog.Logger) (agent.Config, error) {
 	clients, err := o.clients()
 	return agent.Config{
@@ -156,8 +156,8 @@ func (o *options) agentConfig(log *slog.Logger) (agent.Config, error) {
 	}, err
 }
 
-// clients returns the clients that the options ask for. Without a cluster it is
-// an error to want events.
+// clients returns the clients of the API server. Without a cluster, --events is an
+// error.
 func (o *options) clients() (kube.Clients, error) {
 	cfg, err := kubeConfig(o.kubeconfig, o.apiServer).ForAgent()
 	if err == nil && cfg == nil && o.events {
@@ -200,7 +200,7 @@ func (o *options) emitConfig() event.Config {
 		NamespaceOnly: o.namespaceOnly(),
 	}
 	if len(o.prefixes) == 1 {
-		c.DefaultPrefix = o.prefixes[0] // nothing that the reader does not know
+		c.DefaultPrefix = o.prefixes[0] // with one prefix, events need not repeat it
 	}
 	return c
 }

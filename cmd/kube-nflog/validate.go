@@ -14,13 +14,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
-// mistake is an error about a flag's value. It names the variable that the value
-// is from, if there is one.
+// mistake returns an error about a flag's value. It names the variable that set
+// the flag, if there is one.
 func (o *options) mistake(flag, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", o.nameOf(flag), fmt.Errorf(format, args...))
 }
 
-// validate reports every contradiction at once.
+// validate reports every mistake at once.
 func (o *options) validate() error {
 	return errors.Join(o.validatePackets(), o.validateEndpoints(), o.validateEvents(), o.validateOutput(), o.validateLog())
 }
@@ -50,7 +50,7 @@ func (o *options) validatePackets() error {
 	return errors.Join(errs...)
 }
 
-// checkEmit lets the emitter judge one of its settings, under its flag's name.
+// checkEmit validates one setting of the emitter. The error names the flag.
 func (o *options) checkEmit(flag string, empty bool, c event.Config) error {
 	if empty {
 		return o.mistake(flag, "must not be empty")
@@ -103,7 +103,7 @@ func (o *options) validateOutput() error {
 func (o *options) validateEvents() error {
 	var errs []error
 	positive := func(flag string, value float64) {
-		if !(value > 0) { // NaN is not either
+		if !(value > 0) { // false for NaN too
 			errs = append(errs, o.mistake(flag, "%v is not above 0", value))
 		}
 	}

@@ -24,28 +24,28 @@ import (
 )
 
 const watchHelp = `Shows the drops of this host as they come, until Ctrl-C: a row for each new flow,
-and now and then its rate while it goes on. No cluster is needed.
+and from time to time its rate while it goes on. No cluster is needed.
 
-An NFLOG group has one reader. Where an agent runs, it is the agent:
+An NFLOG group has one reader. If an agent runs, the agent is the reader:
 
   kube-nflog watch --agent              follows that agent instead of the kernel
   kubectl -n kube-nflog exec -it POD -- /kube-nflog watch --agent --namespace shop
 
-Without -it, kubectl leaves the process behind in the pod when it ends; without
-a terminal, --agent ends after 30 minutes therefore, or when --for says.
+Without -it, kubectl leaves the process behind in the pod when it ends. Therefore
+--agent without a terminal ends after 30 minutes, or after the time of --for.
 
-Else it reads a group itself, and needs CAP_NET_ADMIN for that:
+If no agent runs, it reads a group itself. That needs CAP_NET_ADMIN:
 
   kube-nflog watch --protocol tcp --port 8080 --net 10.0.0.0/16
   kube-nflog watch --kubeconfig ~/.kube/config          with the names of pods
   kube-nflog watch --top                                the busiest flows
 
-Reasons and policies are known to an agent, and with --kubeconfig. On a host
-without a cluster there is but the rule's prefix.
+Reasons and policies are shown with --agent or --kubeconfig. On a host without a
+cluster, only the rule's prefix tells the reason.
 
-Colours are for terminals, and not where NO_COLOR is set.`
+A terminal gets colours, unless NO_COLOR is set.`
 
-// watchOptions are what watch's flags say.
+// watchOptions are the values of watch's flags.
 type watchOptions struct {
 	groups     []uint
 	prefixes   []string
@@ -115,7 +115,7 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 	f.SortFlags = false
 }
 
-// view reports every mistake at once.
+// view returns a view for the flags. It reports every mistake at once.
 func (w *watchOptions) view(out *watch.Output) (*watch.View, error) {
 	if !w.agent && len(w.groups) == 0 {
 		w.groups = []uint{100}
@@ -131,8 +131,7 @@ func (w *watchOptions) view(out *watch.Output) (*watch.View, error) {
 	case w.top:
 		cfg.Mode = watch.Top
 	}
-	if f, ok := out.Writer.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		cfg.Size = sizeOf(f)
+	if cfg.Size = out.TerminalSize(); cfg.Size != nil {
 		cfg.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return watch.New(cfg), nil
@@ -162,17 +161,6 @@ func (w *watchOptions) validate() error {
 		errs = append(errs, w.agentOptions().validatePackets())
 	}
 	return errors.Join(errs...)
-}
-
-// sizeOf asks a terminal how large it is.
-func sizeOf(f *os.File) func() (width, height int) {
-	return func() (int, int) {
-		width, height, err := term.GetSize(int(f.Fd()))
-		if err != nil || width <= 0 || height <= 0 {
-			return 80, 24
-		}
-		return width, height
-	}
 }
 
 func (w *watchOptions) title() string {
@@ -215,8 +203,8 @@ func (w *watchOptions) filter() (watch.Filter, error) {
 	return f, errors.Join(errs...)
 }
 
-// wrongNames reports what cannot be a name of Kubernetes, of at most so many
-// parts with slashes between.
+// wrongNames returns an error for each text that cannot be a name in Kubernetes, or
+// that has more parts with slashes between.
 func wrongNames(flag string, names []string, parts int) error {
 	var errs []error
 	for _, name := range names {
@@ -228,7 +216,7 @@ func wrongNames(flag string, names []string, parts int) error {
 	return errors.Join(errs...)
 }
 
-// isProtocol says whether flows can have a protocol of that name.
+// isProtocol reports whether flows can have a protocol of that name.
 func isProtocol(name string) bool {
 	for number := range 256 {
 		if strings.EqualFold(name, decode.Protocol(number).String()) {
@@ -238,8 +226,7 @@ func isProtocol(name string) bool {
 	return false
 }
 
-// agentOptions are run's, for an agent that prints JSON lines and does nothing
-// else.
+// agentOptions returns the options of run for an agent that only prints JSON lines.
 func (w *watchOptions) agentOptions() *options {
 	var o options
 	o.define(pflag.NewFlagSet("run", pflag.ContinueOnError)) // the defaults
@@ -248,7 +235,7 @@ func (w *watchOptions) agentOptions() *options {
 	return &o
 }
 
-// openAgent opens an agent that writes JSON lines and does nothing else.
+// openAgent opens an agent that only writes JSON lines.
 func (w *watchOptions) openAgent(ctx context.Context, lines io.Writer) (run func(context.Context) error, err error) {
 	cfg, err := w.agentOptions().agentConfig(newLogger(os.Stderr, "warn", "text"))
 	if err != nil {
@@ -262,8 +249,8 @@ func (w *watchOptions) openAgent(ctx context.Context, lines io.Writer) (run func
 	return a.Run, nil
 }
 
-// explainTaken says whose the group is, and what to do, where that is what
-// went wrong.
+// explainTaken names the process that owns the group, and says what to do, if that
+// is what went wrong.
 func explainTaken(err error) error {
 	group, owner := agent.Taken(err)
 	if owner == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // Bounds of a watch whose reader may have gone without a sign: kubectl exec
@@ -38,6 +39,22 @@ type Output struct {
 
 // NewOutput returns an Output that writes to w.
 func NewOutput(w io.Writer) *Output { return &Output{Writer: w, stuck: make(chan struct{})} }
+
+// TerminalSize returns the function that asks the terminal for its size, nil if the
+// output is no terminal.
+func (o *Output) TerminalSize() func() (width, height int) {
+	f, ok := o.Writer.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return func() (int, int) {
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil || width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
+}
 
 // Write writes to the Writer.
 func (o *Output) Write(b []byte) (int, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// nodeCommands stand for those that look at a node, which is Linux.
+// nodeCommands stand in for the commands that need Linux, and say so.
 func nodeCommands() (all []*cobra.Command) {
 	for _, c := range [][2]string{
 		{"run", "Runs the agent of a node"},

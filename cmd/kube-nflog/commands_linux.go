@@ -1,10 +1,8 @@
-//go:build linux
-
 package main
 
 import "github.com/spf13/cobra"
 
-// nodeCommands are those that look at a node, and so at Linux.
+// nodeCommands are the commands that look at a node. They need Linux.
 func nodeCommands() []*cobra.Command {
 	return []*cobra.Command{runCommand(), watchCommand(), doctorCommand()}
 }
