@@ -1,7 +1,7 @@
-// Package firewall reads the rules of this network namespace, those of
-// nftables (and iptables-nft) over netlink and those of iptables-legacy from
-// its own tool, and tells which of them log to an NFLOG group and which drop
-// without having logged. It changes nothing and may be called concurrently.
+// Package firewall reads the rules of this network namespace. It reads nftables (and
+// iptables-nft) over netlink, and iptables-legacy with its own tool. It reports which rules
+// log to an NFLOG group, and which drop packets that no rule has logged. It changes nothing
+// and may be called concurrently.
 package firewall
 
 import (
@@ -13,10 +13,10 @@ import (
 
 // Chain is a chain of rules, in order.
 type Chain struct {
-	Tool   string // that writes it: "nft", or "iptables" or "ip6tables" with "-nft" or "-legacy"
+	Tool   string // the tool that writes it: "nft", or "iptables" or "ip6tables" with "-nft" or "-legacy"
 	Table  string // "inet filter" for nft, "filter" for the others
 	Name   string
-	Policy string // "drop" where that is what becomes of what reaches the end
+	Policy string // "drop" if the chain drops packets that reach its end
 	Rules  []Rule
 }
 
@@ -25,15 +25,14 @@ type Rule struct {
 	Number  int    // its place in the chain, from 1
 	Handle  uint64 // of nftables
 	Comment string // "" for none
-	// Conditions is what it matches, each in a form that is the same for the
-	// same condition of rules of one tool.
+	// Conditions are the rule's matches. Equal conditions of one tool have the same text.
 	Conditions []string
-	// Match says the same in the words of the tool; "" with conditions that
-	// this package has no words for.
+	// Match is the same in the syntax of the tool. It is "" if a condition cannot be
+	// expressed.
 	Match string
 	InMap bool   // an element of the rule's verdict map, see expand
-	Drops bool   // or rejects
-	Jump  string // the chain it goes to, "" for none
+	Drops bool   // drops or rejects packets
+	Jump  string // the chain that it jumps to, "" for none
 	Log   *Log   // nil for a rule that does not log to an NFLOG group
 	Limit string // such as "10/minute"; "" for none
 }
@@ -41,11 +40,11 @@ type Rule struct {
 // Log is where a rule logs to.
 type Log struct {
 	Group     uint16
-	Threshold uint16 // packets that the kernel collects; 0 where the reader decides
-	Size      uint32 // bytes that are copied of a packet; 0 where the reader decides
+	Threshold uint16 // packets that the kernel collects; 0 if the reader decides
+	Size      uint32 // bytes that are copied of a packet; 0 if the reader decides
 }
 
-// Ruleset is all chains.
+// Ruleset holds all chains.
 type Ruleset []Chain
 
 // LogsTo returns the rules that log to a group, with their chains.
@@ -66,7 +65,7 @@ type Place struct {
 	Rule  *Rule
 }
 
-// String names the place as a person finds it.
+// String returns the place in a form that a person can find.
 func (p Place) String() string {
 	if p.Rule == nil {
 		return p.Chain.Tool + " " + p.Chain.Table + " " + p.Chain.Name + ", its policy"
@@ -81,10 +80,10 @@ func (p Place) String() string {
 	return where
 }
 
-// Drops returns where packets are dropped or rejected: after a rule that logs
-// to one of the groups, and without one. The last of a chain comes first, so that
-// commands which add rules in front of them, run in this order, find the others
-// at their numbers.
+// Drops returns the places where packets are dropped or rejected: those behind a rule that
+// logs to one of the groups, and those without such a rule. The last place of a chain comes
+// first. So when commands that insert rules run in this order, the remaining rule numbers
+// stay valid.
 func (s Ruleset) Drops(groups []uint16) (logged, silent []Place) {
 	sort := func(p Place, passed int, conditions []string) {
 		if s.isLogged(p.Chain, passed, conditions, groups, nil) {
@@ -107,9 +106,9 @@ func (s Ruleset) Drops(groups []uint16) (logged, silent []Place) {
 	return logged, silent
 }
 
-// isLogged reports whether a packet of which the conditions are true was logged
-// when it has passed that many rules of a chain: by one of them that wants no
-// more than these, or on every way that leads to the chain.
+// isLogged reports whether a packet that matches the conditions was logged before it has
+// passed the given number of rules of a chain: either by one of these rules that requires
+// no other conditions, or on every way that leads to the chain.
 func (s Ruleset) isLogged(c *Chain, passed int, conditions []string, groups []uint16, visited []*Chain) bool {
 	for i := range passed {
 		if r := &c.Rules[i]; r.Log != nil && slices.Contains(groups, r.Log.Group) && includes(conditions, r.Conditions) {
@@ -142,8 +141,8 @@ func includes(all, some []string) bool {
 	return !slices.ContainsFunc(some, func(c string) bool { return !slices.Contains(all, c) })
 }
 
-// Command is what adds a rule that logs to the group in front of a place; "" where
-// this package has no words for what the rule would match.
+// Command returns the command that adds a logging rule before a place. It is "" if the
+// rule's match cannot be expressed.
 func (p Place) Command(group uint16, prefix string) string {
 	cfg := rules.Config{
 		For: "plain", Backend: rules.IPTables, Tool: p.Chain.Tool, Table: p.Chain.Table, Chain: p.Chain.Name,

@@ -14,13 +14,13 @@ import (
 	"strings"
 )
 
-// ErrNoTool says that there are tables of iptables-legacy and nothing to read
-// them with.
+// ErrNoTool reports that there are tables of iptables-legacy, but its tool is not
+// installed.
 var ErrNoTool = errors.New("its tool is not here")
 
-// ReadLegacy returns the chains of iptables-legacy and ip6tables-legacy. Its
-// error wraps ErrNoTool where the kernel has such tables and the tools are
-// missing. It asks only for tables that exist: the tool would make others.
+// ReadLegacy returns the chains of iptables-legacy and ip6tables-legacy. The error wraps
+// ErrNoTool if the kernel has such tables and the tools are missing. It reads only tables
+// that exist, because the tool would create others.
 func ReadLegacy(ctx context.Context) (Ruleset, error) {
 	var all Ruleset
 	for tool, names := range map[string]string{
@@ -52,8 +52,8 @@ func ReadLegacy(ctx context.Context) (Ruleset, error) {
 	return all, nil
 }
 
-// ParseSave reads what iptables-save prints of a table. tool and table name where
-// it is from, see Chain. Lines that are not understood are left out.
+// ParseSave parses what iptables-save prints of a table. tool and table go into each Chain.
+// Lines that it does not understand are left out.
 func ParseSave(tool, table, text string) Ruleset {
 	var all Ruleset
 	at := map[string]int{}
@@ -77,7 +77,7 @@ func ParseSave(tool, table, text string) Ruleset {
 	return all
 }
 
-// parseRule reads a rule as iptables-save prints it.
+// parseRule parses a rule as iptables-save prints it.
 func parseRule(line string, number int) Rule {
 	comment := regexp.MustCompile(` -m comment --comment (?:"((?:\\.|[^"\\])*)"|(\S+))`)
 	r := Rule{Number: number, Comment: joinComments(comment.FindAllStringSubmatch(line, -1))}
@@ -96,7 +96,7 @@ func parseRule(line string, number int) Rule {
 		r.Conditions = splitConditions(r.Match)
 	}
 	if strings.Contains(r.Match, `"`) {
-		r.Match = "" // a value of several words
+		r.Match = "" // the value has several words
 	}
 	words := strings.Fields(action)
 	if len(words) == 0 {
@@ -113,7 +113,7 @@ func parseRule(line string, number int) Rule {
 	return r
 }
 
-// joinComments returns what is between quotes, or the one word, of each comment.
+// joinComments joins the comments: the text between quotes, or the single word.
 func joinComments(found [][]string) string {
 	var texts []string
 	for _, m := range found {
@@ -122,7 +122,7 @@ func joinComments(found [][]string) string {
 	return strings.Join(texts, "; ")
 }
 
-// splitConditions splits what a rule matches at each option.
+// splitConditions splits a match before each option.
 func splitConditions(match string) (conditions []string) {
 	for _, word := range strings.Fields(match) {
 		last := len(conditions) - 1
@@ -155,8 +155,8 @@ func parseLog(words []string) *Log {
 	return l
 }
 
-// nflogInfo reads struct xt_nflog_info (linux/netfilter/xt_NFLOG.h), which
-// iptables-nft of some versions puts into nftables; nil if it is cut.
+// nflogInfo parses struct xt_nflog_info (linux/netfilter/xt_NFLOG.h), which some versions
+// of iptables-nft put into nftables. It returns nil if the struct is too short.
 func nflogInfo(info []byte) *Log {
 	if len(info) < 8 {
 		return nil

@@ -37,7 +37,7 @@ COMMIT
 	}
 }
 
-// TestDrops looks for drops that no rule logs, along the ways that lead there.
+// TestDrops looks for drops that no rule logs, also on the ways that lead to them.
 func TestDrops(t *testing.T) {
 	const head = ":FORWARD ACCEPT [0:0]\n:A - [0:0]\n:B - [0:0]\n"
 	tests := []struct {

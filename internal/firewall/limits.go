@@ -13,59 +13,58 @@ import (
 )
 
 const (
-	// limitsEvery is how often it is asked whether rules have changed. That costs
-	// one small message to the kernel, whatever the number of rules.
+	// limitsEvery is the interval at which the agent checks whether rules have changed.
+	// This costs one small message to the kernel, whatever the number of rules.
 	limitsEvery = time.Second
-	// limitsShare bounds what reading the rules may cost: after a read that took a
-	// time, none begins for so many times as long.
+	// limitsShare bounds the cost of reading the rules: after a read, the pause is at least
+	// this many times as long as the read took.
 	limitsShare = 50
-	// legacyEvery is how often tables of iptables-legacy are read that seem
-	// unchanged: they tell their size, and no more.
+	// legacyEvery is the interval at which tables of iptables-legacy are read even if they
+	// seem unchanged. Only a change of their size can be seen without reading them.
 	legacyEvery = time.Minute
-	// noNFTFor is how long a kernel without nftables is taken to have none.
+	// noNFTFor is how long a kernel without nftables is not asked again.
 	noNFTFor = time.Minute
-	// maxLimits bounds the (group, prefix) pairs that are told apart. Beyond it all
-	// flows of the group are taken to be limited, which is never false: a count is
-	// then said to be a lower bound.
+	// maxLimits bounds the (group, prefix) pairs that are told apart. Beyond it, all flows
+	// of the group count as limited. This is never wrong: it only makes an exact count a
+	// lower bound.
 	maxLimits = 4096
 )
 
-// Limits knows which rules that log to some NFLOG groups have a limit. It reads
-// the kernel's rules beside the packets' way and reads them again when they
-// change. It needs CAP_NET_ADMIN and no tool. Of may be called concurrently. Nil knows
-// nothing.
+// Limits knows which rules that log to the NFLOG groups have a limit. It reads the kernel's
+// rules outside of the packet path, and again when they change. It needs CAP_NET_ADMIN and
+// no tool. Of may be called concurrently. A nil *Limits knows no limits.
 type Limits struct {
 	groups []uint16
 	log    *slog.Logger
 	known  atomic.Pointer[limits]
 	ready  chan struct{} // closed after the first attempt to read
 	failed bool
-	// generation is nftGeneration; noNFT is until when it is not called, as the
-	// kernel has no nftables.
+	// generation is nftGeneration. It is not called before noNFT, because the kernel has no
+	// nftables.
 	generation func() (uint32, error)
 	noNFT      time.Time
 }
 
-// limits are what the rules say, never changed once read.
+// limits are the limits of the rules. They do not change after reading.
 type limits struct {
-	rates map[logged]string // "10/minute", "" where the rate is not known
-	full  map[uint16]bool   // groups of which some did not fit
+	rates map[logged]string // "10/minute", "" if the rate is not known
+	full  map[uint16]bool   // groups with more pairs than fit
 }
 
-// logged is what a packet tells of the rule that logged it.
+// logged identifies the rule that logged a packet, as far as the packet tells.
 type logged struct {
 	group  uint16
 	prefix string
 }
 
-// NewLimits returns what will know the limits of rules for the groups.
+// NewLimits returns Limits for the groups. Run fills them.
 func NewLimits(groups []uint16, log *slog.Logger) *Limits {
 	return &Limits{groups: groups, log: log, ready: make(chan struct{}), generation: nftGeneration}
 }
 
-// Of reports whether a rule with this group and prefix is known to have a limit,
-// and its rate, "" where that is not known. It never waits. The prefix is the
-// rule's as package decode hands it out.
+// Of reports whether a rule with this group and prefix is known to have a limit, and its
+// rate, "" if the rate is not known. It never waits. prefix has the form in which package
+// decode returns it.
 func (l *Limits) Of(group uint16, prefix string) (rate string, limited bool) {
 	if l == nil {
 		return "", false
@@ -78,7 +77,7 @@ func (l *Limits) Of(group uint16, prefix string) (rate string, limited bool) {
 	return rate, limited || known.full[group]
 }
 
-// Wait returns when the rules were read once, or could not be, or ctx ends.
+// Wait waits until the rules were read once, or could not be read, or ctx ends.
 func (l *Limits) Wait(ctx context.Context) {
 	if l == nil {
 		return
@@ -89,7 +88,7 @@ func (l *Limits) Wait(ctx context.Context) {
 	}
 }
 
-// Run reads the rules, and again when they have changed, until ctx ends. Nil
+// Run reads the rules, and again when they have changed, until ctx ends. A nil *Limits
 // reads none.
 func (l *Limits) Run(ctx context.Context) {
 	if l == nil {
@@ -117,7 +116,7 @@ func (l *Limits) Run(ctx context.Context) {
 	}
 }
 
-// read reads all rules once. What cannot be read leaves what is known.
+// read reads all rules once. If some rules cannot be read, their known limits stay.
 func (l *Limits) read() {
 	c := &collector{
 		groups: l.groups, found: limits{rates: map[logged]string{}, full: map[uint16]bool{}},
@@ -139,15 +138,15 @@ func (l *Limits) read() {
 	l.known.Store(&c.found)
 }
 
-// state tells rulesets apart: the generation of nftables and the sizes of the
+// state identifies a version of the rules: the generation of nftables and the sizes of the
 // tables of iptables-legacy.
 type state struct {
 	generation uint32
 	legacy     string
 }
 
-// state looks whether rules have changed. A kernel without nftables is asked for it
-// once a minute and not each time: it would start modprobe each time.
+// state returns the current state of the rules. A kernel without nftables is asked for it
+// only once a minute, because it starts modprobe each time.
 func (l *Limits) state(now time.Time) state {
 	s := state{legacy: legacyState()}
 	if now.Before(l.noNFT) {
@@ -160,12 +159,12 @@ func (l *Limits) state(now time.Time) state {
 	return s
 }
 
-// collector takes in rules one at a time.
+// collector collects the limits of rules, one rule at a time.
 type collector struct {
 	groups    []uint16
 	found     limits
-	jumps     map[string]string  // chains that a rule with a limit leads to
-	unlimited map[place]struct{} // rules that log without a limit of their own
+	jumps     map[string]string  // chains to which a rule with a limit jumps
+	unlimited map[place]struct{} // rules that log without their own limit
 }
 
 // place is a rule that logs, in its chain.
@@ -175,17 +174,17 @@ type place struct {
 	chain string
 }
 
-// rule is what is read of one rule.
+// rule holds what is needed of one rule.
 type rule struct {
 	chain   string // with its table and family
 	limited bool
 	rate    string
 	logs    bool
 	logged
-	jump string // the chain that it leads to, as chain
+	jump string // the chain that it jumps to, in the form of chain
 }
 
-// add takes in a rule.
+// add collects a rule.
 func (c *collector) add(r *rule) {
 	switch {
 	case r.jump != "" && r.limited && len(c.jumps) < maxLimits:
@@ -198,7 +197,7 @@ func (c *collector) add(r *rule) {
 	}
 }
 
-// finish takes in the limits of rules that lead to a chain which logs.
+// finish adds the limits of rules that jump to a chain that logs.
 func (c *collector) finish() {
 	for p := range c.unlimited {
 		if rate, ok := c.jumps[p.chain]; ok {
@@ -218,7 +217,7 @@ func (c *collector) limit(of logged, rate string) {
 	c.found.rates[of] = rate
 }
 
-// printable is a prefix as package decode makes it.
+// printable returns a prefix in the form in which package decode returns it.
 func printable(prefix string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -228,7 +227,7 @@ func printable(prefix string) string {
 	}, prefix)
 }
 
-// limitRate is a rate as a person writes it.
+// limitRate returns a rate as a person writes it.
 func limitRate(n uint64, seconds uint64) string {
 	units := map[uint64]string{1: "second", 60: "minute", 3600: "hour", 86400: "day", 604800: "week"}
 	if units[seconds] == "" {

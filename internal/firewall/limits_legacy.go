@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// xtables is where one family's tables are asked for. Its numbers are those of
-// 64-bit systems: linux/netfilter_ipv4/ip_tables.h and ip6_tables.h.
+// xtables says how to read the tables of one address family. The numbers are those of
+// 64-bit systems, from linux/netfilter_ipv4/ip_tables.h and ip6_tables.h.
 type xtables struct {
-	names   string // of the tables that there are: to ask for another makes it
+	names   string // the file with the names of the existing tables. Reading another table would create it
 	domain  int
 	level   int
 	target  int // offset of target_offset in an entry; next_offset follows
@@ -32,14 +32,14 @@ func xtablesFamilies() []xtables {
 const (
 	optInfo     = 64 // IPT_SO_GET_INFO
 	optEntries  = 65 // IPT_SO_GET_ENTRIES
-	infoSize    = 84 // struct ipt_getinfo, which ends with the number and size of entries
+	infoSize    = 84 // size of struct ipt_getinfo, which ends with the number and size of entries
 	tableName   = 32
-	headEntries = 40 // of struct ipt_get_entries
-	xtHeader    = 32 // of a match and a target: size, name, revision
+	headEntries = 40 // size of struct ipt_get_entries without the entries
+	xtHeader    = 32 // size of the header of a match and of a target: size, name, revision
 	maxTable    = 64 << 20
 )
 
-// legacyState tells tables apart by their numbers and sizes of entries.
+// legacyState returns the number and the size of entries of each table, to detect changes.
 func legacyState() string {
 	var b strings.Builder
 	_ = eachTable(func(x *xtables, fd int, table string) error {
@@ -52,8 +52,8 @@ func legacyState() string {
 	return b.String()
 }
 
-// eachTable calls f for each table that the kernel has, but nat, where nothing
-// is dropped.
+// eachTable calls f for each table that the kernel has, except for nat, where nothing is
+// dropped.
 func eachTable(f func(x *xtables, fd int, table string) error) error {
 	for _, x := range xtablesFamilies() {
 		tables, err := os.ReadFile(x.names)
@@ -66,7 +66,7 @@ func eachTable(f func(x *xtables, fd int, table string) error) error {
 		if len(tables) == 0 {
 			continue
 		}
-		// Any socket will do; a raw one, as iptables has, takes CAP_NET_RAW.
+		// Any socket works. iptables uses a raw socket, which would need CAP_NET_RAW.
 		fd, err := unix.Socket(x.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return fmt.Errorf("open a socket: %w", err)
@@ -103,7 +103,7 @@ func getsockopt(fd, level, name int, b []byte) error {
 	return nil
 }
 
-// collectLegacy takes in the rules of iptables-legacy.
+// collectLegacy collects the rules of iptables-legacy.
 func collectLegacy(c *collector) error {
 	return eachTable(func(x *xtables, fd int, table string) error {
 		info, err := tableInfo(x, fd, table)
@@ -114,7 +114,7 @@ func collectLegacy(c *collector) error {
 		if size > maxTable {
 			return fmt.Errorf("table %s of iptables-legacy has %d bytes", table, size)
 		}
-		// Not from Go's heap, which would keep it.
+		// This memory is not from Go's heap, which would not return it to the kernel.
 		b, err := unix.Mmap(-1, 0, headEntries+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 		if err != nil {
 			return fmt.Errorf("take memory for a table: %w", err)
@@ -130,7 +130,7 @@ func collectLegacy(c *collector) error {
 	})
 }
 
-// legacyRules reads a table's entries, until one that is cut.
+// legacyRules reads a table's entries, and stops at an entry that is too short.
 func legacyRules(x *xtables, entries []byte, add func(*rule)) {
 	for len(entries) >= x.matches {
 		target := int(binary.NativeEndian.Uint16(entries[x.target:]))

@@ -19,15 +19,15 @@ const (
 
 var errChanging = errors.New("the rules of nftables changed while they were read")
 
-// request sends a request to nftables and hands each message of the answer to
-// take, without its headers. The answer is read in pieces: all rules of a node
-// may take more memory than this process has. The errors are the kernel's.
+// request sends a request to nftables, and calls take for each message of the answer,
+// without its headers. It reads the answer in pieces, because all rules of a node may need
+// more memory than this process has. Errors are the kernel's.
 func request(kind, flags uint16, take func(body []byte)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
-	defer func() { _ = unix.Close(fd) }() // nothing was written that could be lost
+	defer func() { _ = unix.Close(fd) }() // nothing was written, so nothing is lost
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		return fmt.Errorf("bound a read of netlink: %w", err)
 	}
@@ -58,15 +58,15 @@ func request(kind, flags uint16, take func(body []byte)) error {
 	return nil
 }
 
-// nftAnswer is an answer of nftables under way.
+// nftAnswer is the state of reading an answer of nftables.
 type nftAnswer struct {
 	take     func(body []byte)
-	one      bool // it is one message
-	changing bool // the rules changed meanwhile
+	one      bool // the answer is one message
+	changing bool // the rules changed while they were read
 	complete bool
 }
 
-// read takes the messages of a datagram.
+// read reads the messages of a datagram.
 func (a *nftAnswer) read(b []byte) error {
 	for len(b) >= nlHeader && !a.complete {
 		size := int(binary.NativeEndian.Uint32(b))
@@ -103,7 +103,7 @@ func (a *nftAnswer) message(kind uint16, body []byte) error {
 	return nil
 }
 
-// nftGeneration returns a number that changes with the rules of nftables.
+// nftGeneration returns a number that changes whenever the rules of nftables change.
 func nftGeneration() (generation uint32, err error) {
 	err = request(unix.NFT_MSG_GETGEN, 0, func(body []byte) {
 		if id := attribute(body[nfHeader:], unix.NFTA_GEN_ID); len(id) == 4 {
@@ -113,7 +113,7 @@ func nftGeneration() (generation uint32, err error) {
 	return generation, err
 }
 
-// collectNFT takes in the rules of nftables. A kernel without it has none.
+// collectNFT collects the rules of nftables. A kernel without nftables has none.
 func collectNFT(c *collector) error {
 	var err error
 	for range 3 {
@@ -128,7 +128,7 @@ func collectNFT(c *collector) error {
 	return err
 }
 
-// nftRule reads a rule.
+// nftRule parses a rule.
 func nftRule(body []byte) *rule {
 	attributes := body[nfHeader:]
 	in := fmt.Sprintf("%d %s ", body[0], text(attribute(attributes, unix.NFTA_RULE_TABLE)))
@@ -141,8 +141,8 @@ func nftRule(body []byte) *rule {
 	return r
 }
 
-// expression takes in an expression. A limit counts if it comes before what the
-// rule does.
+// expression adds an expression to the rule. A limit counts only if it comes before the
+// rule's action.
 func (r *rule) expression(name string, data []byte, in string) {
 	switch name {
 	case "limit":
@@ -174,14 +174,14 @@ func (r *rule) expression(name string, data []byte, in string) {
 	}
 }
 
-// limit notes a limit, unless it comes after the log.
+// limit sets the rule's limit, unless the limit comes after the log action.
 func (r *rule) limit(rate string) {
 	if !r.logs {
 		r.limited, r.rate = true, rate
 	}
 }
 
-// match takes in a match of iptables.
+// match adds a match of iptables to the rule.
 func (r *rule) match(name string, info []byte) {
 	switch name {
 	case "limit":
@@ -195,8 +195,8 @@ func (r *rule) match(name string, info []byte) {
 	}
 }
 
-// target takes in a target of iptables: struct xt_nflog_info, whose prefix is
-// behind its flags.
+// target adds a target of iptables to the rule. In struct xt_nflog_info the prefix follows
+// the flags.
 func (r *rule) target(name string, info []byte) {
 	const prefix = 12
 	if log := nflogInfo(info); name == "NFLOG" && log != nil && len(info) > prefix {
@@ -204,8 +204,8 @@ func (r *rule) target(name string, info []byte) {
 	}
 }
 
-// xtRate reads the time between two packets, in units of 1/10000 s, as iptables
-// prints it.
+// xtRate converts the time between two packets, in units of 1/10000 s, to a rate as
+// iptables prints it.
 func xtRate(period uint32) string {
 	const scale = 10000
 	if period == 0 {
@@ -222,7 +222,7 @@ func xtRate(period uint32) string {
 	return rate
 }
 
-// attribute returns the value of the first attribute of a kind, nil for none.
+// attribute returns the value of the first attribute of a kind, nil if there is none.
 func attribute(b []byte, kind uint16) []byte {
 	for k, value := range each(b) {
 		if k == kind {
@@ -232,7 +232,7 @@ func attribute(b []byte, kind uint16) []byte {
 	return nil
 }
 
-// each goes through netlink attributes, until one that is cut.
+// each iterates over netlink attributes, and stops at one that is too short.
 func each(b []byte) func(yield func(uint16, []byte) bool) {
 	return func(yield func(uint16, []byte) bool) {
 		for len(b) >= 4 {
@@ -245,13 +245,13 @@ func each(b []byte) func(yield func(uint16, []byte) bool) {
 	}
 }
 
-// text is a value up to its first NUL.
+// text returns the value up to its first NUL.
 func text(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
 	return string(b)
 }
 
-// number is a big-endian value of 4 or 8 bytes, 0 for another.
+// number returns a big-endian value of 4 or 8 bytes, 0 for any other length.
 func number(b []byte) uint64 {
 	switch len(b) {
 	case 4:

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestKernelWithoutNFTables is asked for nftables once a minute, not once a second:
-// the kernel starts modprobe each time.
+// TestKernelWithoutNFTables checks that a kernel without nftables is asked for it once a
+// minute, not once a second, because it starts modprobe each time.
 func TestKernelWithoutNFTables(t *testing.T) {
 	calls, err := 0, error(unix.EINVAL)
 	l := NewLimits(nil, slog.New(slog.DiscardHandler))
@@ -24,7 +24,7 @@ func TestKernelWithoutNFTables(t *testing.T) {
 	if calls != 1 {
 		t.Errorf("it was called %d times in a minute, want once", calls)
 	}
-	err = nil // somebody has loaded the module
+	err = nil // now the module is loaded
 	for range 2 {
 		if got := l.state(now.Add(noNFTFor)).generation; got != 7 {
 			t.Errorf("the generation is %d, want 7", got)
@@ -35,8 +35,7 @@ func TestKernelWithoutNFTables(t *testing.T) {
 	}
 }
 
-// TestLimits reads rules of every tool from the kernel, in a network namespace
-// of its own.
+// TestLimits reads rules of every tool from the kernel, in its own network namespace.
 func TestLimits(t *testing.T) {
 	const log = " -j NFLOG --nflog-group 100 --nflog-prefix "
 	const nft = "nft add table inet a; nft add chain inet a c; nft add rule inet a c "
@@ -71,7 +70,7 @@ func TestLimits(t *testing.T) {
 			if _, err := exec.LookPath(strings.Fields(tt.setup)[0]); err != nil {
 				t.Skip(err)
 			}
-			runtime.LockOSThread() // for good: the thread ends with the test
+			runtime.LockOSThread() // not unlocked: the thread ends with the test
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				t.Skipf("no network namespace: %v", err)
 			}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadNFT returns the chains of nftables, those of iptables-nft among them.
+// ReadNFT returns the chains of nftables, including those of iptables-nft.
 func ReadNFT() (Ruleset, error) {
 	conn, err := nftables.New()
 	if err != nil {
@@ -36,8 +36,8 @@ func ReadNFT() (Ruleset, error) {
 	return all, nil
 }
 
-// iptablesOwner returns the tool that writes a table of iptables-nft, which is
-// known by its builtin chains; "" for a table of nft's own.
+// iptablesOwner returns the tool that writes a table of iptables-nft. Such a table has the
+// builtin chains. It returns "" for other tables of nft.
 func iptablesOwner(t *nftables.Table, chains []*nftables.Chain) string {
 	tool := map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "iptables-nft", nftables.TableFamilyIPv6: "ip6tables-nft"}[t.Family]
 	builtin := []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
@@ -86,8 +86,8 @@ func family(f nftables.TableFamily) string {
 	return fmt.Sprintf("family%d", f)
 }
 
-// newRules sorts a rule's expressions into what it does and what it matches. A
-// rule with a verdict map is several.
+// newRules splits a rule's expressions into matches and actions. A rule with a verdict map
+// becomes several rules.
 func newRules(listed *nftables.Rule, number int, w words) []Rule {
 	r := Rule{Number: number, Handle: listed.Handle}
 	r.Comment, _ = userdata.GetString(listed.UserData, userdata.TypeComment)
@@ -104,7 +104,8 @@ func newRules(listed *nftables.Rule, number int, w words) []Rule {
 	return []Rule{r}
 }
 
-// does takes in what a rule does; false for what is left: what it matches.
+// does adds an action to the rule. It returns false for other expressions, which are
+// matches.
 func (r *Rule) does(e expr.Any) bool {
 	switch e := e.(type) {
 	case *expr.Log:
@@ -140,7 +141,7 @@ func (r *Rule) does(e expr.Any) bool {
 	return true
 }
 
-// target takes in a target of iptables.
+// target adds a target of iptables to the rule.
 func (r *Rule) target(t *expr.Target) {
 	info, ok := t.Info.(*xt.Unknown)
 	switch {

@@ -7,13 +7,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/rules"
 )
 
-// Owner is the program that keeps a chain. It writes the chain anew when it likes,
-// at the latest when it restarts, so that rules of others do not last there.
+// Owner is the program that manages a chain. It may write the chain again at any time, at
+// the latest when it restarts. Rules of others do not last there.
 type Owner string
 
-// The owners that are known. The values are names for people.
+// The known owners. The values are names for people.
 const (
-	// Host stands for chains that no known program keeps.
+	// Host stands for chains that no known program manages.
 	Host       Owner = ""
 	KubeProxy  Owner = "kube-proxy and the kubelet"
 	KubeRouter Owner = "kube-router or k3s"
@@ -23,13 +23,13 @@ const (
 	UFW        Owner = "ufw"
 )
 
-// Owners returns all but Host.
+// Owners returns all owners except for Host.
 func Owners() []Owner {
 	return []Owner{Calico, KubeRouter, KubeProxy, Docker, Firewalld, UFW}
 }
 
-// Owner returns the program that keeps a chain, by the table's name with nft and
-// by the chain's.
+// Owner returns the program that manages a chain. It depends on the chain's name, and with
+// nft on the table's name.
 func (c *Chain) Owner() Owner {
 	if c.Tool == rules.NFT {
 		_, table, _ := strings.Cut(c.Table, " ")
@@ -53,7 +53,7 @@ func (c *Chain) Owner() Owner {
 		return KubeRouter
 	case hasAnyPrefix(name, "KUBE-SVC-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-XLB-", "KUBE-FW-"), slices.Contains(kubeProxyChains(), name):
 		return KubeProxy
-	case name == "DOCKER-USER": // Docker leaves what the host's owner puts there
+	case name == "DOCKER-USER": // Docker does not change this chain, which is for the host's administrator
 		return Host
 	case name == "DOCKER", strings.HasPrefix(name, "DOCKER-"):
 		return Docker
@@ -72,15 +72,15 @@ func kubeProxyChains() []string {
 	}
 }
 
-// isFirewalld reports whether a chain is one of firewalld's iptables backend. The
-// chains for direct rules (FORWARD_direct) are the host's.
+// isFirewalld reports whether a chain belongs to firewalld's iptables backend. The chains
+// for direct rules (FORWARD_direct) belong to the host.
 func (c *Chain) isFirewalld() bool {
 	return hasAnyPrefix(c.Name, "FWD_", "FWDI_", "FWDO_", "IN_", "INPUT_ZONES", "INPUT_POLICIES_",
 		"FORWARD_IN_ZONES", "FORWARD_OUT_ZONES", "FORWARD_ZONES", "FORWARD_POLICIES_", "OUTPUT_ZONES", "OUTPUT_POLICIES_")
 }
 
-// IsPodChain reports whether a chain is the one in which kube-router decides what
-// a pod's NetworkPolicies deny.
+// IsPodChain reports whether a chain is the one in which kube-router denies packets of a
+// pod.
 func (c *Chain) IsPodChain() bool { return strings.HasPrefix(c.Name, "KUBE-POD-FW-") }
 
 func hasAnyPrefix(name string, prefixes ...string) bool {

@@ -8,21 +8,21 @@ import (
 	"github.com/google/nftables"
 )
 
-// sets knows what tables' sets and maps hold, each table read once.
+// sets holds the contents of tables' sets and maps. It reads each table once.
 type sets struct {
 	conn *nftables.Conn
 	read map[string]tableSets // by table
 }
 
-// tableSets are one table's, by name.
+// tableSets are the sets and maps of one table, by name.
 type tableSets struct {
-	// anonymous are the contents of sets whose names tell nothing: { 53, 54 } has
+	// anonymous holds the contents of sets without a meaningful name: { 53, 54 } has
 	// another name in each rule.
 	anonymous map[string]string
 	maps      map[string]verdictMap
 }
 
-// of reads a table's sets. One that cannot be read is left out: it may have gone
+// of reads a table's sets. A set that cannot be read is left out: it may have been deleted
 // with its rule since the rule was listed.
 func (s *sets) of(t *nftables.Table) tableSets {
 	table := family(t.Family) + " " + t.Name
@@ -32,7 +32,8 @@ func (s *sets) of(t *nftables.Table) tableSets {
 	found := tableSets{map[string]string{}, map[string]verdictMap{}}
 	all, _ := s.conn.GetSets(t)
 	for _, set := range all {
-		// nftables v0.3.0 has the type of a map's data where that of its keys belongs.
+		// nftables v0.3.0 puts the type of a map's data into the field for the type of its
+		// keys.
 		verdicts := set.IsMap && (set.KeyType.Name == nftables.TypeVerdict.Name || set.DataType.Name == nftables.TypeVerdict.Name)
 		if !set.Anonymous && !verdicts {
 			continue
@@ -52,14 +53,14 @@ func (s *sets) of(t *nftables.Table) tableSets {
 	return found
 }
 
-// contents is the same text for the same elements.
+// contents returns a text for the elements. Equal elements give the same text.
 func contents(elements []nftables.SetElement) string {
 	var texts []string
 	for i := range elements {
 		e := &elements[i]
 		texts = append(texts, fmt.Sprintf("%x-%x %t", e.Key, e.KeyEnd, e.IntervalEnd))
 	}
-	slices.Sort(texts) // the kernel gives them in any order
+	slices.Sort(texts) // the kernel returns them in any order
 	return strings.Join(texts, ",")
 }
 

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isVerdictMap reports whether an expression looks up what becomes of a packet:
-// "tcp dport vmap { 80 : drop, 443 : accept }".
+// isVerdictMap reports whether an expression looks up the verdict for a packet, as in "tcp
+// dport vmap { 80 : drop, 443 : accept }".
 func isVerdictMap(e expr.Any) (*expr.Lookup, bool) {
 	l, ok := e.(*expr.Lookup)
 	return l, ok && l.IsDestRegSet && l.DestRegister == unix.NFT_REG_VERDICT
 }
 
-// expand makes a rule of each element of a verdict map that drops or jumps, with
-// the number and handle of the rule that has the map. They follow that rule, which
-// keeps what it does besides. matches ends with what loads the map's key.
+// expand returns a rule for each element of a verdict map that drops or jumps, with the
+// number and the handle of the rule that has the map. They follow that rule, which keeps
+// its other actions. matches ends with the expression that loads the map's key.
 func (w words) expand(r *Rule, matches []expr.Any, lookup *expr.Lookup) []Rule {
 	key := len(matches)
 	for key > 0 && isLoad(matches[key-1]) {
@@ -41,28 +41,28 @@ func (w words) expand(r *Rule, matches []expr.Any, lookup *expr.Lookup) []Rule {
 	return all
 }
 
-// verdictMap is what a map from keys to verdicts holds.
+// verdictMap is a map from keys to verdicts.
 type verdictMap struct {
-	interval bool // the keys are where ranges begin
+	interval bool // the keys are the starts of ranges
 	elements []verdictElement
 }
 
-// verdictElement is one that drops or jumps.
+// verdictElement is an element that drops or jumps.
 type verdictElement struct {
 	key   []byte
 	drops bool
 	jump  string
 }
 
-// newVerdictElement reads a verdict's attributes; false for one that does neither
-// drop nor jump.
+// newVerdictElement parses the attributes of a verdict. It returns false if the verdict
+// neither drops nor jumps.
 func newVerdictElement(key, verdict []byte) (e verdictElement, ok bool) {
 	ad, err := netlink.NewAttributeDecoder(verdict)
 	if err != nil {
 		return e, false
 	}
 	e.key = key
-	kind := expr.VerdictReturn // where the end of a range has no verdict
+	kind := expr.VerdictReturn // the end of a range has no verdict
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.NFTA_VERDICT_CODE:

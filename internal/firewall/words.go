@@ -12,20 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// words turns the expressions that a rule matches by back into text.
+// words converts the expressions of a match back into text.
 type words struct {
 	family   nftables.TableFamily
-	iptables bool // in the words of iptables instead of nft's
+	iptables bool // use the syntax of iptables instead of nft's
 
-	sets map[string]string     // what anonymous sets hold
+	sets map[string]string     // contents of anonymous sets
 	maps map[string]verdictMap // by name
 
-	network  byte // the IP version that the rule has asked for: NFPROTO_…
+	network  byte // the IP version that the rule has matched: NFPROTO_…
 	protocol string
 }
 
-// conditions takes a rule's expressions apart at each comparison. text is "" if
-// there is one that it has no words for.
+// conditions splits a rule's expressions after each comparison. text is "" if an expression
+// cannot be converted.
 func (w words) conditions(exprs []expr.Any) (conditions []string, text string) {
 	var said []string
 	known := true
@@ -53,7 +53,7 @@ func (w words) conditions(exprs []expr.Any) (conditions []string, text string) {
 	return conditions, strings.Join(said, " ")
 }
 
-// isLoad says whether an expression only gets a value for the next.
+// isLoad reports whether an expression only loads a value for the next one.
 func isLoad(e expr.Any) bool {
 	switch e.(type) {
 	case *expr.Meta, *expr.Payload, *expr.Ct, *expr.Bitwise:
@@ -62,7 +62,7 @@ func isLoad(e expr.Any) bool {
 	return false
 }
 
-// dump is an expression as it is, to compare by.
+// dump returns the expressions as text, for comparison only.
 func (w *words) dump(exprs []expr.Any) string {
 	var b strings.Builder
 	for _, e := range exprs {
@@ -82,7 +82,7 @@ func (w *words) dump(exprs []expr.Any) string {
 	return b.String()
 }
 
-// phrase says one condition; "" for one that the words of others imply.
+// phrase converts one condition. The text is "" if other conditions imply it.
 func (w *words) phrase(exprs []expr.Any) (string, bool) {
 	cmp, ok := exprs[len(exprs)-1].(*expr.Cmp)
 	if !ok {
@@ -127,7 +127,7 @@ func (w *words) meta(key expr.MetaKey, data []byte, not bool) (string, bool) {
 	return "", false
 }
 
-// transport says a protocol.
+// transport converts the match of a protocol.
 func (w *words) transport(protocol byte, not bool) (string, bool) {
 	name := map[byte]string{
 		unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_SCTP: "sctp",
@@ -142,8 +142,8 @@ func (w *words) transport(protocol byte, not bool) (string, bool) {
 	return w.say("-p", "meta l4proto", name, not), true
 }
 
-// device is an interface's name; one that does not end in a zero byte stands
-// for all that begin so.
+// device returns the name of an interface. A name that does not end in a zero byte matches
+// all names that begin with it.
 func (w *words) device(data []byte) string {
 	name := strings.TrimRight(string(data), "\x00")
 	every := len(data) > 0 && data[len(data)-1] != 0
@@ -158,7 +158,7 @@ func (w *words) device(data []byte) string {
 	return `"` + name + `"`
 }
 
-// payload says an address or a port.
+// payload converts the match of an address or a port.
 func (w *words) payload(p *expr.Payload, masks []expr.Any, data []byte, not bool) (string, bool) {
 	switch {
 	case p.Base == expr.PayloadBaseTransportHeader && p.Len == 2 && len(data) == 2 && len(masks) == 0 && w.hasPorts():
@@ -181,8 +181,8 @@ func (w *words) hasPorts() bool {
 	return w.protocol == "tcp" || w.protocol == "udp" || w.protocol == "sctp"
 }
 
-// address says an address or the network that a mask, or a shorter comparison,
-// leaves of it.
+// address converts the match of an address, or of a network if there is a mask or a shorter
+// comparison.
 func (w *words) address(p *expr.Payload, masks []expr.Any, data []byte, not bool) (string, bool) {
 	source, destination, size, nft := uint32(12), uint32(16), 4, "ip"
 	if w.network == unix.NFPROTO_IPV6 {
@@ -216,7 +216,7 @@ func (w *words) address(p *expr.Payload, masks []expr.Any, data []byte, not bool
 	return "", false
 }
 
-// length counts the ones that a mask begins with.
+// length returns the number of leading one bits of a mask.
 func length(mask *expr.Bitwise) (int, bool) {
 	bits, ended := 0, false
 	for i, b := range mask.Mask {

@@ -1,5 +1,5 @@
-// Package groups tells whether the kernel has NFLOG, and who owns the groups of
-// this network namespace, as /proc has it. It may be called concurrently.
+// Package groups reports whether the kernel has NFLOG, and who owns the NFLOG groups of
+// this network namespace, from /proc. It may be called concurrently.
 package groups
 
 import (
@@ -17,15 +17,15 @@ import (
 
 // Owner is the process that owns a group.
 type Owner struct {
-	PortID  uint32 // of its netlink socket
-	PID     int    // 0 where /proc does not show it: another user's, or outside of this container
-	Command string // its name, "" likewise
+	PortID  uint32 // the port id of its netlink socket
+	PID     int    // 0 if /proc does not show it: it belongs to another user, or is outside of this container
+	Command string // its name, "" if PID is 0
 }
 
-// String names the process as far as it is known.
+// String describes the process as far as it is known.
 func (o Owner) String() string {
 	if o.PID == 0 {
-		// A port id is no process id, least of all of this container's processes.
+		// A port id is not a process id.
 		return fmt.Sprintf("a process that is not seen from here (netlink port id %d), such as one outside this container", o.PortID)
 	}
 	return fmt.Sprintf("%s (process %d)", o.Command, o.PID)
@@ -36,8 +36,8 @@ const (
 	sockets = "/proc/thread-self/net/netlink"
 )
 
-// Find returns the group's owner, nil for none. Its error says why the kernel's
-// table could not be read: it is root's alone.
+// Find returns the group's owner, nil if there is none. An error means that the kernel's
+// table could not be read. Only root may read it.
 func Find(group uint16) (*Owner, error) {
 	rows, err := read(table)
 	if err != nil {
@@ -57,19 +57,19 @@ func Find(group uint16) (*Owner, error) {
 	return nil, nil
 }
 
-// process finds the one that holds the netfilter socket with the port id.
+// process returns the process with the netfilter socket that has the port id.
 func process(id uint32) Owner {
 	o := Owner{PortID: id}
 	inode := socket(id)
 	if inode == "" {
 		return o
 	}
-	// What ends meanwhile, or may not be looked at, is not found.
+	// Processes that end meanwhile, or that may not be inspected, are not found.
 	descriptors, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, d := range descriptors {
 		if to, err := os.Readlink(d); err == nil && to == "socket:["+inode+"]" {
 			pid := strings.Split(d, "/")[2]
-			o.PID, _ = strconv.Atoi(pid) // the pattern has it made of digits
+			o.PID, _ = strconv.Atoi(pid) // the pattern matches only digits
 			name, _ := os.ReadFile("/proc/" + pid + "/comm")
 			o.Command = printable(strings.TrimSpace(string(name)))
 			return o
@@ -78,8 +78,7 @@ func process(id uint32) Owner {
 	return o
 }
 
-// socket returns the inode of the netfilter socket with the port id, "" for
-// none.
+// socket returns the inode of the netfilter socket with the port id, "" if there is none.
 func socket(id uint32) string {
 	rows, err := read(sockets)
 	if err != nil {
@@ -94,7 +93,7 @@ func socket(id uint32) string {
 	return ""
 }
 
-// read returns a table's words, by rows.
+// read returns the words of each row of a table.
 func read(path string) (rows [][]string, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +110,7 @@ func read(path string) (rows [][]string, err error) {
 	return rows, lines.Err()
 }
 
-// printable takes out what a process may call itself to confuse a terminal.
+// printable removes characters with which a process name may confuse a terminal.
 func printable(name string) string {
 	return strings.Map(func(r rune) rune {
 		if strconv.IsPrint(r) {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What linux/netfilter/nfnetlink.h and nfnetlink_log.h name so.
+// Constants from linux/netfilter/nfnetlink.h and nfnetlink_log.h.
 const (
 	subsystem     = unix.NFNL_SUBSYS_ULOG << 8
 	msgConfig     = 1 // NFULNL_MSG_CONFIG
@@ -17,30 +17,29 @@ const (
 	commandUnbind = 2 // NFULNL_CFG_CMD_UNBIND
 )
 
-// Supported reports whether the kernel has NFLOG. It sends the kernel a command,
-// as an agent that binds a group does: the kernel then loads the module that is
-// missing until somebody needs it. The error says why the kernel could not be
-// asked; without CAP_NET_ADMIN it wraps unix.EPERM.
+// Supported reports whether the kernel has NFLOG. It sends a command to the kernel, like an
+// agent that binds a group, because the kernel loads the module on demand. An error means
+// that the kernel could not be asked. Without CAP_NET_ADMIN it wraps unix.EPERM.
 func Supported() (bool, error) {
 	if _, err := os.Stat(table); err == nil {
 		return true, nil
 	}
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		return false, nil // no netfilter at all
+		return false, nil // the kernel has no netfilter
 	}
 	if err != nil {
 		return false, fmt.Errorf("open a netfilter socket: %w", err)
 	}
-	defer func() { _ = conn.Close() }() // nothing is bound
+	defer func() { _ = conn.Close() }() // nothing is bound, so nothing is lost
 	return supported(conn)
 }
 
-// supported has the kernel unbind a group that this socket does not have. NFLOG
-// answers that there is no such group of this socket, so that nobody's group is
-// touched; a kernel without it answers that the message means nothing.
+// supported tells the kernel to unbind a group that this socket does not own. NFLOG answers
+// that this socket has no such group, so no group is changed. A kernel without NFLOG
+// answers that it does not know the message.
 func supported(conn *netlink.Conn) (bool, error) {
-	const group = 0xffff // the same in either order of bytes
+	const group = 0xffff // the same in both byte orders
 	unbind, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: attrCommand, Data: []byte{commandUnbind}}})
 	if err != nil {
 		return false, fmt.Errorf("write a message for NFLOG: %w", err)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSupported has a kernel without NFLOG, which is not at hand; the real one
-// answers in TestDoctorKernel of test/operate.
+// TestSupported simulates a kernel without NFLOG, because no such kernel is available.
+// TestDoctorKernel in test/operate uses the real one.
 func TestSupported(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// kubeRouter needs nothing added: the steps show the rules that are there.
+// kubeRouter returns steps that only show the existing rules, because nothing must be
+// added.
 func (c *Config) kubeRouter(name string) []Step {
 	what := name + " needs no rule: what its NetworkPolicies deny it logs to NFLOG group 100, without a prefix,\n" +
 		"10 packets a minute for each pod, so that counts are lower bounds. kube-nflog reads group 100\n" +
@@ -28,8 +29,8 @@ func (c *Config) kubeRouter(name string) []Step {
 	return steps
 }
 
-// calico goes before the rules of Felix that drop. They are in chains of every
-// endpoint and policy, so a program has to find them.
+// calico returns steps that add rules before Felix's rules that drop. Those are in the
+// chains of every endpoint and policy, so a script must find them.
 func (c *Config) calico() []Step {
 	what := fmt.Sprintf(`Calico drops in the chains of each endpoint and policy (cali-…), which Felix writes. This adds a
 rule that logs to NFLOG group %d before each of those that drop or reject in them now.
@@ -50,9 +51,9 @@ node, not to stay.`, c.Group)
 	return steps
 }
 
-// calicoIPTables numbers each chain's rules, takes comments off those that
-// drop (Felix knows its rules by them), and works from the last to the first
-// so that numbers stay true.
+// calicoIPTables returns a script that numbers the rules of each chain. It removes the
+// comments of the rules that drop, because Felix identifies its rules by them. It works
+// from the last rule to the first, so that the numbers stay valid.
 func (c *Config) calicoIPTables(command string) string {
 	target := make([]string, 0, 8)
 	if c.Limit != "" {
@@ -69,7 +70,7 @@ func (c *Config) calicoIPTables(command string) string {
 		command, command, quote(forAWK(strings.Join(target, " "))), quote(program))
 }
 
-// calicoNFT does the same with the handles of Felix's table of nftables.
+// calicoNFT does the same with the handles in Felix's nftables table.
 func (c *Config) calicoNFT(family string) string {
 	rule := Config{Table: "t", Chain: "c", Group: c.Group, Prefix: c.Prefix, Limit: c.Limit}
 	statement := strings.TrimPrefix(rule.nftRule(), "add rule t c ")
@@ -81,5 +82,5 @@ func (c *Config) calicoNFT(family string) string {
 		family, family, quote(forAWK(statement)), quote(program))
 }
 
-// forAWK doubles the backslashes that awk takes from a variable's value.
+// forAWK doubles backslashes, because awk interprets them in the value of a variable.
 func forAWK(text string) string { return strings.ReplaceAll(text, `\`, `\\`) }

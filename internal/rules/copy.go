@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Copy is the command that adds a rule in front of the one that drops (Before)
-// and matches what that one does: the backend lists it, in words that only the
-// backend has, and reads them again. Match and Limit are not asked.
+// Copy returns the command that adds a rule before the one that drops (Before), with the
+// same match. The backend itself lists that rule and reads it again, so every match of the
+// backend works. Match and Limit are not used.
 func (c Config) Copy() string {
 	if c.Backend == NFT {
 		return c.copyNFT()
@@ -24,7 +24,7 @@ func (c Config) Copy() string {
 		c.Table, list, quote(c.Chain), c.Before, quote(program), tool)
 }
 
-// copyNFT takes the counter, what the rule logs elsewhere and the comment off.
+// copyNFT removes the counter, other log statements, and the comment of the rule.
 func (c *Config) copyNFT() string {
 	const counter, log = `counter packets [0-9]+ bytes [0-9]+`,
 		`log( (prefix "[^"]*"|(level|group|snaplen|queue-threshold) [^ ]+|flags (all|skuid|ether|ip options|tcp [a-z,]+)))*`
@@ -33,7 +33,7 @@ func (c *Config) copyNFT() string {
 	return fmt.Sprintf("nft -a list chain %s %s | sed -nE %s | nft -f -", c.Table, quote(c.Chain), quote(program))
 }
 
-// option is a word with its value in quotes, "" for none.
+// option returns a word with its quoted value, "" if the value is empty.
 func option(word, value string) string {
 	if value == "" {
 		return ""
@@ -41,7 +41,7 @@ func option(word, value string) string {
 	return word + ` "` + strings.ReplaceAll(value, `"`, `\"`) + `"`
 }
 
-// forSED keeps what sed would read in a replacement from being read.
+// forSED escapes the characters that sed interprets in a replacement.
 func forSED(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `&`, `\&`, `/`, `\/`).Replace(text)
 }

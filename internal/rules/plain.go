@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// plain logs what reaches a place in a chain.
+// plain returns steps that log every packet that reaches a place in a chain.
 func (c *Config) plain() []Step {
 	what := fmt.Sprintf("Logs to NFLOG group %d what reaches the end of chain %s of table %s, where its policy\ndecides. NFLOG drops nothing: the packet goes on to what follows.", c.Group, c.Chain, c.Table)
 	if c.Before > 0 {
@@ -30,7 +30,7 @@ func (c *Config) plain() []Step {
 	return steps
 }
 
-// iptablesRule is the command of iptables or ip6tables.
+// iptablesRule returns the command of iptables or ip6tables.
 func (c *Config) iptablesRule(command string) string {
 	words := []string{command}
 	if c.Table != "filter" {
@@ -60,8 +60,8 @@ func (c *Config) nflogTarget() []string {
 	return target
 }
 
-// nftRule is what nft is told: one argument, since a shell would take the
-// quotes around the prefix away.
+// nftRule returns the rule for nft as one argument, because a shell would remove the quotes
+// around the prefix.
 func (c *Config) nftRule() string {
 	words := []string{"add rule", c.Table, c.Chain}
 	if c.Before > 0 {
@@ -78,7 +78,7 @@ func (c *Config) nftRule() string {
 	return strings.Join(words, " ")
 }
 
-// quote makes text one word of a shell's command line.
+// quote quotes text as one word of a shell command line.
 func quote(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=+@%", r)

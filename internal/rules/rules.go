@@ -1,7 +1,7 @@
-// Package rules writes the firewall rules that log to an NFLOG group. In goes
-// a chain with a group, prefix and limit; out come the commands of iptables or
-// nftables that add the rules, each with what it does. It runs nothing and
-// keeps no state: everything may be called concurrently.
+// Package rules writes firewall rules that log to an NFLOG group. Its input is a chain with
+// a group, a prefix and a limit. Its output is the commands of iptables or nftables that
+// add the rules, each with an explanation. It runs nothing and has no state, so everything
+// may be called concurrently.
 package rules
 
 import (
@@ -21,45 +21,44 @@ const (
 	NFT      = "nft"
 )
 
-// Config says what rules are wanted.
+// Config describes the wanted rules.
 type Config struct {
 	For     string // one of CNIs
 	Backend string // IPTables or NFT
-	Tool    string // that is run for IPTables, such as "ip6tables-legacy"; "" for "iptables", and with IPv6 "ip6tables"
-	// Table holds the chain: "filter" for iptables, a family and a name such
-	// as "inet filter" for nft; "" for these.
+	Tool    string // command for IPTables, such as "ip6tables-legacy"; "" for "iptables", and with IPv6 "ip6tables"
+	// Table is the table of the chain: for iptables a name such as "filter", for nft a
+	// family and a name such as "inet filter". "" stands for these two.
 	Table string
-	Chain string // "" for FORWARD, with nft forward
-	// Before is the rule that drops, which the new one goes in front of:
-	// its number for iptables, its handle for nft; 0 to append.
+	Chain string // "" for FORWARD; with nft, forward
+	// Before is the rule that drops, before which the new rule goes: its number for
+	// iptables, its handle for nft. 0 appends the new rule.
 	Before int
-	// Match is what the new rule matches, in the backend's own words and
-	// separated by spaces; "" for every packet that gets there.
+	// Match is the match of the new rule in the syntax of the backend, separated by spaces.
+	// "" matches every packet.
 	Match  string
 	Group  uint
 	Prefix string
-	IPv6   bool   // IPv6's rules too, where they are rules of their own
+	IPv6   bool   // also add rules for IPv6, if they are separate rules
 	Limit  string // such as "50/second"; "" for none
 }
 
-// Step is a command with what it does.
+// Step is a command and its explanation.
 type Step struct {
 	Comment string // one or several lines
-	Command string // one line for a shell; "" where nothing is to be done
+	Command string // one line for a shell; "" if nothing must be done
 }
 
 // CNIs are the values of Config.For.
 func CNIs() []string { return []string{"plain", "calico", "kube-router", "k3s"} }
 
-// The longest prefixes: the kernel's arrays have one more byte
-// (xt_NFLOG.h, nf_log.h).
+// The longest prefixes. The kernel's arrays have one byte more (xt_NFLOG.h, nf_log.h).
 const (
 	maxIPTablesPrefix = 63
 	maxNFTPrefix      = 127
 )
 
-// Validate reports everything that no command could be made of, all at once,
-// one line each that begins with the flag's name.
+// Validate returns all mistakes at once, one line each, which begins with the name of the
+// flag.
 func (c *Config) Validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
@@ -82,13 +81,13 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.validatePrefix(), c.validateLimit(), c.validateFor())...)
 }
 
-// validateFor reports what has no place in rules of others.
+// validateFor returns the settings that make no sense for rules of other programs.
 func (c *Config) validateFor() error {
 	if c.For == "plain" || !slices.Contains(CNIs(), c.For) {
 		return nil
 	}
 	given := map[string]bool{"--table": c.Table != "", "--chain": c.Chain != "", "--before": c.Before != 0, "--match": c.Match != ""}
-	if c.For != "calico" { // whose rules log already
+	if c.For != "calico" { // their rules log already
 		given["--prefix"], given["--limit"] = c.Prefix != "", c.Limit != ""
 	}
 	var errs []error
@@ -116,7 +115,7 @@ func (c *Config) validatePrefix() error {
 	return nil
 }
 
-// validateLimit takes what both backends do; iptables counts no faster than
+// validateLimit accepts the limits that both backends support. The maximum of iptables is
 // 10,000 a second.
 func (c *Config) validateLimit() error {
 	if c.Limit == "" {
@@ -159,7 +158,7 @@ func defaultTable(backend string) string {
 	return "filter"
 }
 
-// isWord says whether text is one word of the names of tables and chains.
+// isWord reports whether text is a valid name of a table or a chain.
 func isWord(text string) bool {
 	return regexp.MustCompile(`^[A-Za-z0-9_./:+-]+$`).MatchString(text) && !strings.HasPrefix(text, "-")
 }

@@ -59,7 +59,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestEveryStepIsExplained looks at each CNI with each backend.
+// TestEveryStepIsExplained checks the steps for each CNI with each backend.
 func TestEveryStepIsExplained(t *testing.T) {
 	for _, cni := range CNIs() {
 		for _, backend := range []string{IPTables, NFT} {
