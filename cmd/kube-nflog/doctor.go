@@ -11,15 +11,15 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/doctor"
 )
 
-const doctorHelp = `Looks for what keeps drops from being reported, and says what to do about it: the
-capability, the kernel, who owns the NFLOG group, whether rules log to it before
-they drop, limits, settings, the rights at the API server, and a running agent's
-own counters. It changes nothing. Exit status 1 says that there is a problem.
+const doctorHelp = `Finds out why drops are not reported, and says what to do. It checks the capability,
+the kernel, the owner of the NFLOG group, whether rules log to the group before they
+drop, limits, settings, the rights at the API server, and the counters of a running
+agent. It changes nothing. The exit status is 1 if there is a problem.
 
   kubectl -n kube-nflog exec POD -- /kube-nflog doctor     as the agent
   sudo kube-nflog doctor                                   on any host`
 
-// errUnwell is the error where a problem was found, and printed.
+// errUnwell is the error if doctor has found a problem and printed it.
 var errUnwell = errors.New("there are problems, see above")
 
 func doctorCommand() *cobra.Command {
@@ -56,7 +56,7 @@ func doctorCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.UintSliceVar(&groups, "group", []uint{100}, "NFLOG groups that the agent reads; asked of the agent where one runs")
+	f.UintSliceVar(&groups, "group", []uint{100}, "NFLOG groups that the agent reads; a running agent is asked for its groups")
 	f.Lookup("group").DefValue = "100" // not [100]
 	f.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl finds it, and in a pod the service account)")
 	f.StringVar(&apiServer, "kube-api-server", "", "URL of the API server, instead of the kubeconfig's or the cluster's own")

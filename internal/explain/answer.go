@@ -11,56 +11,56 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 )
 
-// judged are flows of which policies say the same.
-type judged struct {
-	candidate
+// answer is what the policies say of a connection, and of others that get the same
+// answer.
+type answer struct {
+	connection // the first of them
 
 	text    string
 	verdict policy.Verdict
-	pairs   map[[4]string]bool // of namespaces and names
+	pairs   map[[4]string]bool // the namespaces and names of all pairs of ends
 }
 
-// judge asks the policies about the flows, and puts those together of which they
-// say the same.
-func (c *cluster) judge(flows []candidate) (all []*judged) {
-	said := map[string]*judged{}
-	for i := range flows {
-		f := &flows[i]
-		a := c.policies.Evaluate(&f.Flow)
-		text, verdict := explain.Verdict(&a)
-		key := fmt.Sprint(f.Port, f.via, text)
-		j := said[key]
-		if j == nil {
-			j = &judged{candidate: *f, text: text, verdict: verdict, pairs: map[[4]string]bool{}}
-			said[key], all = j, append(all, j)
+// evaluate asks the policies about all connections. It returns one answer for those
+// that differ only in their ends.
+func (s *snapshot) evaluate(connections []connection) (all []*answer) {
+	byText := map[string]*answer{}
+	for i := range connections {
+		c := &connections[i]
+		evaluated := s.policies.Evaluate(&c.Flow)
+		text, verdict := explain.Verdict(&evaluated)
+		key := fmt.Sprint(c.Port, c.via, text)
+		a := byText[key]
+		if a == nil {
+			a = &answer{connection: *c, text: text, verdict: verdict, pairs: map[[4]string]bool{}}
+			byText[key], all = a, append(all, a)
 		}
-		j.pairs[[4]string{f.Source.Namespace, f.Source.Name, f.Destination.Namespace, f.Destination.Name}] = true
+		a.pairs[[4]string{c.Source.Namespace, c.Source.Name, c.Destination.Namespace, c.Destination.Name}] = true
 	}
 	return all
 }
 
-// print writes a line for each answer, and what would allow what is denied. It
-// returns the worst answer.
-func (q *Config) print(all []*judged, c *cluster) (policy.Verdict, error) {
-	// With --suggest the YAML is what goes on to kubectl: the verdict is a comment.
+// print writes a line for each answer and, with Suggest, the policies that would
+// allow what is denied. It returns the worst answer.
+func (c *Config) print(all []*answer, s *snapshot) (policy.Verdict, error) {
 	mark := ""
-	if q.Suggest {
-		mark = "# "
+	if c.Suggest {
+		mark = "# " // the output is YAML for kubectl
 	}
 	var denied, undecided bool
-	for _, j := range all {
+	for _, a := range all {
 		more := ""
-		if n := len(j.pairs) - 1; n > 0 {
+		if n := len(a.pairs) - 1; n > 0 {
 			more = fmt.Sprintf(", and %d more pairs,", n)
 		}
-		if _, err := fmt.Fprintf(q.Out, "%s%s → %s%s%s on port %d/%s: %s\n",
-			mark, endName(&j.Source), endName(&j.Destination), j.via, more, j.Port, j.Protocol, j.text); err != nil {
+		if _, err := fmt.Fprintf(c.Out, "%s%s → %s%s%s on port %d/%s: %s\n",
+			mark, endText(&a.Source), endText(&a.Destination), a.via, more, a.Port, a.Protocol, a.text); err != nil {
 			return policy.Undecided, err
 		}
-		denied, undecided = denied || j.verdict == policy.Denied, undecided || j.verdict == policy.Undecided
+		denied, undecided = denied || a.verdict == policy.Denied, undecided || a.verdict == policy.Undecided
 	}
-	if q.Suggest {
-		if err := suggest(q.Out, all, c); err != nil {
+	if c.Suggest {
+		if err := suggest(c.Out, all, s); err != nil {
 			return policy.Undecided, err
 		}
 	}
@@ -73,7 +73,8 @@ func (q *Config) print(all []*judged, c *cluster) (policy.Verdict, error) {
 	return policy.Allowed, nil
 }
 
-func endName(e *policy.End) string {
+// endText names an end for a person.
+func endText(e *policy.End) string {
 	switch {
 	case e.Name == "":
 		return e.Addr.String()
@@ -86,14 +87,14 @@ func endName(e *policy.End) string {
 }
 
 // suggest writes the policies that would allow what is denied, each once.
-func suggest(w io.Writer, all []*judged, c *cluster) error {
+func suggest(w io.Writer, all []*answer, s *snapshot) error {
 	written := map[string]bool{}
-	known := c.known()
-	for _, j := range all {
-		if j.verdict != policy.Denied {
+	known := s.known()
+	for _, a := range all {
+		if a.verdict != policy.Denied {
 			continue
 		}
-		made, err := c.policies.Suggest(&j.Flow, known)
+		made, err := s.policies.Suggest(&a.Flow, known)
 		if err != nil {
 			return fmt.Errorf("suggest a NetworkPolicy: %w", err)
 		}
@@ -110,15 +111,15 @@ func suggest(w io.Writer, all []*judged, c *cluster) error {
 				return err
 			}
 		}
-		if err := also(w, &made, &j.Flow); err != nil {
+		if err := writeAlso(w, &made, &a.Flow); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// also writes as comments what a suggestion allows beyond the question.
-func also(w io.Writer, made *policy.Suggestion, f *policy.Flow) error {
+// writeAlso writes, as comments, what a suggestion allows beyond the question.
+func writeAlso(w io.Writer, made *policy.Suggestion, f *policy.Flow) error {
 	if made.AlsoCount == 0 {
 		return nil
 	}
@@ -129,7 +130,7 @@ func also(w io.Writer, made *policy.Suggestion, f *policy.Flow) error {
 	}
 	line("On port %d/%s this allows also:", f.Port, f.Protocol)
 	for i := range made.Also {
-		line("  %s → %s", endName(&made.Also[i].Source), endName(&made.Also[i].Destination))
+		line("  %s → %s", endText(&made.Also[i].Source), endText(&made.Also[i].Destination))
 	}
 	if more := made.AlsoCount - len(made.Also); more > 0 {
 		line("  and %d more", more)

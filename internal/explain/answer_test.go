@@ -12,9 +12,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// TestJudge judges all addresses of the ends, and tells apart only those of which
-// policies say something else.
-func TestJudge(t *testing.T) {
+// TestEvaluate asks about all addresses of the ends. Only different answers get lines
+// of their own.
+func TestEvaluate(t *testing.T) {
 	newPod := func(name, v4, v6 string) []policy.End {
 		return podEnds(&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{"app": "api"}},
@@ -52,20 +52,20 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := cluster{policies: policy.NewSet(nil)}
+			s := snapshot{policies: policy.NewSet(nil)}
 			r, err := policy.NewRecord(block(tt.allow))
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.policies.Put(r)
-			var flows []candidate
+			s.policies.Put(r)
+			var connections []connection
 			for _, to := range tt.to {
 				for _, ends := range pairs(tt.from, to) {
-					flows = append(flows, candidate{Flow: policy.Flow{Source: ends[0], Destination: ends[1], Protocol: "TCP", Port: 80}})
+					connections = append(connections, connection{Flow: policy.Flow{Source: ends[0], Destination: ends[1], Protocol: "TCP", Port: 80}})
 				}
 			}
 			var b strings.Builder
-			if got, err := (&Config{Out: &b}).print(c.judge(flows), &c); err != nil || got != tt.verdict {
+			if got, err := (&Config{Out: &b}).print(s.evaluate(connections), &s); err != nil || got != tt.verdict {
 				t.Errorf("%v, %v; want %v", got, err, tt.verdict)
 			}
 			lines := strings.Split(strings.TrimSpace(b.String()), "\n")

@@ -1,7 +1,8 @@
-// Package explain answers what a cluster's NetworkPolicies make of a connection,
-// before it is tried. In go the names of its two ends and a port; out come lines
-// for a person, and if asked, the policies that would allow it. It lists what it
-// needs from the API server once, and watches nothing.
+// Package explain is the logic of "kube-nflog explain": it tells whether a cluster's
+// NetworkPolicies allow a connection, before anybody tries it. In go the two ends and
+// a port; out come lines for a person and, with Suggest, the policies that would
+// allow the connection. It lists what it needs from the API server once, and watches
+// nothing.
 package explain
 
 import (
@@ -31,7 +32,7 @@ type ConfigError struct{ error }
 
 func (e ConfigError) Unwrap() error { return e.error }
 
-// UnknownError is what keeps Run from an answer, such as a missing right.
+// UnknownError is the reason why Run has no answer, such as a missing right.
 type UnknownError struct{ error }
 
 func (e UnknownError) Unwrap() error { return e.error }
@@ -42,82 +43,81 @@ func (c *Config) Validate() error {
 	return err
 }
 
-// parse reports every mistake at once.
-func (c *Config) parse() (t traffic, err error) {
+// parse reads the question, and reports every mistake at once.
+func (c *Config) parse() (q question, err error) {
 	var errs [3]error
-	t.from, errs[0] = parseEnd("--from", c.From)
-	t.to, errs[1] = parseEnd("--to", c.To)
-	t.port, t.protocol, errs[2] = parsePort(c.Port)
+	q.from, errs[0] = parseEnd("--from", c.From)
+	q.to, errs[1] = parseEnd("--to", c.To)
+	q.port, q.protocol, errs[2] = parsePort(c.Port)
 	if err := errors.Join(errs[:]...); err != nil {
-		return traffic{}, err
+		return question{}, err
 	}
-	if t.from.kind == kindService {
-		return traffic{}, errors.New("--from: a Service opens no connections, its pods do: name these")
+	if q.from.kind == kindService {
+		return question{}, errors.New("--from: a Service opens no connections: name its pods")
 	}
-	if t.from.external && t.to.external {
-		return traffic{}, errNoPod
+	if q.from.external && q.to.external {
+		return question{}, errNoPod
 	}
-	return t, nil
+	return q, nil
 }
 
-var errNoPod = errors.New("--from, --to: one of them must be a pod, policies are about nothing else")
+var errNoPod = errors.New("--from, --to: one of them must be a pod, because policies are only about pods")
 
-// Run reads what it needs, prints an answer for each kind of connection that the
-// question is about, and returns the worst of them. Its error is a ConfigError for
-// a question that makes no sense, and an UnknownError where rights are missing.
+// Run reads what it needs, prints each different answer, and returns the worst one.
+// Its error is a ConfigError if the question makes no sense, and an UnknownError if
+// rights are missing.
 func Run(ctx context.Context, cfg Config) (policy.Verdict, error) {
-	t, err := cfg.parse()
+	q, err := cfg.parse()
 	if err != nil {
 		return policy.Undecided, ConfigError{err}
 	}
-	for _, e := range []*traffickedEnd{&t.from, &t.to} {
+	for _, e := range []*endName{&q.from, &q.to} {
 		if e.kind != "" && e.kind != kindNode && e.namespace == "" {
 			e.namespace = cfg.Namespace
 		}
 	}
-	c := cluster{Clients: cfg.Clients, policies: policy.NewSet(nil), read: map[string]bool{}, warn: cfg.Notes}
-	flows, err := c.flows(ctx, t)
+	s := snapshot{Clients: cfg.Clients, policies: policy.NewSet(nil), read: map[string]bool{}, notes: cfg.Notes}
+	connections, err := s.connections(ctx, &q)
 	if err != nil {
 		return policy.Undecided, err
 	}
-	return cfg.print(c.judge(flows), &c)
+	return cfg.print(s.evaluate(connections), &s)
 }
 
-// candidate is a flow that the question is about, and what its destination is one
-// of.
-type candidate struct {
+// connection is one connection that the question is about.
+type connection struct {
 	policy.Flow
 
-	via string
+	via string // the Service that leads to the destination, as resolvedEnd has it
 }
 
-// flows reads what is needed and returns every flow that the question is about:
-// between all pods of its ends, and all their addresses.
-func (c *cluster) flows(ctx context.Context, t traffic) ([]candidate, error) {
-	from, err := c.findOwners(ctx, t.from, t, t.to.namespace)
+// connections reads what is needed and returns every connection that the question
+// is about: between all pods of the two ends, and between all their addresses.
+func (s *snapshot) connections(ctx context.Context, q *question) ([]connection, error) {
+	from, err := s.findOwners(ctx, q.from, q, q.to.namespace)
 	if err != nil {
 		return nil, err
 	}
-	to, err := c.findOwners(ctx, t.to, t, t.from.namespace)
+	to, err := s.findOwners(ctx, q.to, q, q.from.namespace)
 	if err != nil {
 		return nil, err
 	}
-	var flows []candidate
+	var all []connection
 	namespaces := map[string]bool{}
 	for i := range from {
 		if from[i].via != "" {
-			return nil, ConfigError{fmt.Errorf("--from: %s is the address%s, which opens no connections: name its pods", t.from.addr, from[i].via)}
+			return nil, ConfigError{fmt.Errorf("--from: %s is the address%s, which opens no connections: name its pods", q.from.addr, from[i].via)}
 		}
 		for k := range to {
 			both := pairs(from[i].ends, to[k].ends)
 			for n := range both {
-				f := candidate{policy.Flow{Source: both[n][0], Destination: both[n][1], Protocol: t.protocol, Port: to[k].port}, to[k].via}
+				f := connection{policy.Flow{Source: both[n][0], Destination: both[n][1], Protocol: q.protocol, Port: to[k].port}, to[k].via}
 				namespaces[f.Source.Namespace], namespaces[f.Destination.Namespace] = true, true
-				flows = append(flows, f)
+				all = append(all, f)
 			}
 		}
 	}
-	if f := &flows[0]; f.Source.Kind == policy.Outside && f.Destination.Kind == policy.Outside {
+	if f := &all[0]; f.Source.Kind == policy.Outside && f.Destination.Kind == policy.Outside {
 		return nil, ConfigError{errNoPod}
 	}
 	delete(namespaces, "")
@@ -125,28 +125,28 @@ func (c *cluster) flows(ctx context.Context, t traffic) ([]candidate, error) {
 	for namespace := range namespaces {
 		asked = append(asked, namespace)
 	}
-	if err := c.readNamespaces(ctx, asked...); err != nil {
+	if err := s.readNamespaces(ctx, asked...); err != nil {
 		return nil, err
 	}
 	for _, namespace := range asked {
-		if err := errors.Join(c.readPolicies(ctx, namespace), c.readPods(ctx, namespace)); err != nil {
+		if err := errors.Join(s.readPolicies(ctx, namespace), s.readPods(ctx, namespace)); err != nil {
 			return nil, err
 		}
 	}
-	return flows, nil
+	return all, nil
 }
 
-// findOwners is find that reports an address which several own.
-func (c *cluster) findOwners(ctx context.Context, e traffickedEnd, t traffic, other string) ([]place, error) {
-	found, err := c.find(ctx, e, t, other)
+// findOwners calls find, and notes that an address has several owners.
+func (s *snapshot) findOwners(ctx context.Context, e endName, q *question, other string) ([]resolvedEnd, error) {
+	found, err := s.find(ctx, e, q, other)
 	if err == nil && e.kind == "" && len(found) > 1 && found[0].via == "" {
-		_, err = fmt.Fprintf(c.warn, "kube-nflog: %s has %d owners, each is judged\n", e.addr, len(found))
+		_, err = fmt.Fprintf(s.notes, "kube-nflog: %s has %d owners, each has its own answer\n", e.addr, len(found))
 	}
 	return found, err
 }
 
-// pairs are the ends that speak the same IP; ends that do not are one pair all the
-// same, as policies may say something of it.
+// pairs returns the pairs of ends of one IP family. If there are none, it returns one
+// pair of different families, because policies may be about that too.
 func pairs(from, to []policy.End) (all [][2]policy.End) {
 	for _, a := range from {
 		for _, b := range to {

@@ -16,34 +16,34 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// place is one thing that an end of the traffic stands for: a pod or node with
-// all its addresses, or an address outside.
-type place struct {
+// resolvedEnd is one object that an end of the question stands for: a pod or a node
+// with all its addresses, or an address outside of the cluster.
+type resolvedEnd struct {
 	ends []policy.End
 	port uint16
-	via  string // " of Service shop/api"
+	via  string // the Service that leads to it, such as " of Service shop/api"; "" for none
 }
 
-// find returns all places that an end stands for. other is the namespace of the
+// find returns all objects that an end stands for. other is the namespace of the
 // other end.
-func (c *cluster) find(ctx context.Context, e traffickedEnd, t traffic, other string) ([]place, error) {
+func (s *snapshot) find(ctx context.Context, e endName, q *question, other string) ([]resolvedEnd, error) {
 	switch e.kind {
 	case "":
-		return c.findAddress(ctx, e, t, other)
+		return s.findAddress(ctx, e, q, other)
 	case kindNode:
-		return c.findNode(ctx, e.name, t.port)
+		return s.findNode(ctx, e.name, q.port)
 	case kindService:
-		return c.findService(ctx, e, t)
+		return s.findService(ctx, e, q)
 	}
-	if err := c.readPods(ctx, e.namespace); err != nil {
+	if err := s.readPods(ctx, e.namespace); err != nil {
 		return nil, err
 	}
-	var found []place
-	for i := range c.pods {
-		p := &c.pods[i]
+	var found []resolvedEnd
+	for i := range s.pods {
+		p := &s.pods[i]
 		if e.kind == kindPod && p.ends[0].Namespace == e.namespace && p.ends[0].Name == e.name ||
 			p.workload == e.namespace+"/"+e.kind+"/"+e.name {
-			found = append(found, place{ends: p.ends, port: t.port})
+			found = append(found, resolvedEnd{ends: p.ends, port: q.port})
 		}
 	}
 	switch {
@@ -55,27 +55,27 @@ func (c *cluster) find(ctx context.Context, e traffickedEnd, t traffic, other st
 	return nil, fmt.Errorf("there is no pod of %s %s/%s", e.kind, e.namespace, e.name)
 }
 
-func (c *cluster) findService(ctx context.Context, e traffickedEnd, t traffic) ([]place, error) {
+func (s *snapshot) findService(ctx context.Context, e endName, q *question) ([]resolvedEnd, error) {
 	var services corev1.ServiceList
-	if err := list(ctx, c.Core, "services", e.namespace, &services); err != nil {
+	if err := list(ctx, s.Core, "services", e.namespace, &services); err != nil {
 		return nil, forbidden(err, "services", e.namespace)
 	}
 	for i := range services.Items {
 		if services.Items[i].Name == e.name {
-			return c.backends(ctx, &services.Items[i], t)
+			return s.backends(ctx, &services.Items[i], q)
 		}
 	}
 	return nil, fmt.Errorf("there is no Service %s/%s", e.namespace, e.name)
 }
 
-func (c *cluster) findNode(ctx context.Context, name string, port uint16) ([]place, error) {
+func (s *snapshot) findNode(ctx context.Context, name string, port uint16) ([]resolvedEnd, error) {
 	var nodes corev1.NodeList
-	if err := list(ctx, c.Core, "nodes", "", &nodes); err != nil {
+	if err := list(ctx, s.Core, "nodes", "", &nodes); err != nil {
 		return nil, forbidden(err, "nodes", "")
 	}
 	for i := range nodes.Items {
 		if ends := nodeEnds(&nodes.Items[i]); nodes.Items[i].Name == name && len(ends) > 0 {
-			return []place{{ends: ends, port: port}}, nil
+			return []resolvedEnd{{ends: ends, port: port}}, nil
 		}
 	}
 	return nil, fmt.Errorf("there is no node %s with an address", name)
@@ -90,16 +90,17 @@ func nodeEnds(n *corev1.Node) (ends []policy.End) {
 	return ends
 }
 
-// findAddress looks for who has an address: pods, nodes, Services. It is outside
-// if nobody has it, and everybody could be asked.
-func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, other string) ([]place, error) {
-	outside := []place{{ends: []policy.End{{Kind: policy.Outside, Addr: e.addr}}, port: t.port}}
+// findAddress finds the pods, the node and the Services that have an address. The
+// address is outside of the cluster if none of them has it. That cannot be told if
+// some of them may not be listed.
+func (s *snapshot) findAddress(ctx context.Context, e endName, q *question, other string) ([]resolvedEnd, error) {
+	outside := []resolvedEnd{{ends: []policy.End{{Kind: policy.Outside, Addr: e.addr}}, port: q.port}}
 	if e.external {
 		return outside, nil
 	}
 	var hidden []string
-	// may goes on without what is forbidden.
-	may := func(what string, err error) error {
+	// allow returns nil if err is only that the objects may not be listed.
+	allow := func(what string, err error) error {
 		if !errors.As(err, new(UnknownError)) {
 			return err
 		}
@@ -108,27 +109,27 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 		}
 		return nil
 	}
-	err := c.readPods(ctx, "")
+	err := s.readPods(ctx, "")
 	if errors.As(err, new(UnknownError)) && other != "" {
-		hidden, err = append(hidden, "pods"), c.readPods(ctx, other)
+		hidden, err = append(hidden, "pods"), s.readPods(ctx, other)
 	}
-	if err := may("pods", err); err != nil {
+	if err := allow("pods", err); err != nil {
 		return nil, err
 	}
-	found := c.havePod(e.addr, t.port)
-	node, err := c.haveNode(ctx, e.addr, t.port)
-	if err := may("nodes", err); err != nil {
+	found := s.havePod(e.addr, q.port)
+	node, err := s.haveNode(ctx, e.addr, q.port)
+	if err := allow("nodes", err); err != nil {
 		return nil, err
 	}
 	if node != nil {
-		found = node // also of pods on its network
+		found = node // pods on the node's network have its address too
 	}
-	services, err := c.servicesAt(ctx, e.addr, other, len(found) == 0)
-	if err := may("services", err); err != nil {
+	services, err := s.servicesAt(ctx, e.addr, other, len(found) == 0)
+	if err := allow("services", err); err != nil {
 		return nil, err
 	}
 	for i := range services {
-		backends, err := c.backends(ctx, &services[i], t)
+		backends, err := s.backends(ctx, &services[i], q)
 		if err != nil {
 			return nil, err
 		}
@@ -144,60 +145,61 @@ func (c *cluster) findAddress(ctx context.Context, e traffickedEnd, t traffic, o
 	return outside, nil
 }
 
-func (c *cluster) havePod(addr netip.Addr, port uint16) (found []place) {
-	for i := range c.pods {
-		for _, end := range c.pods[i].ends {
+func (s *snapshot) havePod(addr netip.Addr, port uint16) (found []resolvedEnd) {
+	for i := range s.pods {
+		for _, end := range s.pods[i].ends {
 			if end.Addr == addr {
-				found = append(found, place{ends: []policy.End{end}, port: port})
+				found = append(found, resolvedEnd{ends: []policy.End{end}, port: port})
 			}
 		}
 	}
 	return found
 }
 
-func (c *cluster) haveNode(ctx context.Context, addr netip.Addr, port uint16) ([]place, error) {
+func (s *snapshot) haveNode(ctx context.Context, addr netip.Addr, port uint16) ([]resolvedEnd, error) {
 	var nodes corev1.NodeList
-	if err := list(ctx, c.Core, "nodes", "", &nodes); err != nil {
+	if err := list(ctx, s.Core, "nodes", "", &nodes); err != nil {
 		return nil, forbidden(err, "nodes", "")
 	}
 	for i := range nodes.Items {
 		for _, end := range nodeEnds(&nodes.Items[i]) {
 			if end.Addr == addr {
-				return []place{{ends: []policy.End{end}, port: port}}, nil
+				return []resolvedEnd{{ends: []policy.End{end}, port: port}}, nil
 			}
 		}
 	}
 	return nil, nil
 }
 
-// servicesAt returns the Services that have an address: as a cluster IP, or if no
-// other has it, by what their owners may write.
-func (c *cluster) servicesAt(ctx context.Context, addr netip.Addr, other string, claims bool) (found []corev1.Service, err error) {
+// servicesAt returns the Services that have an address as a cluster IP. If there are
+// none and nothing else has the address, it returns the Services that claim it by
+// fields which their owners may write.
+func (s *snapshot) servicesAt(ctx context.Context, addr netip.Addr, other string, mayClaim bool) (found []corev1.Service, err error) {
 	var services corev1.ServiceList
-	refused := forbidden(list(ctx, c.Core, "services", "", &services), "services", "")
+	refused := forbidden(list(ctx, s.Core, "services", "", &services), "services", "")
 	if refused != nil && (!errors.As(refused, new(UnknownError)) || other == "") {
 		return nil, refused
 	}
 	if refused != nil {
-		if err := list(ctx, c.Core, "services", other, &services); err != nil {
+		if err := list(ctx, s.Core, "services", other, &services); err != nil {
 			return nil, refused
 		}
 	}
 	var claiming []corev1.Service
 	for i := range services.Items {
-		s := &services.Items[i]
-		announced := s.Spec.ExternalIPs
-		for _, in := range s.Status.LoadBalancer.Ingress {
-			announced = append(announced, in.IP)
+		service := &services.Items[i]
+		claimed := service.Spec.ExternalIPs
+		for _, in := range service.Status.LoadBalancer.Ingress {
+			claimed = append(claimed, in.IP)
 		}
 		switch {
-		case hasAddress(append(s.Spec.ClusterIPs, s.Spec.ClusterIP), addr):
-			found = append(found, *s)
-		case hasAddress(announced, addr):
-			claiming = append(claiming, *s)
+		case hasAddress(append(service.Spec.ClusterIPs, service.Spec.ClusterIP), addr):
+			found = append(found, *service)
+		case hasAddress(claimed, addr):
+			claiming = append(claiming, *service)
 		}
 	}
-	if len(found) == 0 && claims {
+	if len(found) == 0 && mayClaim {
 		found = claiming
 	}
 	if len(found) == 0 {
@@ -215,28 +217,29 @@ func hasAddress(texts []string, addr netip.Addr) bool {
 	return false
 }
 
-// backends are the pods of a Service, each at the port that the Service's leads to.
-func (c *cluster) backends(ctx context.Context, s *corev1.Service, t traffic) ([]place, error) {
-	name := "Service " + s.Namespace + "/" + s.Name
-	if len(s.Spec.Selector) == 0 {
+// backends returns the pods of a Service, each with the port that the Service's port
+// leads to.
+func (s *snapshot) backends(ctx context.Context, service *corev1.Service, q *question) ([]resolvedEnd, error) {
+	name := "Service " + service.Namespace + "/" + service.Name
+	if len(service.Spec.Selector) == 0 {
 		return nil, UnknownError{fmt.Errorf("cannot tell: %s selects no pods; ask about the addresses of its EndpointSlices", name)}
 	}
-	port, ok := portOf(s, t)
+	port, ok := portOf(service, q)
 	if !ok {
-		return nil, fmt.Errorf("%s has no port %d/%s; it has %s", name, t.port, t.protocol, portsText(s))
+		return nil, fmt.Errorf("%s has no port %d/%s; it has %s", name, q.port, q.protocol, portsText(service))
 	}
-	if err := c.readPods(ctx, s.Namespace); err != nil {
+	if err := s.readPods(ctx, service.Namespace); err != nil {
 		return nil, err
 	}
-	selector := labels.SelectorFromSet(s.Spec.Selector)
-	var found []place
-	for i := range c.pods {
-		p := &c.pods[i]
-		if p.ends[0].Namespace != s.Namespace || !selector.Matches(p.ends[0].Labels) {
+	selector := labels.SelectorFromSet(service.Spec.Selector)
+	var found []resolvedEnd
+	for i := range s.pods {
+		p := &s.pods[i]
+		if p.ends[0].Namespace != service.Namespace || !selector.Matches(p.ends[0].Labels) {
 			continue
 		}
 		if number := targetOf(&p.ends[0], port); number != 0 {
-			found = append(found, place{ends: p.ends, port: number, via: " of " + name})
+			found = append(found, resolvedEnd{ends: p.ends, port: number, via: " of " + name})
 		}
 	}
 	if len(found) == 0 {
@@ -245,13 +248,14 @@ func (c *cluster) backends(ctx context.Context, s *corev1.Service, t traffic) ([
 	return found, nil
 }
 
-// portOf finds the Service's port. A headless Service passes all of them on.
-func portOf(s *corev1.Service, t traffic) (corev1.ServicePort, bool) {
+// portOf finds the Service's port that the question names. A headless Service has
+// every port.
+func portOf(s *corev1.Service, q *question) (corev1.ServicePort, bool) {
 	if s.Spec.ClusterIP == corev1.ClusterIPNone {
-		return corev1.ServicePort{Port: int32(t.port), Protocol: t.protocol}, true
+		return corev1.ServicePort{Port: int32(q.port), Protocol: q.protocol}, true
 	}
 	for _, p := range s.Spec.Ports {
-		if p.Port == int32(t.port) && (p.Protocol == t.protocol || p.Protocol == "" && t.protocol == corev1.ProtocolTCP) {
+		if p.Port == int32(q.port) && (p.Protocol == q.protocol || p.Protocol == "" && q.protocol == corev1.ProtocolTCP) {
 			return p, true
 		}
 	}
@@ -266,8 +270,8 @@ func portsText(s *corev1.Service) string {
 	return strings.Join(all, ", ")
 }
 
-// targetOf is the pod's port that a Service's leads to, 0 if the pod has none of
-// that name.
+// targetOf returns the pod's port that a Service's port leads to, 0 if the pod has no
+// port of that name.
 func targetOf(e *policy.End, p corev1.ServicePort) uint16 {
 	switch {
 	case p.TargetPort.Type == intstr.String:

@@ -10,48 +10,46 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// traffic is a question that was understood.
-type traffic struct {
-	from, to traffickedEnd
+// question is a Config that was understood.
+type question struct {
+	from, to endName
 	protocol corev1.Protocol
 	port     uint16
 }
 
-// traffickedEnd is what --from or --to names: an object of the API, or else an
-// address.
-type traffickedEnd struct {
-	kind string // "Pod", "Service", "Node" or a workload's; "" for an address
-	// namespace is "" for the default one.
-	namespace, name string
-	addr            netip.Addr
-	// external reports that the address is known to be outside the cluster.
-	external bool
+// endName is the value of --from or --to: an object of the API, or an address.
+type endName struct {
+	kind      string // "Pod", "Service", "Node" or a workload's kind; "" for an address
+	namespace string // "" for the default namespace
+	name      string
+	addr      netip.Addr
+	external  bool // the user says that the address is outside of the cluster
 }
 
 // parseEnd reads NAMESPACE/POD, KIND/NAME, NAMESPACE/KIND/NAME, an address or
 // external:ADDRESS.
-func parseEnd(flag, s string) (traffickedEnd, error) {
+func parseEnd(flag, s string) (endName, error) {
 	text, external := strings.CutPrefix(s, "external:")
 	if addr, err := netip.ParseAddr(text); err == nil {
-		return traffickedEnd{addr: addr.Unmap().WithZone(""), external: external}, nil
+		return endName{addr: addr.Unmap().WithZone(""), external: external}, nil
 	}
 	wrong := fmt.Errorf("%s: %q is neither namespace/pod, kind/name, namespace/kind/name nor an address", flag, s)
 	parts := strings.Split(s, "/")
 	if slices.Contains(parts, "") || external {
-		return traffickedEnd{}, wrong
+		return endName{}, wrong
 	}
 	switch len(parts) {
 	case 2:
 		if kind := kindOf(parts[0]); kind != "" {
-			return traffickedEnd{kind: kind, name: parts[1]}, nil
+			return endName{kind: kind, name: parts[1]}, nil
 		}
-		return traffickedEnd{kind: kindPod, namespace: parts[0], name: parts[1]}, nil
+		return endName{kind: kindPod, namespace: parts[0], name: parts[1]}, nil
 	case 3:
 		if kind := kindOf(parts[1]); kind != "" && kind != kindNode {
-			return traffickedEnd{kind: kind, namespace: parts[0], name: parts[2]}, nil
+			return endName{kind: kind, namespace: parts[0], name: parts[2]}, nil
 		}
 	}
-	return traffickedEnd{}, wrong
+	return endName{}, wrong
 }
 
 const (
@@ -60,7 +58,8 @@ const (
 	kindNode    = "Node"
 )
 
-// kindOf reads a kind as kubectl does. It returns "" for a kind without pods.
+// kindOf returns the kind that a word means, as kubectl reads it, and "" for a kind
+// without pods.
 func kindOf(word string) string {
 	for kind, words := range map[string]string{
 		kindPod: "po pod pods", kindService: "svc service services", kindNode: "no node nodes",

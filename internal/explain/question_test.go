@@ -15,26 +15,26 @@ import (
 )
 
 func TestQuestion(t *testing.T) {
-	pod, outside := traffickedEnd{kind: "Pod", namespace: "shop", name: "api"}, traffickedEnd{addr: netip.MustParseAddr("2001:db8::1")}
+	pod, outside := endName{kind: "Pod", namespace: "shop", name: "api"}, endName{addr: netip.MustParseAddr("2001:db8::1")}
 	tests := []struct {
 		from, to, port string
-		want           traffic
+		want           question
 		wrong          []string // parts of the error
 	}{
-		{"2001:db8::1", "shop/api", "8080/tcp", traffic{outside, pod, "TCP", 8080}, nil},
-		{"shop/api", "2001:db8::1", "53/UDP", traffic{pod, outside, "UDP", 53}, nil},
-		{"shop/api", "shop/api", "443", traffic{pod, pod, "TCP", 443}, nil},
-		{"", "api", "http", traffic{}, []string{"--from: \"\"", "--to: \"api\"", "--port: \"http\""}},
-		{"shop/", "/api", "0/TCP", traffic{}, []string{"--from", "--to", "--port"}},
-		{"a/b/c", "shop/api", "1/ICMP", traffic{}, []string{"--from", "--port"}},
-		{"shop/api", "shop/api", "65536/TCP", traffic{}, []string{"--port"}},
-		{"external:10.0.0.1", "external:10.0.0.2", "1/TCP", traffic{}, []string{"one of them must be a pod"}},
-		{"deploy/web", "shop/svc/api", "80", traffic{
-			traffickedEnd{kind: "Deployment", name: "web"}, traffickedEnd{kind: "Service", namespace: "shop", name: "api"}, "TCP", 80}, nil},
-		{"external:2001:db8::1", "pod/api", "80", traffic{
-			traffickedEnd{addr: outside.addr, external: true}, traffickedEnd{kind: "Pod", name: "api"}, "TCP", 80}, nil},
-		{"svc/api", "shop/api", "80", traffic{}, []string{"a Service opens no connections"}},
-		{"external:shop/api", "shop/svc/", "80", traffic{}, []string{"--from", "--to"}},
+		{"2001:db8::1", "shop/api", "8080/tcp", question{outside, pod, "TCP", 8080}, nil},
+		{"shop/api", "2001:db8::1", "53/UDP", question{pod, outside, "UDP", 53}, nil},
+		{"shop/api", "shop/api", "443", question{pod, pod, "TCP", 443}, nil},
+		{"", "api", "http", question{}, []string{"--from: \"\"", "--to: \"api\"", "--port: \"http\""}},
+		{"shop/", "/api", "0/TCP", question{}, []string{"--from", "--to", "--port"}},
+		{"a/b/c", "shop/api", "1/ICMP", question{}, []string{"--from", "--port"}},
+		{"shop/api", "shop/api", "65536/TCP", question{}, []string{"--port"}},
+		{"external:10.0.0.1", "external:10.0.0.2", "1/TCP", question{}, []string{"one of them must be a pod"}},
+		{"deploy/web", "shop/svc/api", "80", question{
+			endName{kind: "Deployment", name: "web"}, endName{kind: "Service", namespace: "shop", name: "api"}, "TCP", 80}, nil},
+		{"external:2001:db8::1", "pod/api", "80", question{
+			endName{addr: outside.addr, external: true}, endName{kind: "Pod", name: "api"}, "TCP", 80}, nil},
+		{"svc/api", "shop/api", "80", question{}, []string{"a Service opens no connections"}},
+		{"external:shop/api", "shop/svc/", "80", question{}, []string{"--from", "--to"}},
 	}
 	for _, tt := range tests {
 		got, err := (&Config{From: tt.from, To: tt.to, Port: tt.port}).parse()
@@ -78,7 +78,7 @@ func TestEndName(t *testing.T) {
 		"shop/api (10.0.1.7)":       {Kind: policy.Pod, Namespace: "shop", Name: "api", Addr: address},
 		"shop/api (no address yet)": {Kind: policy.Pod, Namespace: "shop", Name: "api"},
 	} {
-		if got := endName(&e); got != want {
+		if got := endText(&e); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
