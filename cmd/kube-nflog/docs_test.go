@@ -19,7 +19,7 @@ func TestDocumentedFlagsExist(t *testing.T) {
 	for _, c := range rootCommand().Commands() {
 		commands[c.Name()] = c
 	}
-	line := regexp.MustCompile(`kube-nflog (run|watch|rules|doctor|version)\b([^|#` + "`" + `\n]*)`)
+	line := regexp.MustCompile(`kube-nflog (run|watch|explain|rules|doctor|version)\b([^|#` + "`" + `\n]*)`)
 	flag := regexp.MustCompile(`(?:^|\s)--([a-z0-9-]+)`)
 	quoted := regexp.MustCompile(`"[^"]*"|'[^']*'`)
 	found := 0
