@@ -6,13 +6,17 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 )
 
 // deniedPort is a port on which nothing listens. Its packets are denied.
@@ -132,13 +136,33 @@ func checkDoctor(ctx context.Context, t *testing.T, k kubectl, n node, d denied)
 	n.must(ctx, t, append([]string{"iptables", "-w", "-I", chain, "1"}, d.rule.log()...)...)
 }
 
-// checkWatch follows the agent from its pod until a denied packet comes.
+// checkWatch follows the agent from its pod until a denied packet comes, and ends
+// as people do: by Ctrl-C where there is a terminal, and by killing kubectl where
+// there is none. Neither may leave a follower in the container. Nothing tells a
+// process that kubectl has gone, and so it ends by its --for.
 func checkWatch(ctx context.Context, t *testing.T, k kubectl, n node, d denied) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, k.path, "exec", "-n", "kube-nflog", agentPod(ctx, t, k, n), "--",
-		"/kube-nflog", "watch", "--agent", "--port", strconv.Itoa(deniedPort))
+	agent := agentPod(ctx, t, k, n)
+	watch := []string{agent, "--", "/kube-nflog", "watch", "--agent", "--port", strconv.Itoa(deniedPort)}
+
+	cmd := exec.CommandContext(ctx, k.path, append([]string{"exec", "-n", "kube-nflog", "-it"}, watch...)...)
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 400})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	d.expectRow(t, terminal)
+	if _, err := terminal.Write([]byte{3}); err != nil { // Ctrl-C
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("watch, after Ctrl-C: %v", err)
+	}
+	expectNoFollower(ctx, t, k, agent)
+
+	cmd = exec.CommandContext(ctx, k.path, append(append([]string{"exec", "-n", "kube-nflog"}, watch...), "--for", "20s")...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -146,18 +170,38 @@ func checkWatch(ctx context.Context, t *testing.T, k kubectl, n node, d denied) 
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	d.expectRow(t, out)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // it was killed
+	expectNoFollower(ctx, t, k, agent)
+}
+
+// expectRow reads what watch prints until there is a row about the denied traffic.
+func (d denied) expectRow(t *testing.T, printed io.Reader) {
+	t.Helper()
 	want := []string{namespace + "/" + d.client.name, namespace + "/" + d.server.name, d.rule.prefix}
-	var printed []string
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		printed = append(printed, lines.Text())
+	var before []string
+	for lines := bufio.NewScanner(printed); lines.Scan(); before = append(before, lines.Text()) {
 		if containsAll(lines.Text(), want) {
 			t.Logf("watch: %s", lines.Text())
-			cancel()
-			_ = cmd.Wait() // the error is ignored: the process was stopped
 			return
 		}
 	}
-	t.Errorf("watch (%v) has no line with %q: %q", cmd.Wait(), want, printed)
+	t.Fatalf("watch prints no line with %q: %q", want, before)
+}
+
+// expectNoFollower waits until nobody follows the agent any more.
+func expectNoFollower(ctx context.Context, t *testing.T, k kubectl, agent string) {
+	t.Helper()
+	eventually(ctx, t, time.Minute, func(ctx context.Context) error {
+		metrics, err := k.run(ctx, "get", "--raw", "/api/v1/namespaces/kube-nflog/pods/"+agent+":19090/proxy/metrics")
+		if err == nil && !strings.Contains(metrics, "\nkube_nflog_followers 0\n") {
+			err = errors.New("a follower is left, although its kubectl has gone")
+		}
+		return err
+	})
 }
 
 func containsAll(line string, words []string) bool {
