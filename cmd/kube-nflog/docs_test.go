@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 // TestDocumentedFlagsExist looks at each command line in the documents.
@@ -74,6 +76,19 @@ func TestFindingsAreDocumented(t *testing.T) {
 	}
 	if diff := cmp.Diff(checks, documented); diff != "" {
 		t.Errorf("docs/troubleshooting.md, -want +got:\n%s", diff)
+	}
+}
+
+// TestReasonCodesAreDocumented compares docs/events.md with the codes.
+func TestReasonCodesAreDocumented(t *testing.T) {
+	var documented []policy.ReasonCode
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section(t, "docs/events.md", "What programs read"), -1) {
+		if m[1] != "reason" && m[1] != "related" {
+			documented = append(documented, policy.ReasonCode(m[1]))
+		}
+	}
+	if diff := cmp.Diff(policy.ReasonCodes(), documented); diff != "" {
+		t.Errorf("docs/events.md, -want +got:\n%s", diff)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -30,12 +31,13 @@ func External(ip string) resolve.Endpoint {
 }
 
 // TCP returns a flow of so many SYN packets between two endpoints.
-func TCP(source, destination resolve.Endpoint, port uint16, packets uint64) flow.Flow {
-	return flow.Flow{
+func TCP(source, destination resolve.Endpoint, port uint16, packets uint64) *emit.DroppedFlow {
+	f := flow.Flow{
 		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
 		Source: source.IP, Destination: destination.IP, SourcePort: 43210, DestinationPort: port, HasPorts: true,
 		TCPFlags: decode.SYN, FirstSeen: Start(), LastSeen: Start(), Packets: packets, Bytes: 60 * packets,
 	}
+	return &emit.DroppedFlow{Flow: f, Source: source, Destination: destination}
 }
 
 // Sum adds up all series of a collector of counters.

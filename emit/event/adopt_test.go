@@ -19,7 +19,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	for run, packets := range []uint64{5, 7, 11} {
 		e := newTestEmitter(t, Config{}, s)
-		e.Add(tcp(peer, self, 80, packets), peer, self)
+		e.Add(tcp(peer, self, 80, packets))
 		flush(t, e)
 		if want := []int64{5, 12, 23}[run]; s.total() != want {
 			t.Errorf("after run %d the event counts %d, want %d", run, s.total(), want)
@@ -40,7 +40,7 @@ func TestLostAnswersDoNotCountTwice(t *testing.T) {
 			s := newFakeServer()
 			peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 			before := newTestEmitter(t, Config{}, s)
-			before.Add(tcp(peer, self, 81, 4), peer, self)
+			before.Add(tcp(peer, self, 81, 4))
 			flush(t, before)
 			lost := 0
 			s.lose = func(j *job) error {
@@ -52,8 +52,8 @@ func TestLostAnswersDoNotCountTwice(t *testing.T) {
 			}
 			running(t, Config{}, s, func(_ *testing.T, e *testEmitter) {
 				for range 40 {
-					e.Add(now(tcp(peer, self, 80, 1)), peer, self) // new
-					e.Add(now(tcp(peer, self, 81, 1)), peer, self) // left by the run before
+					e.Add(now(tcp(peer, self, 80, 1))) // new
+					e.Add(now(tcp(peer, self, 81, 1))) // left by the run before
 					time.Sleep(time.Second)
 				}
 				time.Sleep(10 * time.Minute)
@@ -72,7 +72,7 @@ func TestExpiryStartsAnew(t *testing.T) {
 	s := newFakeServer()
 	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
-		e.Add(now(tcp(peer, self, 80, 100)), peer, self)
+		e.Add(now(tcp(peer, self, 80, 100)))
 		time.Sleep(probeSpread)
 		synctest.Wait()
 		s.mu.Lock()
@@ -80,7 +80,7 @@ func TestExpiryStartsAnew(t *testing.T) {
 		s.mu.Unlock()
 		time.Sleep(time.Minute)
 		again := time.Now()
-		e.Add(now(tcp(peer, self, 80, 3)), peer, self)
+		e.Add(now(tcp(peer, self, 80, 3)))
 		time.Sleep(time.Minute)
 		events := s.list()
 		if len(events) != 1 || events[0].Count != 3 || !events[0].FirstTimestamp.Time.Equal(again) {
@@ -95,7 +95,7 @@ func TestCountStopsAtItsLimit(t *testing.T) {
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	for range 2 {
 		e := newTestEmitter(t, Config{}, s)
-		e.Add(tcp(peer, self, 80, math.MaxInt32-1), peer, self)
+		e.Add(tcp(peer, self, 80, math.MaxInt32-1))
 		flush(t, e)
 	}
 	if got := s.list()[0].Count; got != math.MaxInt32 {
@@ -110,13 +110,13 @@ func TestReplicasFoldIntoOneEvent(t *testing.T) {
 	for i := range 3 {
 		peer := pod("web", fmt.Sprintf("front-%d", i), fmt.Sprintf("10.0.0.%d", 5+i))
 		peer.Workload, peer.UID = "Deployment/front", ""
-		e.Add(tcp(peer, self, 80, 1), peer, self)
+		e.Add(tcp(peer, self, 80, 1))
 	}
 	dual := pod("web", "dual", "10.0.0.9")
 	dual.UID = ""
-	e.Add(tcp(dual, self, 80, 1), dual, self)
+	e.Add(tcp(dual, self, 80, 1))
 	dual.IP = external("fd00::9").IP
-	e.Add(tcp(dual, self, 80, 1), dual, self)
+	e.Add(tcp(dual, self, 80, 1))
 	flush(t, e)
 	want := map[string]int32{
 		"api: Packet dropped when receiving traffic from Deployment/front in web (3 pods, last web/front-2 (10.0.0.7)) on port 80/TCP.": 3,
@@ -156,7 +156,7 @@ func TestNothingIsLostInChaos(t *testing.T) {
 			running(t, cfg, s, func(t *testing.T, e *testEmitter) {
 				for range 300 {
 					src, dst := randomEnd(random), randomEnd(random)
-					e.Add(now(tcp(src, dst, uint16(random.IntN(4)), 1+random.Uint64N(9))), src, dst)
+					e.Add(now(tcp(src, dst, uint16(random.IntN(4)), 1+random.Uint64N(9))))
 					time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond)
 				}
 				checkSums(t, e)
@@ -198,11 +198,11 @@ func TestClockSetBack(t *testing.T) {
 	for _, offset := range []time.Duration{0, 24 * time.Hour, time.Hour, time.Hour - 10*time.Second} {
 		f := tcp(peer, self, 80, 1)
 		f.FirstSeen, f.LastSeen = start.Add(offset), start.Add(offset)
-		e.Add(f, peer, self)
+		e.Add(f)
 	}
 	wrong := tcp(peer, self, 80, 1) // the clock was set back between two packets
 	wrong.FirstSeen, wrong.LastSeen = start.Add(2*time.Hour), start.Add(time.Hour)
-	e.Add(wrong, peer, self)
+	e.Add(wrong)
 	flush(t, e)
 	ev := s.list()[0]
 	if !ev.FirstTimestamp.Time.Equal(start) || !ev.LastTimestamp.Time.Equal(start.Add(time.Hour)) || ev.Count != 5 {

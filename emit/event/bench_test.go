@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -29,16 +29,16 @@ func BenchmarkAdd(b *testing.B) {
 	} {
 		b.Run(tt.name, func(b *testing.B) {
 			e := benchEmitter(b, tt.calls)
-			flows, peers := make([]flow.Flow, many), make([]resolve.Endpoint, many)
+			flows := make([]*emit.DroppedFlow, many)
 			for i := range flows {
-				peers[i] = external(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}).String())
-				flows[i] = tcp(peers[i], tt.to, uint16(22+i%3), 1)
+				peer := external(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}).String())
+				flows[i] = tcp(peer, tt.to, uint16(22+i%3), 1)
 				flows[i].Prefix = "calico-drop: "
-				e.Add(flows[i], peers[i], tt.to)
+				e.Add(flows[i])
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				e.Add(flows[i%many], peers[i%many], tt.to)
+				e.Add(flows[i%many])
 			}
 		})
 	}
@@ -51,7 +51,8 @@ func BenchmarkAdd(b *testing.B) {
 		f := tcp(outside, self, 80, 1)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			e.Add(f, outside, selves[i%50])
+			f.Destination = selves[i%50]
+			e.Add(f)
 		}
 	})
 }

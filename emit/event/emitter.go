@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -99,28 +99,22 @@ func (e *Emitter) gauges() []prometheus.Collector {
 	}
 }
 
-// Add counts a flow with what its addresses resolved to. It never waits for
-// the API server and may be called from several goroutines. What it was given
-// is in the metrics, and in the ledger for Flush, when it returns.
-func (e *Emitter) Add(f flow.Flow, src, dst resolve.Endpoint) {
-	e.AddExplained(f, src, dst, &emit.Explanation{})
-}
-
-// AddExplained is Add for a flow of which more is known. It does not keep x.
-func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, x *emit.Explanation) {
+// Add counts a flow. It never waits for the API server and may be called from
+// several goroutines. When it returns, the flow is in the metrics, and in the
+// ledger for Flush.
+func (e *Emitter) Add(d *emit.DroppedFlow) {
 	if e.api == nil {
 		return
 	}
-	ends := e.endsOf(&src, &dst)
+	ends := e.endsOf(d)
 	if ends.none() {
-		e.account.suppress(ends.source, f.Packets)
-		e.account.suppress(ends.destination, f.Packets)
+		e.account.suppress(ends.source, d.Packets)
+		e.account.suppress(ends.destination, d.Packets)
 		return
 	}
 	now := e.cfg.Now()
-	tidy(&f, now)
 	e.mu.Lock()
-	e.addEnds(&f, &src, &dst, ends, x, now)
+	e.addEnds(d, ends, now)
 	stirred := e.ledger.stirred
 	e.mu.Unlock()
 	if stirred {
@@ -128,78 +122,94 @@ func (e *Emitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, x *emit.E
 	}
 }
 
-// tidy sets times right that are missing or in a wrong order, as they may be
-// when the clock was set between two packets.
-func tidy(f *flow.Flow, now time.Time) {
-	if f.LastSeen.IsZero() {
-		f.LastSeen = now
-	}
-	if f.FirstSeen.IsZero() || f.FirstSeen.After(f.LastSeen) {
-		f.FirstSeen = f.LastSeen
-	}
-}
-
-// ends says of both ends of a flow why they get no event, "" for one that does.
+// ends tells for both ends of a flow why they get no event, "" for one that
+// gets one.
 type ends struct {
 	source, destination string
 	node                bool // the flow is the node's
 }
 
-// none says that nobody gets an event.
+// none reports whether nobody gets an event.
 func (n *ends) none() bool { return n.source != "" && n.destination != "" && !n.node }
 
-func (e *Emitter) endsOf(src, dst *resolve.Endpoint) ends {
+func (e *Emitter) endsOf(d *emit.DroppedFlow) ends {
 	return ends{
-		source: e.filter.reason(src), destination: e.filter.reason(dst),
-		node: e.cfg.NodeEvents && nodeFlow(src, dst),
+		source: e.filter.reason(&d.Source), destination: e.filter.reason(&d.Destination),
+		node: e.cfg.NodeEvents && nodeFlow(&d.Source, &d.Destination),
 	}
 }
 
-func (e *Emitter) addEnds(f *flow.Flow, src, dst *resolve.Endpoint, ends ends, x *emit.Explanation, now time.Time) {
-	hides := e.cfg.NamespaceOnly
+// nodeFlow reports whether a flow has no pod on either side, for sure.
+func nodeFlow(source, destination *resolve.Endpoint) bool {
+	return source.Kind != resolve.Pod && destination.Kind != resolve.Pod && !source.Ambiguous && !destination.Ambiguous
+}
+
+func (e *Emitter) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
 	if ends.node {
-		e.addNode(f, src, dst, toldOf(x, hides, &x.Node), now)
+		e.addNode(d, now)
 		return
 	}
-	e.addPod(sending, f, src, dst, ends.source, toldOf(x, hides, &x.Source), now)
-	e.addPod(receiving, f, dst, src, ends.destination, toldOf(x, hides, &x.Destination), now)
+	e.addPod(sending, d, &d.Source, &d.Destination, &d.Reason.Source, ends.source, now)
+	e.addPod(receiving, d, &d.Destination, &d.Source, &d.Reason.Destination, ends.destination, now)
 }
 
-// nodeFlow says that a flow has no pod on either side, for sure.
-func nodeFlow(src, dst *resolve.Endpoint) bool {
-	return src.Kind != resolve.Pod && dst.Kind != resolve.Pod && !src.Ambiguous && !dst.Ambiguous
-}
-
-// addPod counts a flow for the end that is itself, a pod unless there is a
-// reason why it gets no event.
-func (e *Emitter) addPod(d direction, f *flow.Flow, self, peer *resolve.Endpoint, reason string, t told, now time.Time) {
+// addPod counts a flow for the end that is self, a pod unless there is a reason
+// why it gets no event.
+func (e *Emitter) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
 	if reason == "" {
-		key := podSubject(self)
-		peer = e.hide(key.eventNamespace(), peer)
-		reason = e.ledger.add(&key, d, f, peer, peerKeyOf(peer), t, now)
+		o := e.observe(d, podSubject(self), way, peer, v, now)
+		reason = e.ledger.add(o, now)
 	}
-	e.enter(reason, f.Packets)
+	e.enter(reason, d.Packets)
 }
 
 // addNode counts a flow without a pod on either side for this node: as its
 // destination, its source, or on its way between two others. Only one of the
 // ends gets an event.
-func (e *Emitter) addNode(f *flow.Flow, src, dst *resolve.Endpoint, t told, now time.Time) {
-	key := nodeSubject(e.cfg.NodeName)
-	src, dst = e.hide(key.eventNamespace(), src), e.hide(key.eventNamespace(), dst)
-	var reason string
+func (e *Emitter) addNode(d *emit.DroppedFlow, now time.Time) {
+	way, peer := forwarding, &d.Source
 	switch {
-	case dst.Kind == resolve.Node && dst.Name == e.cfg.NodeName:
-		reason = e.ledger.add(&key, receiving, f, src, peerKeyOf(src), t, now)
-	case src.Kind == resolve.Node && src.Name == e.cfg.NodeName:
-		reason = e.ledger.add(&key, sending, f, dst, peerKeyOf(dst), t, now)
-	default:
-		between := peerKeyOf(src)
-		between.via = f.Destination
-		reason = e.ledger.add(&key, forwarding, f, src, between, t, now)
+	case d.Destination.Kind == resolve.Node && d.Destination.Name == e.cfg.NodeName:
+		way = receiving
+	case d.Source.Kind == resolve.Node && d.Source.Name == e.cfg.NodeName:
+		way, peer = sending, &d.Destination
 	}
-	e.enter(reason, f.Packets)
-	e.account.suppress(reasonNotPod, f.Packets)
+	o := e.observe(d, nodeSubject(e.cfg.NodeName), way, peer, &d.Reason.Node, now)
+	if way == forwarding {
+		o.peerKey.via = d.Flow.Destination
+	}
+	e.enter(e.ledger.add(o, now), d.Packets)
+	e.account.suppress(reasonNotPod, d.Packets)
+}
+
+// observation is a flow as it concerns one object.
+type observation struct {
+	*emit.DroppedFlow
+
+	subject     subjectKey
+	direction   direction
+	peer        *resolve.Endpoint // as the readers of the object's events may know it
+	peerKey     peerKey
+	why         policy.View // the same
+	first, last time.Time   // never zero, and in this order
+}
+
+func (e *Emitter) observe(d *emit.DroppedFlow, subject subjectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
+	o := &observation{DroppedFlow: d, subject: subject, direction: way, peer: peer, why: policy.View{Text: d.Reason.Text}}
+	if e.cfg.NamespaceOnly {
+		o.peer, o.why = hide(subject.eventNamespace(), peer), *v
+	}
+	o.peerKey = peerKeyOf(o.peer)
+	o.first, o.last = d.FirstSeen, d.LastSeen
+	// Times may be missing, or out of order when the clock was set between two
+	// packets.
+	if o.last.IsZero() {
+		o.last = now
+	}
+	if o.first.IsZero() || o.first.After(o.last) {
+		o.first = o.last
+	}
+	return o
 }
 
 // enter counts what became of one end.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -21,21 +22,22 @@ func TestBothEndsGetTheirEvent(t *testing.T) {
 	s := newFakeServer()
 	e := newTestEmitter(t, Config{}, s)
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
-	e.Add(tcp(front, back, 8080, 12), front, back)
+	e.Add(tcp(front, back, 8080, 12))
 	flush(t, e)
 
-	event := func(name, message string) corev1.Event {
+	event := func(name, peer, message string) corev1.Event {
 		return corev1.Event{
 			ObjectMeta:     metav1.ObjectMeta{Namespace: "shop"},
 			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: name, UID: types.UID("uid-" + name)},
 			Type:           "Warning", Reason: "PacketDrop", Message: message, Count: 12,
 			FirstTimestamp: metav1.NewTime(start), LastTimestamp: metav1.NewTime(start),
-			Source: corev1.EventSource{Component: "kube-nflog", Host: "n1"},
+			Source:  corev1.EventSource{Component: "kube-nflog", Host: "n1"},
+			Related: &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: peer, UID: types.UID("uid-" + peer)},
 		}
 	}
 	want := []corev1.Event{
-		event("api-7c4", "Packet dropped when receiving traffic from shop/frontend-5b9 (10.0.0.5) on port 8080/TCP."),
-		event("frontend-5b9", "Packet dropped when sending traffic to shop/api-7c4 (10.0.1.7) on port 8080/TCP."),
+		event("api-7c4", "frontend-5b9", "Packet dropped when receiving traffic from shop/frontend-5b9 (10.0.0.5) on port 8080/TCP."),
+		event("frontend-5b9", "api-7c4", "Packet dropped when sending traffic to shop/api-7c4 (10.0.1.7) on port 8080/TCP."),
 	}
 	if diff := cmp.Diff(want, s.list(), cmpopts.IgnoreFields(metav1.ObjectMeta{}, "Name", "Annotations")); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
@@ -48,13 +50,13 @@ func TestMessages(t *testing.T) {
 	service := resolve.Endpoint{IP: external("10.96.0.10").IP, Kind: resolve.Service, Namespace: "kube-system", Name: "dns"}
 	named := external("203.0.113.9")
 	named.Name = "crawler.example"
-	ping := func(f flow.Flow) flow.Flow {
+	ping := func(f *emit.DroppedFlow) *emit.DroppedFlow {
 		f.Protocol, f.HasPorts, f.HasICMP, f.ICMPType = decode.ICMP, false, true, 8
 		return f
 	}
 	tests := []struct {
 		name   string
-		flow   flow.Flow
+		flow   *emit.DroppedFlow
 		peer   resolve.Endpoint
 		config Config
 		want   string
@@ -94,7 +96,8 @@ func TestMessages(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFakeServer()
 			e := newTestEmitter(t, tt.config, s)
-			e.Add(tt.flow, tt.peer, back)
+			tt.flow.Source = tt.peer
+			e.Add(tt.flow)
 			flush(t, e)
 			got := ""
 			for _, ev := range s.list() {
@@ -109,7 +112,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-func with(f flow.Flow, change func(*flow.Flow)) flow.Flow {
-	change(&f)
-	return f
+func with(d *emit.DroppedFlow, change func(*flow.Flow)) *emit.DroppedFlow {
+	change(&d.Flow)
+	return d
 }

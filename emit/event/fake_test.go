@@ -17,8 +17,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/emittest"
-	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 // fakeServer keeps events in memory, with the answers of a real API server to
@@ -130,6 +129,12 @@ var (
 	sum      = emittest.Sum
 )
 
+// because gives a flow its reason.
+func because(d *emit.DroppedFlow, why policy.Reason) *emit.DroppedFlow {
+	d.Reason = why
+	return d
+}
+
 // testEmitter counts what it is given.
 type testEmitter struct {
 	*Emitter
@@ -137,13 +142,9 @@ type testEmitter struct {
 	dropped atomic.Uint64 // packets
 }
 
-func (e *testEmitter) Add(f flow.Flow, src, dst resolve.Endpoint) {
-	e.AddExplained(f, src, dst, &emit.Explanation{})
-}
-
-func (e *testEmitter) AddExplained(f flow.Flow, src, dst resolve.Endpoint, x *emit.Explanation) {
-	e.dropped.Add(f.Packets)
-	e.Emitter.AddExplained(f, src, dst, x)
+func (e *testEmitter) Add(d *emit.DroppedFlow) {
+	e.dropped.Add(d.Packets)
+	e.Emitter.Add(d)
 }
 
 func newTestEmitter(t *testing.T, cfg Config, s *fakeServer) *testEmitter {

@@ -6,14 +6,11 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// hide returns a peer as an event in a namespace may tell of it with
-// Config.NamespaceOnly: pods and Services of other namespaces by their namespace
+// hide returns a peer as an event in a namespace may tell of it where
+// namespaces are hidden from each other: pods and Services of other namespaces by their namespace
 // and address alone. All that an event is made of comes from what this returns,
 // its object's name too: that is a hash, by which a name could be guessed.
-func (e *Emitter) hide(namespace string, peer *resolve.Endpoint) *resolve.Endpoint {
-	if !e.cfg.NamespaceOnly {
-		return peer
-	}
+func hide(namespace string, peer *resolve.Endpoint) *resolve.Endpoint {
 	switch peer.Kind {
 	case resolve.Pod, resolve.Service:
 		if peer.Namespace == namespace {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -33,13 +33,14 @@ func TestNamespaceOnly(t *testing.T) {
 	dns.Name = "10-0-2-9.secret.bank.svc.cluster.local"
 	own := external("10.0.2.8")
 	own.Name = "db-0.db.shop.svc.cluster.local"
-	x := &emit.Explanation{
-		Why:         "denied by NetworkPolicy bank/secret",
+	why := policy.Reason{
+		Code:        policy.ReasonDeniedIngress,
+		Text:        "denied by NetworkPolicy bank/secret",
 		Policies:    []string{"bank/secret"},
-		Source:      emit.View{Why: "denied by a NetworkPolicy in namespace bank", HidePrefix: true},
-		Destination: emit.View{Why: "denied by a NetworkPolicy in namespace bank", HidePrefix: true},
+		Source:      policy.View{Text: "denied by a NetworkPolicy in namespace bank", HidePrefix: true},
+		Destination: policy.View{Text: "denied by a NetworkPolicy in namespace bank", HidePrefix: true},
 	}
-	const why = ": denied by a NetworkPolicy in namespace bank."
+	const denied = ": denied by a NetworkPolicy in namespace bank."
 	const template = "{{.Traffic}} {{.Peer}} {{.PeerIP}} {{.PeerKind}} {{.PeerNamespace}} {{.PeerName}} {{.PeerWorkload}} {{.Prefixes}} {{.Why}}"
 	tests := []struct {
 		name    string
@@ -49,20 +50,20 @@ func TestNamespaceOnly(t *testing.T) {
 		want    []string
 	}{
 		{name: "a workload", peers: []resolve.Endpoint{bankPod("secret-1", "10.0.2.1"), bankPod("secret-2", "10.0.2.2")}, want: []string{
-			"Packet dropped when receiving traffic from bank (10.0.2.1, 10.0.2.2) on port 80/TCP" + why,
-			"Packet dropped when sending traffic to bank (10.0.2.1, 10.0.2.2) on port 80/TCP" + why,
+			"Packet dropped when receiving traffic from bank (10.0.2.1, 10.0.2.2) on port 80/TCP" + denied,
+			"Packet dropped when sending traffic to bank (10.0.2.1, 10.0.2.2) on port 80/TCP" + denied,
 		}},
 		{name: "a Service", peers: []resolve.Endpoint{service}, want: []string{
-			"Packet dropped when receiving traffic from service in bank (10.96.0.9) on port 80/TCP" + why,
-			"Packet dropped when sending traffic to service in bank (10.96.0.9) on port 80/TCP" + why,
+			"Packet dropped when receiving traffic from service in bank (10.96.0.9) on port 80/TCP" + denied,
+			"Packet dropped when sending traffic to service in bank (10.96.0.9) on port 80/TCP" + denied,
 		}},
 		{name: "a name of the cluster's DNS", peers: []resolve.Endpoint{dns}, want: []string{
-			"Packet dropped when receiving traffic from 10.0.2.9 on port 80/TCP" + why,
-			"Packet dropped when sending traffic to 10.0.2.9 on port 80/TCP" + why,
+			"Packet dropped when receiving traffic from 10.0.2.9 on port 80/TCP" + denied,
+			"Packet dropped when sending traffic to 10.0.2.9 on port 80/TCP" + denied,
 		}},
 		{name: "its own namespace's in DNS", peers: []resolve.Endpoint{own}, want: []string{
-			"Packet dropped when receiving traffic from db-0.db.shop.svc.cluster.local (10.0.2.8) on port 80/TCP" + why,
-			"Packet dropped when sending traffic to db-0.db.shop.svc.cluster.local (10.0.2.8) on port 80/TCP" + why,
+			"Packet dropped when receiving traffic from db-0.db.shop.svc.cluster.local (10.0.2.8) on port 80/TCP" + denied,
+			"Packet dropped when sending traffic to db-0.db.shop.svc.cluster.local (10.0.2.8) on port 80/TCP" + denied,
 		}},
 		{name: "a template", message: template, peers: []resolve.Endpoint{bankPod("secret-1", "10.0.2.1")}, want: []string{
 			"receiving traffic from bank (10.0.2.1) bank (10.0.2.1) 10.0.2.1 Pod bank   [] denied by a NetworkPolicy in namespace bank",
@@ -72,9 +73,9 @@ func TestNamespaceOnly(t *testing.T) {
 			"front-5b9", "front-5b9",
 		}},
 		{name: "roll-ups", objects: 1, peers: []resolve.Endpoint{front, bankPod("secret-1", "10.0.2.1"), service}, want: []string{
-			"Packet dropped when receiving traffic from shop (10.0.1.8) on port 80/TCP" + why,
-			"Packets dropped when receiving traffic from 2 sources on 1 port (most: 10.0.2.1 in bank on 80/TCP, 10.96.0.9 on 80/TCP)" + why,
-			"Packets dropped when sending traffic to 3 destinations on 1 port (most: shop on 80/TCP, 10.0.2.1 in bank on 80/TCP, 10.96.0.9 on 80/TCP)" + why,
+			"Packet dropped when receiving traffic from shop (10.0.1.8) on port 80/TCP" + denied,
+			"Packets dropped when receiving traffic from 2 sources on 1 port (most: 10.0.2.1 in bank on 80/TCP, 10.96.0.9 on 80/TCP)" + denied,
+			"Packets dropped when sending traffic to 3 destinations on 1 port (most: shop on 80/TCP, 10.0.2.1 in bank on 80/TCP, 10.96.0.9 on 80/TCP)" + denied,
 		}},
 	}
 	for _, tt := range tests {
@@ -85,10 +86,12 @@ func TestNamespaceOnly(t *testing.T) {
 				peer.EventsDisabled = true // only what api's owners read
 				in := tcp(peer, api, 80, 1)
 				in.Prefix = "DROP by policy bank/secret"
-				e.AddExplained(in, peer, api, x)
+				in.Reason = why
+				e.Add(in)
 				out := tcp(api, peer, 80, 1)
 				out.Prefix = in.Prefix
-				e.AddExplained(out, api, peer, x)
+				out.Reason = why
+				e.Add(out)
 			}
 			flush(t, e)
 			var got []string
@@ -119,7 +122,7 @@ func TestNamespaceOnlyObjectNames(t *testing.T) {
 		e := newTestEmitter(t, Config{NamespaceOnly: true}, s)
 		api := pod("shop", "api-7c4", "10.0.1.7")
 		peer.EventsDisabled = true
-		e.Add(tcp(peer, api, 80, 1), peer, api)
+		e.Add(tcp(peer, api, 80, 1))
 		flush(t, e)
 		for _, event := range s.list() {
 			names = append(names, event.Name)
@@ -138,7 +141,7 @@ func TestNamespaceOnlyKeepsEveryPacket(t *testing.T) {
 		api := pod("shop", "api-7c4", "10.0.1.7")
 		for i := range 5 {
 			peer := bankPod(fmt.Sprintf("secret-%d", i), fmt.Sprintf("10.0.2.%d", i))
-			e.Add(tcp(peer, api, 80, 3), peer, api)
+			e.Add(tcp(peer, api, 80, 3))
 		}
 		flush(t, e)
 		if got := s.total(); got != 30 {

@@ -19,6 +19,10 @@ import (
 // object it meets is its own, so that its count is not added twice.
 const writerAnnotation = "kube-nflog/writer"
 
+// reasonCodeAnnotation on an event is the policy.ReasonCode of the packets. A
+// roll-up has the codes of all its packets, separated by commas.
+const reasonCodeAnnotation = "kube-nflog/reason-code"
+
 // operation is one kind of call.
 type operation uint8
 
@@ -41,6 +45,8 @@ type job struct {
 	patch     []byte        // else
 	packets   uint64
 	message   string
+	codes     string // reasonCodeAnnotation
+	related   *corev1.ObjectReference
 	first     time.Time
 	started   time.Time
 }
@@ -53,19 +59,21 @@ func (l *ledger) newJob(r *record, now time.Time) *job {
 		name:      r.name,
 		packets:   r.packets,
 		message:   l.messageOf(r),
+		codes:     r.codes(),
+		related:   r.related(),
 		first:     r.first,
 		started:   now,
 	}
 	switch r.object {
 	case objectAbsent:
 		j.op = opPost
-		j.event = l.eventOf(r, j.message)
+		j.event = l.eventOf(r, j)
 	case objectConflict:
 		j.op = opAdopt
 		j.patch = mustMarshal(eventPatch{LastTimestamp: timestamp(r.last)})
 	case objectPresent:
 		j.op = opPatch
-		j.patch = mustMarshal(patchOf(r, j.message))
+		j.patch = mustMarshal(patchOf(r, j))
 	}
 	return j
 }
@@ -80,6 +88,19 @@ type eventPatch struct {
 	FirstTimestamp string `json:"firstTimestamp,omitempty"`
 	LastTimestamp  string `json:"lastTimestamp"`
 	Message        string `json:"message,omitempty"`
+	// Related is set where it differs from what was written. It is never taken
+	// away: a peer does not stop being an object.
+	Related *relatedPatch `json:"related,omitempty"`
+}
+
+// relatedPatch is a corev1.ObjectReference that replaces another: it has every
+// field, so that a merge leaves none of the other's.
+type relatedPatch struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
 }
 
 type patchMetadata struct {
@@ -90,21 +111,33 @@ type patchMetadata struct {
 	ManagedFields []struct{} `json:"managedFields,omitempty"`
 }
 
-func patchOf(r *record, message string) eventPatch {
+func patchOf(r *record, j *job) eventPatch {
 	p := eventPatch{Count: r.count(), LastTimestamp: timestamp(r.last)}
-	if message != r.message {
-		p.Message = message
+	if j.message != r.message {
+		p.Message = j.message
+	}
+	if j.related != nil && (r.wroteRelated == nil || *j.related != *r.wroteRelated) {
+		p.Related = &relatedPatch{j.related.APIVersion, j.related.Kind, j.related.Namespace, j.related.Name, string(j.related.UID)}
 	}
 	if r.first.Before(r.began) {
 		p.FirstTimestamp = timestamp(r.first)
 	}
-	if !r.owned {
-		p.Metadata.Annotations = map[string]string{writerAnnotation: r.writer}
+	if !r.owned || j.codes != r.wroteCodes {
+		p.Metadata.Annotations = annotations(r, j)
 	}
 	if !r.bare {
 		p.Metadata.ManagedFields = []struct{}{{}}
 	}
 	return p
+}
+
+// annotations returns those of an event that a job writes.
+func annotations(r *record, j *job) map[string]string {
+	a := map[string]string{writerAnnotation: r.writer}
+	if j.codes != "" {
+		a[reasonCodeAnnotation] = j.codes
+	}
+	return a
 }
 
 // timestamp writes a time as metav1.Time does.
@@ -121,13 +154,13 @@ func mustMarshal(p eventPatch) []byte {
 
 // eventOf returns the event object with the legacy core/v1 fields, which every
 // kubectl prints right; eventTime and series stay unset.
-func (l *ledger) eventOf(r *record, message string) *corev1.Event {
+func (l *ledger) eventOf(r *record, j *job) *corev1.Event {
 	key := &r.subject.key
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   key.eventNamespace(),
 			Name:        r.name,
-			Annotations: map[string]string{writerAnnotation: r.writer},
+			Annotations: annotations(r, j),
 		},
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: "v1",
@@ -138,7 +171,8 @@ func (l *ledger) eventOf(r *record, message string) *corev1.Event {
 		},
 		Type:           corev1.EventTypeWarning,
 		Reason:         l.cfg.Reason,
-		Message:        message,
+		Message:        j.message,
+		Related:        j.related,
 		Count:          r.count(),
 		FirstTimestamp: metav1.NewTime(r.first),
 		LastTimestamp:  metav1.NewTime(r.last),

@@ -6,9 +6,6 @@ import (
 	"hash/maphash"
 	"text/template"
 	"time"
-
-	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
 // ledger holds what is known of every event object and decides what is written
@@ -50,21 +47,21 @@ func newLedger(cfg *Config, message *template.Template, run string, a *account) 
 	}
 }
 
-// add counts a flow for a subject, with its peer and what is told of it. It
-// returns the reason why it could not, "" when it was accepted.
-func (l *ledger) add(key *subjectKey, d direction, f *flow.Flow, peer *resolve.Endpoint, pk peerKey, t told, now time.Time) string {
-	if l.gone(key.eventNamespace(), now) {
+// add counts an observation. It returns the reason why it could not, "" when it
+// was accepted.
+func (l *ledger) add(o *observation, now time.Time) string {
+	if l.gone(o.subject.eventNamespace(), now) {
 		return reasonNamespaceGone
 	}
-	s := l.subject(key)
+	s := l.subject(&o.subject)
 	if s == nil {
 		return reasonTableFull
 	}
-	r := l.recordFor(s, recordKey{direction: d, peer: pk, target: targetOf(f)}, f.Overflow, now)
+	r := l.recordFor(s, recordKey{direction: o.direction, peer: o.peerKey, target: targetOf(&o.Flow)}, o.Overflow, now)
 	if r.refused != "" {
 		return r.refused
 	}
-	r.add(f, peer, &t, l.cfg.DefaultPrefix, &l.distinct, now)
+	r.add(o, l.cfg.DefaultPrefix, &l.distinct, now)
 	if r.place == atRest {
 		l.resting.Remove(r.restsAt)
 		l.schedule(r, now)

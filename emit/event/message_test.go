@@ -9,6 +9,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -82,7 +83,8 @@ func FuzzMessage(f *testing.F) {
 			}
 			r.key.target = targetOf(&fl)
 			peer := resolve.Endpoint{IP: external("203.0.113.9").IP, Kind: resolve.External, Name: name}
-			r.add(&fl, &peer, &told{View: emit.View{Why: prefix}, atLeast: b%2 == 1, limit: name}, "", &l.distinct, start)
+			d := &emit.DroppedFlow{Flow: fl, Reason: policy.Reason{AtLeast: b%2 == 1, Limit: name}}
+			r.add(&observation{DroppedFlow: d, peer: &peer, why: policy.View{Text: prefix}, first: start, last: start}, "", &l.distinct, start)
 			checkMessage(t, l.messageOf(r))
 		}
 	})
@@ -115,10 +117,10 @@ func TestAtLeast(t *testing.T) {
 	e := newTestEmitter(t, Config{}, s)
 	front, api := pod("shop", "front", "10.0.0.5"), pod("shop", "api", "10.0.1.7")
 	f := tcp(front, api, 80, 2)
-	e.AddExplained(f, front, api, &emit.Explanation{Why: strings.Repeat("x", 2000), AtLeast: true, Limit: "10/minute"})
-	e.AddExplained(f, front, api, &emit.Explanation{Why: strings.Repeat("x", 2000)})
-	e.AddExplained(tcp(front, api, 81, 2), front, api, &emit.Explanation{AtLeast: true})
-	e.AddExplained(tcp(front, api, 82, 2), front, api, &emit.Explanation{})
+	e.Add(because(f, policy.Reason{Text: strings.Repeat("x", 2000), AtLeast: true, Limit: "10/minute"}))
+	e.Add(because(f, policy.Reason{Text: strings.Repeat("x", 2000)}))
+	e.Add(because(tcp(front, api, 81, 2), policy.Reason{AtLeast: true}))
+	e.Add(tcp(front, api, 82, 2))
 	flush(t, e)
 	if calls := s.made(); len(calls) != 6 {
 		t.Errorf("%d calls, want a POST for each of 6 events: %v", len(calls), calls)
@@ -149,15 +151,17 @@ func TestLimitGoesWithTheNextWrite(t *testing.T) {
 	l.cfg = &Config{NodeName: "n1"}
 	front := pod("shop", "front", "10.0.0.5")
 	f := tcp(front, front, 80, 2)
-	r.key.target = targetOf(&f)
-	r.add(&f, &front, &told{}, "", &l.distinct, start)
+	r.key.target = targetOf(&f.Flow)
+	o := &observation{DroppedFlow: f, peer: &front, first: start, last: start}
+	r.add(o, "", &l.distinct, start)
 	first := l.messageOf(r)
 	r.message, r.object, r.acked = first, objectPresent, r.packets
 	if r.pending() != 0 {
 		t.Fatal("something is pending")
 	}
-	r.add(&f, &front, &told{atLeast: true, limit: "10/minute"}, "", &l.distinct, start)
-	if p := patchOf(r, l.messageOf(r)); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
+	f.Reason = policy.Reason{AtLeast: true, Limit: "10/minute"}
+	r.add(o, "", &l.distinct, start)
+	if p := patchOf(r, &job{message: l.messageOf(r)}); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
 		t.Errorf("the next patch is %+v", p)
 	}
 }

@@ -15,7 +15,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	e := newTestEmitter(t, Config{Registerer: registry}, s)
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
-	e.Add(tcp(peer, self, 80, 7), peer, self)
+	e.Add(tcp(peer, self, 80, 7))
 	flush(t, e)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
@@ -77,7 +77,7 @@ func TestSuppressedByReason(t *testing.T) {
 			s := newFakeServer()
 			e := newTestEmitter(t, tt.config, s)
 			peer := external("198.51.100.1")
-			e.Add(tcp(peer, local, 80, 7), peer, tt.self)
+			e.Add(tcp(peer, tt.self, 80, 7))
 			if got := testutil.ToFloat64(e.account.suppressedCount.WithLabelValues(tt.want)); got < 7 {
 				t.Errorf("%v packets counted as %s, want 7", got, tt.want)
 			}
@@ -96,7 +96,7 @@ func TestNodeEvents(t *testing.T) {
 	s := newFakeServer()
 	e := newTestEmitter(t, Config{NodeEvents: true}, s)
 	for _, ends := range [][2]resolve.Endpoint{{out, n1}, {n1, out}, {out, away}} {
-		e.Add(tcp(ends[0], ends[1], 80, 2), ends[0], ends[1])
+		e.Add(tcp(ends[0], ends[1], 80, 2))
 	}
 	checkSums(t, e)
 	flush(t, e)

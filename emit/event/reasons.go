@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 const (
@@ -73,4 +74,24 @@ func (r *reasons) text() string {
 		shown = append(shown, "…")
 	}
 	return "several reasons: " + strings.Join(shown, "; ")
+}
+
+// codeSet is a set of policy.ReasonCodes, by their place in policy.ReasonCodes.
+type codeSet uint16
+
+func (s *codeSet) add(code policy.ReasonCode) {
+	if i := slices.Index(policy.ReasonCodes(), code); i >= 0 {
+		*s |= 1 << i
+	}
+}
+
+// String lists the codes, separated by commas.
+func (s codeSet) String() string {
+	var codes []string
+	for i, code := range policy.ReasonCodes() {
+		if s&(1<<i) != 0 {
+			codes = append(codes, string(code))
+		}
+	}
+	return strings.Join(codes, ",")
 }

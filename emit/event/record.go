@@ -6,8 +6,11 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -50,10 +53,11 @@ type record struct {
 	peer     peer
 	prefixes []string
 	flags    decode.TCPFlags
-	why      string  // the last packets were dropped, "" where it is not known
-	atLeast  bool    // a rule that logged some of the packets has a limit
-	limit    string  // that limit as last known, "" where it is not
-	rollup   *rollup // nil for an ordinary record
+	why      string            // the last packets were dropped, "" where it is not known
+	code     policy.ReasonCode // its code
+	atLeast  bool              // a rule that logged some of the packets has a limit
+	limit    string            // that limit as last known, "" where it is not
+	rollup   *rollup           // nil for an ordinary record
 
 	packets uint64 // seen since the object began, or was adopted
 	acked   uint64 // of these, how many the API server has
@@ -63,13 +67,15 @@ type record struct {
 	first, last, unacked, since time.Time
 	began                       time.Time // the object's first time stamp, zero: not known
 
-	object    objectState
-	message   string // as last written
-	lastWrite time.Time
-	lastAdd   time.Time
-	interval  time.Duration
-	failures  int    // in a row
-	refused   string // reason why the object cannot be written, "" for none
+	object       objectState
+	message      string                  // as last written
+	wroteCodes   string                  // reasonCodeAnnotation, the same
+	wroteRelated *corev1.ObjectReference // the same
+	lastWrite    time.Time
+	lastAdd      time.Time
+	interval     time.Duration
+	failures     int    // in a row
+	refused      string // reason why the object cannot be written, "" for none
 
 	place    place
 	due      time.Time     // on timer
@@ -98,37 +104,62 @@ func (r *record) atLeastText() string {
 	return atLeastText(r.limit)
 }
 
+// codes returns the value of reasonCodeAnnotation.
+func (r *record) codes() string {
+	if r.rollup != nil {
+		return r.rollup.codes.String()
+	}
+	return string(r.code)
+}
+
+// related returns the object that is the peer, nil for none: where the peer is
+// an address, or has no name that the event may tell. Of a workload's pods it is
+// the one that was seen last.
+func (r *record) related() *corev1.ObjectReference {
+	peer := &r.peer.last
+	if peer.Name == "" {
+		return nil
+	}
+	switch peer.Kind {
+	case resolve.Pod, resolve.Node, resolve.Service:
+		return &corev1.ObjectReference{
+			APIVersion: "v1", Kind: peer.Kind.String(), Namespace: peer.Namespace, Name: peer.Name, UID: types.UID(peer.UID),
+		}
+	}
+	return nil
+}
+
 // fresh says that the record was never written.
 func (r *record) fresh() bool { return r.lastWrite.IsZero() }
 
-// add counts a flow.
-func (r *record) add(f *flow.Flow, ep *resolve.Endpoint, t *told, defaultPrefix string, shared *distinct, now time.Time) {
-	if r.packets == 0 || f.FirstSeen.Before(r.first) {
-		r.first = f.FirstSeen
+// add counts an observation.
+func (r *record) add(o *observation, defaultPrefix string, shared *distinct, now time.Time) {
+	if r.packets == 0 || o.first.Before(r.first) {
+		r.first = o.first
 	}
 	if r.pending() == 0 {
-		r.unacked = f.FirstSeen
+		r.unacked = o.first
 	}
 	if r.since.IsZero() {
-		r.since = f.FirstSeen
+		r.since = o.first
 	}
-	if f.LastSeen.After(r.last) || r.last.Sub(f.LastSeen) > clockJump {
-		r.last = f.LastSeen
+	if o.last.After(r.last) || r.last.Sub(o.last) > clockJump {
+		r.last = o.last
 	}
-	r.packets += f.Packets
+	r.packets += o.Packets
 	r.lastAdd = now
-	if t.atLeast {
-		r.atLeast, r.limit = true, t.limit
+	if o.Reason.AtLeast {
+		r.atLeast, r.limit = true, o.Reason.Limit
 	}
 	if r.rollup != nil {
-		r.rollup.add(shared, f, ep, t.Why)
+		r.rollup.add(shared, o)
 		return
 	}
-	r.why = t.Why
-	r.peer.see(ep)
-	r.flags = f.TCPFlags
-	if !t.HidePrefix && f.Prefix != defaultPrefix && len(r.prefixes) < maxPrefixes && !slices.Contains(r.prefixes, f.Prefix) {
-		r.prefixes = append(r.prefixes, f.Prefix)
+	r.why, r.code = o.why.Text, o.Reason.Code
+	r.peer.see(o.peer)
+	r.flags = o.TCPFlags
+	if !o.why.HidePrefix && o.Prefix != defaultPrefix && len(r.prefixes) < maxPrefixes && !slices.Contains(r.prefixes, o.Prefix) {
+		r.prefixes = append(r.prefixes, o.Prefix)
 	}
 }
 
@@ -139,7 +170,7 @@ func (r *record) restart() {
 	r.first = r.unacked
 	r.object = objectAbsent
 	r.began = time.Time{}
-	r.message = ""
+	r.message, r.wroteCodes, r.wroteRelated = "", "", nil
 	r.owned = false
 	r.bare = false
 }
@@ -158,7 +189,7 @@ func (r *record) written(j *job, now time.Time) {
 		r.began = j.first
 	}
 	r.unacked = r.since
-	r.message = j.message
+	r.message, r.wroteCodes, r.wroteRelated = j.message, j.codes, j.related
 	r.object = objectPresent
 	r.owned = true
 	r.bare = j.op == opPatch

@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 				for second := range 300 {
 					for i := range 10 {
 						self := pod("shop", fmt.Sprintf("api-%d", i), "10.0.1.7")
-						e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+						e.Add(now(tcp(peer, self, 80, 1)))
 					}
 					time.Sleep(time.Second)
 					if second == 60 && tt.lifted {
@@ -115,7 +115,7 @@ func TestFlushSaysWhatItCouldNotWrite(t *testing.T) {
 	peer := external("203.0.113.9")
 	for _, self := range []struct{ namespace, name string }{{"shop", "api"}, {"bank", "api"}} {
 		ep := pod(self.namespace, self.name, "10.0.1.7")
-		e.Add(tcp(peer, ep, 80, 7), peer, ep)
+		e.Add(tcp(peer, ep, 80, 7))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -142,7 +142,7 @@ func TestFlushEndsWhenAllThatIsLeftIsForbidden(t *testing.T) {
 	s.fail = func(*job) error { return apierrors.NewForbidden(eventsResource, "", errors.New("no right")) }
 	e := newTestEmitter(t, Config{}, s)
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
-	e.Add(tcp(peer, self, 80, 7), peer, self)
+	e.Add(tcp(peer, self, 80, 7))
 	err := e.Flush(t.Context())
 	if want := "event: 1 events with 7 packets not written (shop/api)"; err == nil || err.Error() != want {
 		t.Errorf("Flush says %v, want %s", err, want)

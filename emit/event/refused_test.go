@@ -66,7 +66,7 @@ func TestEmitterRefused(t *testing.T) {
 		peer := external("203.0.113.9")
 		for _, namespace := range []string{"shop", "bank"} {
 			self := pod(namespace, "api", "10.0.1.7")
-			e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+			e.Add(now(tcp(peer, self, 80, 1)))
 		}
 		if err := e.Refused(); err != nil {
 			t.Errorf("before the first write: %v", err)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -28,6 +27,7 @@ type rollup struct {
 	moreTargets bool
 	top         []candidate
 	reasons     reasons
+	codes       codeSet
 }
 
 // candidate is one of the busiest (peer, target) pairs, by the space-saving
@@ -50,19 +50,20 @@ func newRollup() *rollup {
 	return &rollup{peers: map[uint64]struct{}{}, targets: map[target]struct{}{}}
 }
 
-// add counts a flow with its peer and why it was dropped.
-func (r *rollup) add(d *distinct, f *flow.Flow, peer *resolve.Endpoint, why string) {
-	r.reasons.add(why, f.Packets)
-	if f.Overflow {
+// add counts an observation.
+func (r *rollup) add(d *distinct, o *observation) {
+	r.reasons.add(o.why.Text, o.Packets)
+	r.codes.add(o.Reason.Code)
+	if o.Overflow {
 		r.morePeers = true // it stands for many
-		if !peer.IP.IsValid() {
+		if !o.peer.IP.IsValid() {
 			return
 		}
 	}
-	r.addPeer(d, peer.IP)
-	t := targetOf(f)
+	r.addPeer(d, o.peer.IP)
+	t := targetOf(&o.Flow)
 	r.addTarget(d, t)
-	r.addTop(peer, t, f.Packets)
+	r.addTop(o.peer, t, o.Packets)
 }
 
 func (r *rollup) addPeer(d *distinct, addr netip.Addr) {

@@ -10,7 +10,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
+	"github.com/kube-nflog/kube-nflog/resolve"
 )
+
+// seenBy returns a flow as an object sees it that has this peer.
+func seenBy(d *emit.DroppedFlow, peer *resolve.Endpoint) *observation {
+	return &observation{DroppedFlow: d, peer: peer}
+}
 
 func TestRollupTexts(t *testing.T) {
 	const icmp = 1 << 20 // in place of a port
@@ -47,12 +54,12 @@ func TestRollupTexts(t *testing.T) {
 				if h.port == icmp {
 					f.Protocol, f.HasPorts, f.HasICMP, f.ICMPType = decode.ICMP, false, true, 8
 				}
-				r.add(&d, &f, &peer, "")
+				r.add(&d, seenBy(f, &f.Source))
 			}
 			if tt.overflow {
 				peer := external("198.18.0.1")
 				peer.IP = flow.Flow{}.Source
-				r.add(&d, &flow.Flow{Overflow: true, Packets: 5}, &peer, "")
+				r.add(&d, seenBy(&emit.DroppedFlow{Flow: flow.Flow{Overflow: true, Packets: 5}}, &peer))
 			}
 			if diff := cmp.Diff(tt.want, r.text(tt.direction)); diff != "" {
 				t.Errorf("text (-want +got):\n%s", diff)
@@ -69,7 +76,7 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 		for i := range 8 {
 			peer := external(fmt.Sprintf("198.18.0.%d", i))
 			f := tcp(peer, peer, uint16(i), 1)
-			r.add(&d, &f, &peer, "")
+			r.add(&d, seenBy(f, &f.Source))
 		}
 		all = append(all, r)
 	}
@@ -135,9 +142,9 @@ func TestRollupTellsWhy(t *testing.T) {
 	for i := range 9 {
 		peer := pod("shop", fmt.Sprintf("p-%d-%s", i, strings.Repeat("x", 240)), fmt.Sprintf("10.0.0.%d", i+1))
 		peer.EventsDisabled = true
-		e.AddExplained(tcp(peer, api, 80, 1), peer, api, &emit.Explanation{
-			Why: "denied by " + strings.Repeat(fmt.Sprint(i%2), 250), AtLeast: true, Limit: "10/minute",
-		})
+		e.Add(because(tcp(peer, api, 80, 1), policy.Reason{
+			Text: "denied by " + strings.Repeat(fmt.Sprint(i%2), 250), AtLeast: true, Limit: "10/minute",
+		}))
 	}
 	flush(t, e)
 	events := s.list()

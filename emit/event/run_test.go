@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/emit"
 )
 
 // running runs an emitter in a bubble of its own time until the test's
@@ -32,7 +32,7 @@ func running(t *testing.T, cfg Config, s *fakeServer, test func(t *testing.T, e 
 }
 
 // now stamps a flow with the present time.
-func now(f flow.Flow) flow.Flow {
+func now(f *emit.DroppedFlow) *emit.DroppedFlow {
 	f.FirstSeen, f.LastSeen = time.Now(), time.Now()
 	return f
 }
@@ -41,7 +41,7 @@ func TestFlowOfAMinuteCostsThreeWrites(t *testing.T) {
 	s := newFakeServer()
 	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
-		e.Add(now(tcp(peer, self, 80, 10)), peer, self)
+		e.Add(now(tcp(peer, self, 80, 10)))
 		time.Sleep(probeSpread)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"post"}, s.made()); diff != "" {
@@ -49,7 +49,7 @@ func TestFlowOfAMinuteCostsThreeWrites(t *testing.T) {
 		}
 		for range 60 {
 			time.Sleep(time.Second)
-			e.Add(now(tcp(peer, self, 80, 10)), peer, self)
+			e.Add(now(tcp(peer, self, 80, 10)))
 		}
 		time.Sleep(2 * time.Minute)
 		if diff := cmp.Diff([]string{"post", "patch", "patch"}, s.made()); diff != "" {
@@ -66,7 +66,7 @@ func TestFlowThatComesAndGoesIsWrittenSeldom(t *testing.T) {
 	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		for range 60 * 3 {
-			e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+			e.Add(now(tcp(peer, self, 80, 1)))
 			time.Sleep(20 * time.Second)
 		}
 		if got := len(s.made()); got > 15 {
@@ -90,7 +90,7 @@ func TestOutage(t *testing.T) {
 			for i := range 500 {
 				peer, self := pod("shop", fmt.Sprintf("peer-%d", i%10), "10.0.0.5"), pod("shop", fmt.Sprintf("api-%d", i/10), "10.0.1.7")
 				peer.UID = "" // so that only one end gets events
-				e.Add(now(tcp(peer, self, 80, uint64(second+1))), peer, self)
+				e.Add(now(tcp(peer, self, 80, uint64(second+1))))
 				want += int64(second + 1)
 			}
 			time.Sleep(time.Second)
@@ -122,12 +122,12 @@ func TestScanLeavesRoomForNeighbours(t *testing.T) {
 		victim := pod("shop", "victim", "10.0.1.7")
 		for i := range 50_000 {
 			peer := external(fmt.Sprintf("198.%d.%d.%d", 18+i>>16, i>>8&255, i&255))
-			e.Add(now(tcp(peer, victim, uint16(22+i%3), 2)), peer, victim)
+			e.Add(now(tcp(peer, victim, uint16(22+i%3), 2)))
 		}
 		time.Sleep(time.Second)
 		for i := range 20 {
 			peer, self := external("203.0.113.9"), pod("shop", fmt.Sprintf("quiet-%d", i), "10.0.2.1")
-			e.Add(now(tcp(peer, self, 443, 1)), peer, self)
+			e.Add(now(tcp(peer, self, 443, 1)))
 		}
 		time.Sleep(2 * time.Second)
 		quiet := 0
@@ -176,7 +176,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		peer := external("203.0.113.9")
 		for i := range 10 {
 			self := pod("shop", fmt.Sprintf("api-%d", i), "10.0.1.7")
-			e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+			e.Add(now(tcp(peer, self, 80, 1)))
 		}
 		time.Sleep(time.Minute)
 		if got := s.total(); got != 10 {
@@ -199,7 +199,7 @@ func TestNewFlowsGoBeforeRepeats(t *testing.T) {
 			for i := range n {
 				peer := pod("shop", fmt.Sprintf("peer-%d", i), "10.0.0.5")
 				peer.UID = ""
-				e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+				e.Add(now(tcp(peer, self, 80, 1)))
 			}
 		}
 		add(5)

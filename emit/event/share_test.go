@@ -33,11 +33,11 @@ func TestForbiddenNamespaceStarvesNobody(t *testing.T) {
 				peer := pod("locked", fmt.Sprintf("peer-%d", i), "10.0.0.5")
 				peer.UID = ""
 				job := pod("locked", fmt.Sprintf("job-%d", minute), "10.0.1.8")
-				e.Add(now(tcp(peer, job, 80, 1)), peer, job)
+				e.Add(now(tcp(peer, job, 80, 1)))
 			}
 			if minute%60 == 0 {
 				peer, self := external("203.0.113.9"), pod("shop", fmt.Sprintf("api-%d", minute/60), "10.0.1.7")
-				e.Add(now(tcp(peer, self, 80, 7)), peer, self)
+				e.Add(now(tcp(peer, self, 80, 7)))
 			}
 			time.Sleep(time.Minute)
 		}
@@ -74,12 +74,12 @@ func TestWhatIsForbiddenGoesFirst(t *testing.T) {
 		peer := external("203.0.113.9")
 		for i := range 60 {
 			self := pod(fmt.Sprintf("locked-%d", i), "api", "10.0.1.8")
-			e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+			e.Add(now(tcp(peer, self, 80, 1)))
 			time.Sleep(time.Second)
 		}
 		for i := range 30 {
 			self := pod("shop", fmt.Sprintf("api-%d", i), "10.0.1.7")
-			e.Add(now(tcp(peer, self, 80, 7)), peer, self)
+			e.Add(now(tcp(peer, self, 80, 7)))
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Minute)
@@ -111,7 +111,7 @@ func TestBusyNamespaceLeavesRoom(t *testing.T) {
 		add := func(namespace string, pods int) {
 			for i := range pods {
 				self := pod(namespace, fmt.Sprintf("api-%d", i), "10.0.1.8")
-				e.Add(now(tcp(peer, self, 80, 1)), peer, self)
+				e.Add(now(tcp(peer, self, 80, 1)))
 			}
 		}
 		add("busy", 100)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 // TestWhy shows why packets were dropped, cleaned, and as the last packets' explanation has it.
@@ -14,9 +14,9 @@ func TestWhy(t *testing.T) {
 	e := newTestEmitter(t, Config{}, s)
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
 	f := tcp(front, back, 8080, 12)
-	e.AddExplained(f, front, back, &emit.Explanation{Why: "not known yet"})
+	e.Add(because(f, policy.Reason{Text: "not known yet"}))
 	f.Prefix = "deny"
-	e.AddExplained(f, front, back, &emit.Explanation{Why: "denied by NetworkPolicy shop/a\x1b[2J"})
+	e.Add(because(f, policy.Reason{Text: "denied by NetworkPolicy shop/a\x1b[2J"}))
 	flush(t, e)
 	var got []string
 	for _, event := range s.list() {

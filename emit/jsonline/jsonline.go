@@ -1,5 +1,6 @@
-// Package jsonline writes dropped flows as JSON lines. A Writer belongs to one
-// goroutine.
+// Package jsonline writes dropped flows as JSON lines. Everything that prints
+// flows as JSON, the agent's standard output and those who follow it, uses the
+// same Encoder and so prints the same bytes.
 package jsonline
 
 import (
@@ -7,18 +8,66 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// Writer writes flows as JSON lines. Field names do not change once
-// released.
-type Writer struct {
+// Config configures a Sink.
+type Config struct {
+	// NodeName is this node's name, "" to leave it out.
+	NodeName string
+	// InterfaceName names a network interface by its index; it must be given.
+	InterfaceName func(index uint32) string
+
+	// Unwritten counts the lines that could not be written; it must be given.
+	Unwritten prometheus.Counter
+	Logger    *slog.Logger // nil: nothing is logged
+}
+
+// Sink writes a line for each flow.
+type Sink struct {
+	cfg Config
+
+	mu      sync.Mutex // guards what follows
+	encoder *Encoder
+	failed  bool // the last line could not be written
+}
+
+// New returns a Sink that writes to w.
+func New(w io.Writer, cfg Config) *Sink {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sink{cfg: cfg, encoder: NewEncoder(w, cfg.NodeName, cfg.InterfaceName)}
+}
+
+// Add writes a flow's line. It waits as long as the underlying writer does. A
+// line that cannot be written is counted; the first of several failures in a row
+// is logged.
+func (s *Sink) Add(d *emit.DroppedFlow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.encoder.Encode(d)
+	if err != nil {
+		s.cfg.Unwritten.Inc()
+	}
+	if err != nil && !s.failed {
+		s.cfg.Logger.Error("could not write JSON lines to standard output", "error", err)
+	}
+	s.failed = err != nil
+}
+
+// Encoder writes flows as JSON lines. It belongs to one goroutine.
+type Encoder struct {
 	w       io.Writer
 	line    bytes.Buffer // the encoder's, which would not write again after an error of w
 	encoder *json.Encoder
@@ -26,17 +75,18 @@ type Writer struct {
 	name    func(index uint32) string
 }
 
-// New returns a writer of lines to w, one call of w.Write each. node
+// NewEncoder returns an encoder of lines to w, one call of w.Write each. node
 // is this node's name, "" to leave it out; interfaceName names a network
 // interface by its index.
-func New(w io.Writer, node string, interfaceName func(index uint32) string) *Writer {
-	j := &Writer{w: w, node: node, name: interfaceName}
-	j.encoder = json.NewEncoder(&j.line)
-	j.encoder.SetEscapeHTML(false)
-	return j
+func NewEncoder(w io.Writer, node string, interfaceName func(index uint32) string) *Encoder {
+	e := &Encoder{w: w, node: node, name: interfaceName}
+	e.encoder = json.NewEncoder(&e.line)
+	e.encoder.SetEscapeHTML(false)
+	return e
 }
 
-// line is a flow as its JSON line shows it.
+// line is a flow as its JSON line shows it. Field names do not change once
+// released.
 type line struct {
 	FirstSeen   time.Time `json:"firstSeen"`
 	LastSeen    time.Time `json:"lastSeen"`
@@ -51,18 +101,20 @@ type line struct {
 	Source      lineEnd   `json:"source"`
 	Destination lineEnd   `json:"destination"`
 	Packets     uint64    `json:"packets"`
-	// PacketsAtLeast says that a rule which logs such packets has a limit, so that
-	// there may have been more.
+	// PacketsAtLeast reports whether a rule that logs such packets has a limit, so
+	// that there may have been more.
 	PacketsAtLeast bool   `json:"packetsAtLeast,omitempty"`
 	Bytes          uint64 `json:"bytes"`
 	TCPFlags       string `json:"tcpFlags,omitempty"`
 	ICMPType       *uint8 `json:"icmpType,omitempty"`
 	ICMPCode       *uint8 `json:"icmpCode,omitempty"`
-	// Overflow says that the line stands for many flows; see flow.Flow.
+	// Overflow reports whether the line stands for many flows; see flow.Flow.
 	Overflow bool `json:"overflow,omitempty"`
-	// Reason says why the packets were dropped, Policies are those that did it.
-	Reason   string   `json:"reason,omitempty"`
-	Policies []string `json:"policies,omitempty"`
+	// ReasonCode and Reason tell why the packets were dropped, for programs and
+	// for people. Policies are those that dropped them.
+	ReasonCode policy.ReasonCode `json:"reasonCode,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	Policies   []string          `json:"policies,omitempty"`
 }
 
 // lineEnd is one end of a flow.
@@ -75,62 +127,58 @@ type lineEnd struct {
 	Workload  string  `json:"workload,omitempty"`
 }
 
-// Write writes one line. Its error is the underlying writer's.
-func (w *Writer) Write(f flow.Flow, src, dst resolve.Endpoint) error {
-	return w.WriteExplained(f, src, dst, &emit.Explanation{})
-}
-
-// WriteExplained is Write for a flow of which more is known. Nothing is hidden
-// from who reads the lines.
-func (w *Writer) WriteExplained(f flow.Flow, src, dst resolve.Endpoint, x *emit.Explanation) error {
+// Encode writes a flow's line. Its error is the underlying writer's. Nothing is
+// hidden from who reads the lines.
+func (e *Encoder) Encode(d *emit.DroppedFlow) error {
 	l := line{
-		FirstSeen:   f.FirstSeen.UTC(),
-		LastSeen:    f.LastSeen.UTC(),
-		Node:        w.node,
-		Group:       f.Group,
-		Prefix:      emit.Clean(f.Prefix),
-		Hook:        f.Hook.String(),
-		In:          w.interfaceName(f.In),
-		Out:         w.interfaceName(f.Out),
-		Family:      f.Family.String(),
-		Protocol:    f.Protocol.String(),
-		Source:      endOf(f.Source, &src),
-		Destination: endOf(f.Destination, &dst),
-		Packets:     f.Packets,
-		Bytes:       f.Bytes,
-		Overflow:    f.Overflow,
-		Reason:      emit.Clean(x.Why),
+		FirstSeen:   d.FirstSeen.UTC(),
+		LastSeen:    d.LastSeen.UTC(),
+		Node:        e.node,
+		Group:       d.Group,
+		Prefix:      emit.Clean(d.Prefix),
+		Hook:        d.Hook.String(),
+		In:          e.interfaceName(d.In),
+		Out:         e.interfaceName(d.Out),
+		Family:      d.Family.String(),
+		Protocol:    d.Protocol.String(),
+		Source:      endOf(d.Flow.Source, &d.Source),
+		Destination: endOf(d.Flow.Destination, &d.Destination),
+		Packets:     d.Packets,
+		Bytes:       d.Bytes,
+		Overflow:    d.Overflow,
+		ReasonCode:  d.Reason.Code,
+		Reason:      emit.Clean(d.Reason.Text),
 
-		PacketsAtLeast: x.AtLeast,
+		PacketsAtLeast: d.Reason.AtLeast,
 	}
-	for _, p := range x.Policies {
+	for _, p := range d.Reason.Policies {
 		l.Policies = append(l.Policies, emit.Clean(p))
 	}
-	if f.HasPorts {
-		l.Source.Port, l.Destination.Port = &f.SourcePort, &f.DestinationPort
-		if f.Protocol == decode.TCP {
-			l.TCPFlags = f.TCPFlags.String()
+	if d.HasPorts {
+		l.Source.Port, l.Destination.Port = &d.SourcePort, &d.DestinationPort
+		if d.Protocol == decode.TCP {
+			l.TCPFlags = d.TCPFlags.String()
 		}
 	}
-	if f.HasICMP {
-		l.ICMPType, l.ICMPCode = &f.ICMPType, &f.ICMPCode
+	if d.HasICMP {
+		l.ICMPType, l.ICMPCode = &d.ICMPType, &d.ICMPCode
 	}
-	w.line.Reset()
-	if err := w.encoder.Encode(&l); err != nil {
+	e.line.Reset()
+	if err := e.encoder.Encode(&l); err != nil {
 		return fmt.Errorf("jsonline: encode JSON line: %w", err)
 	}
-	if _, err := w.w.Write(w.line.Bytes()); err != nil {
+	if _, err := e.w.Write(e.line.Bytes()); err != nil {
 		return fmt.Errorf("jsonline: write JSON line: %w", err)
 	}
 	return nil
 }
 
 // interfaceName names an interface; "" for none.
-func (w *Writer) interfaceName(index uint32) string {
+func (e *Encoder) interfaceName(index uint32) string {
 	if index == 0 {
 		return ""
 	}
-	return w.name(index)
+	return e.name(index)
 }
 
 func endOf(addr netip.Addr, ep *resolve.Endpoint) lineEnd {

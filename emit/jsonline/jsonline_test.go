@@ -3,22 +3,24 @@ package jsonline
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/emittest"
 	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/policy"
 )
 
 // The flows and endpoints of tests.
@@ -36,6 +38,7 @@ func TestJSONLines(t *testing.T) {
 	syn.Prefix, syn.In, syn.Out = "calico-drop:", 7, 2
 	syn.LastSeen = syn.LastSeen.Add(1500 * time.Millisecond)
 	ping := tcp(external("2001:db8::1"), back, 0, 3)
+	ping.Source.Name = `a"<b>.example`
 	ping.Family, ping.Protocol, ping.HasPorts = decode.IPv6, decode.ICMPv6, false
 	ping.HasICMP, ping.ICMPType, ping.Hook = true, 128, decode.HookInput
 	overflow := flow.Flow{
@@ -44,16 +47,9 @@ func TestJSONLines(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	w := New(&out, "n1", func(i uint32) string { return map[uint32]string{7: "cali1", 2: "eth0"}[i] })
-	for _, l := range []struct {
-		f        flow.Flow
-		src, dst resolve.Endpoint
-	}{
-		{syn, front, back},
-		{ping, resolve.Endpoint{Kind: resolve.External, Name: `a"<b>.example`}, back},
-		{overflow, resolve.Endpoint{}, back},
-	} {
-		if err := w.Write(l.f, l.src, l.dst); err != nil {
+	w := NewEncoder(&out, "n1", func(i uint32) string { return map[uint32]string{7: "cali1", 2: "eth0"}[i] })
+	for _, d := range []*emit.DroppedFlow{syn, ping, {Flow: overflow, Destination: back}} {
+		if err := w.Encode(d); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,40 +62,42 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
-// refusing is a writer whose first write fails.
-type refusing struct {
-	bytes.Buffer
+// failing is a writer whose writes fail that stand in the list.
+type failing struct {
+	io.Writer
 
-	refused bool
+	writes int
+	fail   map[int]bool // by number, from 1
 }
 
-func (r *refusing) Write(b []byte) (int, error) {
-	if !r.refused {
-		r.refused = true
-		return 0, errors.New("refused")
+func (f *failing) Write(b []byte) (int, error) {
+	f.writes++
+	if f.fail[f.writes] {
+		return 0, errors.New("no space left on device")
 	}
-	return r.Buffer.Write(b)
+	return f.Writer.Write(b)
 }
 
-// TestJSONLinesGoOn: a line that could not be written is gone, those behind it
-// come out whole.
-func TestJSONLinesGoOn(t *testing.T) {
-	front, back := pod("shop", "front", "10.0.0.5"), pod("shop", "back", "10.0.1.7")
-	var out refusing
-	w := New(&out, "n1", func(uint32) string { return "" })
-	if err := w.Write(tcp(front, back, 8080, 1), front, back); err == nil {
-		t.Error("the first line's error is missing")
+// TestUnwrittenLinesAreCounted prints five lines, of which three fail: the rest
+// comes out, each failure is counted and each row of them logged once.
+func TestUnwrittenLinesAreCounted(t *testing.T) {
+	var out, log bytes.Buffer
+	unwritten := prometheus.NewCounter(prometheus.CounterOpts{Name: "unwritten"})
+	s := New(&failing{Writer: &out, fail: map[int]bool{2: true, 3: true, 5: true}}, Config{
+		NodeName: "n1", Unwritten: unwritten, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for i := range 5 {
+		s.Add(&emit.DroppedFlow{Flow: flow.Flow{Packets: uint64(i + 1)}})
 	}
-	var want []string
-	for packets := uint64(2); packets <= 3; packets++ {
-		if err := w.Write(tcp(front, back, 8080, packets), front, back); err != nil {
-			t.Errorf("line %d: %v", packets, err)
-		}
-		want = append(want, fmt.Sprintf(`"packets":%d,`, packets))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"packets":1,`) || !strings.Contains(lines[1], `"packets":4,`) {
+		t.Errorf("lines 1 and 4 should have come out, got\n%s", out.String())
 	}
-	got := regexp.MustCompile(`"packets":\d+,`).FindAllString(out.String(), -1)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("lines -want +got:\n%s", diff)
+	if got := testutil.ToFloat64(unwritten); got != 3 {
+		t.Errorf("%v lines counted as unwritten, want 3", got)
+	}
+	if got := strings.Count(log.String(), "no space left on device"); got != 2 {
+		t.Errorf("%d rows of failures logged, want 2:\n%s", got, log.String())
 	}
 }
 
@@ -107,12 +105,13 @@ func TestJSONLinesGoOn(t *testing.T) {
 func TestWhy(t *testing.T) {
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
 	f := tcp(front, back, 8080, 12)
+	f.Reason = policy.Reason{Code: policy.ReasonDeniedIngress, Text: "denied by NetworkPolicy shop/a", Policies: []string{"shop/a", "shop/b"}}
 	var out bytes.Buffer
-	w := New(&out, "n1", nil)
-	if err := w.WriteExplained(f, front, back, &emit.Explanation{Why: "denied by NetworkPolicy shop/a", Policies: []string{"shop/a", "shop/b"}}); err != nil {
+	w := NewEncoder(&out, "n1", nil)
+	if err := w.Encode(f); err != nil {
 		t.Fatal(err)
 	}
-	const tail = `"packets":12,"bytes":720,"tcpFlags":"SYN","reason":"denied by NetworkPolicy shop/a","policies":["shop/a","shop/b"]}` + "\n"
+	const tail = `"packets":12,"bytes":720,"tcpFlags":"SYN","reasonCode":"denied_ingress","reason":"denied by NetworkPolicy shop/a","policies":["shop/a","shop/b"]}` + "\n"
 	if !strings.HasSuffix(out.String(), tail) {
 		t.Errorf("the line does not end with\n%s:\n%s", tail, out.String())
 	}
@@ -123,9 +122,10 @@ func TestAtLeast(t *testing.T) {
 	front, api := pod("shop", "front", "10.0.0.5"), pod("shop", "api", "10.0.1.7")
 	f := tcp(front, api, 80, 2)
 	var out strings.Builder
-	w := New(&out, "n1", nil)
+	w := NewEncoder(&out, "n1", nil)
 	for _, atLeast := range []bool{true, false} {
-		if err := w.WriteExplained(f, front, api, &emit.Explanation{AtLeast: atLeast}); err != nil {
+		f.Reason.AtLeast = atLeast
+		if err := w.Encode(f); err != nil {
 			t.Fatal(err)
 		}
 	}

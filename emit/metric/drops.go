@@ -8,7 +8,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/flow"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -41,6 +41,7 @@ type dropKey struct {
 	direction                   side
 	protocol                    decode.Protocol // 0 for other
 	source, destination, prefix string
+	code                        policy.ReasonCode
 }
 
 // side says which end of a flow is a pod, as this node sees it.
@@ -65,9 +66,9 @@ func newDrops() *drops {
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kube_nflog_drops_total",
 			Help: "Dropped packets, by direction as this node sees it (receiving, sending, both, none: which end is a pod here), " +
-				"namespaces ((node), (external) or (unknown) where there is none), protocol and NFLOG prefix." +
+				"namespaces ((node), (external) or (unknown) where there is none), protocol, NFLOG prefix and the code of the reason." +
 				lowerBound,
-		}, []string{"direction", "source_namespace", "destination_namespace", "protocol", "prefix"}),
+		}, []string{"direction", "source_namespace", "destination_namespace", "protocol", "prefix", "reason_code"}),
 		known:        map[dropKey]prometheus.Counter{},
 		series:       map[dropKey]struct{}{},
 		sources:      map[string]struct{}{},
@@ -77,13 +78,14 @@ func newDrops() *drops {
 }
 
 // add counts a flow's packets.
-func (d *drops) add(f *flow.Flow, src, dst *resolve.Endpoint, node string) {
+func (d *drops) add(f *emit.DroppedFlow, node string) {
 	key := dropKey{
-		direction:   localDirection(src, dst, node),
-		source:      namespaceLabel(src),
-		destination: namespaceLabel(dst),
+		direction:   localDirection(&f.Source, &f.Destination, node),
+		source:      namespaceLabel(&f.Source),
+		destination: namespaceLabel(&f.Destination),
 		protocol:    protocolLabel(f.Protocol),
 		prefix:      f.Prefix,
+		code:        knownCode(f.Reason.Code),
 	}
 	d.mu.Lock()
 	if key != d.last || d.lastCounter == nil {
@@ -123,7 +125,7 @@ func (k dropKey) labels() []string {
 	if k.protocol != 0 {
 		protocol = k.protocol.String()
 	}
-	return []string{k.direction.String(), k.source, k.destination, protocol, k.prefix}
+	return []string{k.direction.String(), k.source, k.destination, protocol, k.prefix, string(k.code)}
 }
 
 // keep returns a key whose prefix is no part of a packet's buffer.

@@ -7,8 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/resolve"
+	"github.com/kube-nflog/kube-nflog/emit"
 )
 
 // Config configures a Sink.
@@ -25,15 +24,16 @@ type Config struct {
 
 // Sink counts packets. It is safe for concurrent use.
 type Sink struct {
-	node   string
-	drops  *drops
-	tailer *tailer // nil for none
+	node    string
+	drops   *drops
+	reasons *reasons
+	tailer  *tailer // nil for none
 }
 
 // New returns a Sink whose metrics are registered.
 func New(cfg Config) (*Sink, error) {
-	s := &Sink{node: cfg.NodeName, drops: newDrops()}
-	all := []prometheus.Collector{s.drops.vec}
+	s := &Sink{node: cfg.NodeName, drops: newDrops(), reasons: newReasons()}
+	all := []prometheus.Collector{s.drops.vec, s.reasons.vec}
 	if cfg.Tailer {
 		s.tailer = newTailer()
 		all = append(all, s.tailer.vec)
@@ -49,20 +49,11 @@ func New(cfg Config) (*Sink, error) {
 	return s, nil
 }
 
-// Add counts a flow with what its addresses resolved to.
-func (s *Sink) Add(f *flow.Flow, source, destination *resolve.Endpoint) {
-	s.drops.add(f, source, destination, s.node)
+// Add counts a flow's packets.
+func (s *Sink) Add(d *emit.DroppedFlow) {
+	s.drops.add(d, s.node)
+	s.reasons.add(d)
 	if s.tailer != nil {
-		s.tailer.add(f, source, destination)
+		s.tailer.add(d)
 	}
-}
-
-// Count counts a flow of which no more than its addresses is known, nor will
-// be.
-func (s *Sink) Count(f *flow.Flow) {
-	if f.Packets == 0 {
-		return
-	}
-	nobody := &resolve.Endpoint{Kind: resolve.External}
-	s.Add(f, nobody, nobody)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit/emittest"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -28,7 +29,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 	}
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	f := tcp(peer, self, 80, 7)
-	s.Add(&f, &peer, &self)
+	s.Add(f)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -48,22 +49,22 @@ func TestDropLabels(t *testing.T) {
 		src, dst resolve.Endpoint
 		want     dropKey
 	}{
-		{"from outside", external("203.0.113.9"), local, dropKey{sideReceiving, decode.TCP, "(external)", "shop", "p"}},
-		{"to outside", local, external("203.0.113.9"), dropKey{sideSending, decode.TCP, "shop", "(external)", "p"}},
-		{"from a pod elsewhere", remote, local, dropKey{sideReceiving, decode.TCP, "bank", "shop", "p"}},
-		{"to a pod elsewhere", local, remote, dropKey{sideSending, decode.TCP, "shop", "bank", "p"}},
-		{"between two pods here", local, local, dropKey{sideBoth, decode.TCP, "shop", "shop", "p"}},
-		{"between two pods elsewhere", remote, remote, dropKey{sideBoth, decode.TCP, "bank", "bank", "p"}},
-		{"node to unknown", node, resolve.Endpoint{}, dropKey{sideNone, decode.TCP, "(node)", "(unknown)", "p"}},
+		{"from outside", external("203.0.113.9"), local, dropKey{sideReceiving, decode.TCP, "(external)", "shop", "p", policy.ReasonUnknown}},
+		{"to outside", local, external("203.0.113.9"), dropKey{sideSending, decode.TCP, "shop", "(external)", "p", policy.ReasonUnknown}},
+		{"from a pod elsewhere", remote, local, dropKey{sideReceiving, decode.TCP, "bank", "shop", "p", policy.ReasonUnknown}},
+		{"to a pod elsewhere", local, remote, dropKey{sideSending, decode.TCP, "shop", "bank", "p", policy.ReasonUnknown}},
+		{"between two pods here", local, local, dropKey{sideBoth, decode.TCP, "shop", "shop", "p", policy.ReasonUnknown}},
+		{"between two pods elsewhere", remote, remote, dropKey{sideBoth, decode.TCP, "bank", "bank", "p", policy.ReasonUnknown}},
+		{"node to unknown", node, resolve.Endpoint{}, dropKey{sideNone, decode.TCP, "(node)", "(unknown)", "p", policy.ReasonUnknown}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := New(Config{NodeName: "n1"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := tcp(local, local, 80, 7)
+			f := tcp(tt.src, tt.dst, 80, 7)
 			f.Prefix = "p"
-			s.Add(&f, &tt.src, &tt.dst)
+			s.Add(f)
 			if got := testutil.ToFloat64(s.drops.vec.WithLabelValues(tt.want.labels()...)); got != 7 {
 				t.Errorf("%+v counts %v, want 7", tt.want, got)
 			}
@@ -82,7 +83,7 @@ func TestDropLabelsAreBounded(t *testing.T) {
 		dst := pod(fmt.Sprintf("to-%d", i%700), "b", "10.0.0.2")
 		f := tcp(src, dst, 80, 3)
 		f.Prefix = fmt.Sprintf("rule \xff\n %d", i%1000)
-		s.Add(&f, &src, &dst)
+		s.Add(f)
 	}
 	if got := testutil.CollectAndCount(s.drops.vec); got > maxSeries+100 {
 		t.Errorf("%d series, want at most about %d", got, maxSeries)
@@ -105,7 +106,7 @@ func TestTailerMetric(t *testing.T) {
 	named.Name = "crawler.example"
 	self := pod("shop", "api", "10.0.1.7")
 	f := tcp(named, self, 80, 7)
-	s.Add(&f, &named, &self)
+	s.Add(f)
 	if got := testutil.ToFloat64(s.tailer.vec.WithLabelValues("crawler.example", "shop")); got != 7 {
 		t.Errorf("packet_drops_count counts %v, want 7", got)
 	}
@@ -118,7 +119,7 @@ func TestAddAllocatesNothing(t *testing.T) {
 	}
 	src, dst := pod("shop", "a", "10.0.0.5"), pod("bank", "b", "10.0.1.7")
 	f := tcp(src, dst, 80, 1)
-	if got := testing.AllocsPerRun(1000, func() { s.Add(&f, &src, &dst) }); got != 0 {
+	if got := testing.AllocsPerRun(1000, func() { s.Add(f) }); got != 0 {
 		t.Errorf("Add allocates %v times", got)
 	}
 }

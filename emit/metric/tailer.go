@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -50,11 +49,11 @@ func newTailer() *tailer {
 	}
 }
 
-func (t *tailer) add(f *flow.Flow, src, dst *resolve.Endpoint) {
+func (t *tailer) add(d *emit.DroppedFlow) {
 	t.mu.Lock()
-	pair := t.bound(tailerPair{t.src.of(src), t.dst.of(dst)})
+	pair := t.bound(tailerPair{t.src.of(&d.Source), t.dst.of(&d.Destination)})
 	t.mu.Unlock()
-	t.vec.WithLabelValues(pair.src, pair.dst).Add(float64(f.Packets))
+	t.vec.WithLabelValues(pair.src, pair.dst).Add(float64(d.Packets))
 }
 
 // bound replaces a pair beyond the bound by "other".

@@ -20,8 +20,7 @@ func TestTailerNamesAreBounded(t *testing.T) {
 			src = host
 		}
 		dst.Namespace = to
-		f := tcp(src, dst, 80, 1)
-		m.add(&f, &src, &dst)
+		m.add(tcp(src, dst, 80, 1))
 		packets++
 	}
 	for i := range 1000 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/nflog"
@@ -78,7 +79,7 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 		a.receivers = append(a.receivers, &receiver{
 			group: group, reader: r, decoder: decode.NewDecoder(nil), table: flow.NewTable(flow.Config{}), counts: m.group(group), log: log,
 		})
-		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, explainer: a.explainer, emitter: a.emitter, counts: m.merged(group), log: log})
+		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, explainer: a.explainer, sinks: []emit.Sink{a.emitter}, counts: m.merged(group)})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

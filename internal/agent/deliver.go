@@ -3,19 +3,14 @@
 package agent
 
 import (
-	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/emit/event"
-	"github.com/kube-nflog/kube-nflog/emit/jsonline"
-	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
@@ -30,18 +25,15 @@ type deliverer struct {
 	explainer *explain.Explainer
 	limits    *firewall.Limits // nil: nothing is known of them
 	nameless  bool             // there is no cluster, and no line or metric has a name: flows are only counted, unless somebody follows
-	metrics   *metric.Sink
-	emitter   *event.Emitter
-	follow    *followers // nil without --listen
+	metrics   emit.Sink
+	sinks     []emit.Sink // all, metrics too; each flow goes to them in this order
+	follow    *followers  // nil without --listen
 	pulse     pulse
-	log       *slog.Logger
 	windows   <-chan flow.Window // run's
 
-	unwritten prometheus.Counter // lines
-
-	writing sync.Mutex       // guards what follows: flows that waited come from elsewhere
-	lines   *jsonline.Writer // nil without --output json
-	failed  bool             // the last line could not be written
+	// records are *emit.DroppedFlow to be used again. There are as many as
+	// goroutines that deliver: flows that waited come from elsewhere.
+	records sync.Pool
 }
 
 // run consumes windows until there are no more.
@@ -82,12 +74,12 @@ func (d *deliverer) consume(w flow.Window) {
 		}
 	case !d.merger.Unchanged(w):
 		for f := range d.merger.Merge(w) {
-			d.metrics.Count(f)
+			d.count(f)
 			d.takeEarly()
 		}
 	default:
 		for sum := range w.Sums() {
-			d.metrics.Count(sum)
+			d.count(sum)
 		}
 	}
 }
@@ -103,27 +95,32 @@ func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
 		}
 		source, destination = d.lookup(f) // one may have become known since
 	}
-	x := d.explain(f, &source, &destination, said)
-	d.metrics.Add(f, &source, &destination)
-	d.emitter.AddExplained(*f, source, destination, &x)
-	d.follow.offer(f, &source, &destination, &x)
-	if d.lines != nil {
-		d.write(&resolved{*f, source, destination, x})
+	one, ok := d.records.Get().(*emit.DroppedFlow)
+	if !ok {
+		one = new(emit.DroppedFlow)
 	}
+	*one = emit.DroppedFlow{Flow: *f, Source: source, Destination: destination, Reason: d.explain(f, &source, &destination, said)}
+	for _, sink := range d.sinks {
+		sink.Add(one)
+	}
+	d.records.Put(one)
 }
 
-// explain returns what is known of a flow besides its ends.
-func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) emit.Explanation {
+// count counts a flow of which no more than its addresses is known, nor will be.
+func (d *deliverer) count(f *flow.Flow) {
+	if f.Packets == 0 {
+		return
+	}
+	outside := resolve.Endpoint{Kind: resolve.External}
+	d.metrics.Add(&emit.DroppedFlow{Flow: *f, Source: outside, Destination: outside})
+}
+
+// explain returns why a flow was dropped.
+func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) policy.Reason {
 	why := d.explainer.Explain(f, source, destination, said)
-	rate, limited := d.limits.Of(f.Group, f.Prefix)
-	return emit.Explanation{
-		AtLeast: limited, Limit: rate,
-		Why: why.Text, Policies: why.Policies,
-		Source: view(why.Source), Destination: view(why.Destination), Node: view(why.Node),
-	}
+	why.Limit, why.AtLeast = d.limits.Of(f.Group, f.Prefix)
+	return why
 }
-
-func view(v explain.View) emit.View { return emit.View{Why: v.Text, HidePrefix: v.HidePrefix} }
 
 func (d *deliverer) lookup(f *flow.Flow) (source, destination resolve.Endpoint) {
 	return d.resolver.LookupBetween(f.Source, f.FirstSeen, f.LastSeen), d.resolver.LookupBetween(f.Destination, f.FirstSeen, f.LastSeen)
@@ -144,18 +141,4 @@ func (d *deliverer) await(f flow.Flow, said []dialect.Said) bool {
 
 func isUnknown(e resolve.Endpoint) bool {
 	return e.Kind == resolve.Unknown && !e.Ambiguous && e.IP.IsValid()
-}
-
-// write prints the flow's line. It logs the first of failures in a row.
-func (d *deliverer) write(r *resolved) {
-	d.writing.Lock()
-	defer d.writing.Unlock()
-	err := r.writeTo(d.lines)
-	if err != nil {
-		d.unwritten.Inc()
-	}
-	if err != nil && !d.failed {
-		d.log.Error("could not write JSON lines to standard output", "error", err)
-	}
-	d.failed = err != nil
 }

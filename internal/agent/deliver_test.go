@@ -5,8 +5,6 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
-	"io"
-	"log/slog"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -14,11 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
-	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit/event"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/flow"
@@ -26,46 +22,6 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
-
-// failing is a writer whose writes fail that stand in the list.
-type failing struct {
-	io.Writer
-
-	writes int
-	fail   map[int]bool // by number, from 1
-}
-
-func (f *failing) Write(b []byte) (int, error) {
-	f.writes++
-	if f.fail[f.writes] {
-		return 0, unix.ENOSPC
-	}
-	return f.Writer.Write(b)
-}
-
-// TestUnwrittenLinesAreCounted prints five lines, of which three fail: the rest
-// comes out, each failure is counted and each row of them logged once.
-func TestUnwrittenLinesAreCounted(t *testing.T) {
-	var out, log bytes.Buffer
-	m := newMetrics("dev")
-	d := &deliverer{
-		lines:     jsonline.New(&failing{Writer: &out, fail: map[int]bool{2: true, 3: true, 5: true}}, "n1", nil),
-		unwritten: m.unwritten, log: slog.New(slog.NewTextHandler(&log, nil)),
-	}
-	for i := range 5 {
-		d.write(&resolved{Flow: flow.Flow{Packets: uint64(i + 1)}})
-	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `"packets":1,`) || !strings.Contains(lines[1], `"packets":4,`) {
-		t.Errorf("lines 1 and 4 should have come out, got\n%s", out.String())
-	}
-	if got := testutil.ToFloat64(m.unwritten); got != 3 {
-		t.Errorf("%v lines counted as unwritten, want 3", got)
-	}
-	if got := strings.Count(log.String(), "no space left on device"); got != 2 {
-		t.Errorf("%d rows of failures logged, want 2:\n%s", got, log.String())
-	}
-}
 
 // TestCountAddsUp delivers flows where there is no cluster, in turns of two
 // prefixes: the metric has every packet.
@@ -125,20 +81,11 @@ func TestEarlyFlowsComeBetween(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	emitter, err := event.New(event.Config{NodeName: "n1"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	counted, err := metric.New(metric.Config{NodeName: "n1"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
 	m := newMetrics("dev")
 	d := &deliverer{
 		merger: dialect.NewMerger(rules), counts: m.merged(100), resolver: resolver, explainer: explainer,
-		metrics: counted, emitter: emitter,
-		lines: jsonline.New(&out, "n1", func(uint32) string { return "" }), unwritten: m.unwritten, log: slog.New(slog.DiscardHandler),
+		sinks: []emit.Sink{jsonline.New(&out, jsonline.Config{NodeName: "n1", Unwritten: m.unwritten})},
 	}
 	windows := make(chan flow.Window, 2)
 	for _, ports := range [][]uint16{{1, 2, 3}, {9}} {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 	"github.com/kube-nflog/kube-nflog/nflog"
@@ -45,7 +46,7 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func newFollowing(w http.ResponseWriter, one *follower, nodeName string, names func(uint32) string) *following {
 	connection := http.NewResponseController(w)
 	out := bufio.NewWriter(&timedWriter{w, connection})
-	return &following{follower: one, out: out, connection: connection, lines: jsonline.New(out, nodeName, names)}
+	return &following{follower: one, out: out, connection: connection, lines: jsonline.NewEncoder(out, nodeName, names)}
 }
 
 // timedWriter gives each write its own deadline. One deadline for all of them
@@ -93,7 +94,7 @@ type following struct {
 
 	out        *bufio.Writer
 	connection *http.ResponseController
-	lines      *jsonline.Writer
+	lines      *jsonline.Encoder
 }
 
 // run writes flows until ctx ends or another takes the place, which are no
@@ -118,9 +119,9 @@ func (f *following) run(ctx context.Context) error {
 
 // write writes a flow and those that wait behind it, as many as can wait at
 // once, so that the client gets them however many keep coming.
-func (f *following) write(one *resolved) error {
+func (f *following) write(one *emit.DroppedFlow) error {
 	for n := 1; ; n++ {
-		if err := one.writeTo(f.lines); err != nil {
+		if err := f.lines.Encode(one); err != nil {
 			return err
 		}
 		if n == followerRoom || len(f.flows) == 0 {

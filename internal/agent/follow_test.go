@@ -4,18 +4,26 @@ package agent
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
 
 	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/emit/jsonline"
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
+	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
@@ -63,9 +71,15 @@ func (f *followed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // offer offers a flow to the port, which entered by the interface in.
 func (f *followed) offer(port uint16, in uint32) {
-	one, ends := denied(port), &resolve.Endpoint{}
+	f.followers.Add(explained(port, in))
+}
+
+// explained is a flow that a policy denies.
+func explained(port uint16, in uint32) *emit.DroppedFlow {
+	one := denied(port)
 	one.In = in
-	f.followers.offer(one, ends, ends, &emit.Explanation{Why: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}})
+	one.Reason = policy.Reason{Code: policy.ReasonDeniedIngress, Text: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}}
+	return one
 }
 
 // expect reads lines of flows to these ports, in turn.
@@ -87,6 +101,52 @@ func (f *followed) expect(t *testing.T, first, last int) {
 		if got.Destination.Port != port || got.Reason != "denied by NetworkPolicy shop/api" || len(got.Policies) != 1 {
 			t.Fatalf("flow %d is %s", port, text)
 		}
+	}
+}
+
+// TestEveryReaderGetsTheSameLine holds that "run --output json" and who follows
+// /flows get the same bytes for a flow. "watch --agent --output json" passes them
+// on, see TestJSON of package watch.
+func TestEveryReaderGetsTheSameLine(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	names, done, err := followLinks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	f := newFollowers(prometheus.NewRegistry())
+	server := httptest.NewServer(&stream{followers: f, nodeName: "n1"})
+	defer server.Close()
+	flows, err := flowstream.Open(t.Context(), strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed, streamed bytes.Buffer
+	sinks := []emit.Sink{f, jsonline.New(&printed, jsonline.Config{NodeName: "n1", InterfaceName: names})}
+	for port := range uint16(3) {
+		one := explained(port, 1)
+		one.Source = resolve.Endpoint{IP: one.Flow.Source, Kind: resolve.Pod, Namespace: "shop", Name: "front", Workload: "Deployment/front"}
+		one.Reason.AtLeast = true
+		for _, sink := range sinks {
+			sink.Add(one)
+		}
+	}
+	for lines := bufio.NewReader(flows); strings.Count(streamed.String(), "\n") < 3; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		streamed.WriteString(line)
+	}
+	if err := flows.Close(); err != nil {
+		t.Error(err)
+	}
+	f.serving.Wait()
+	if !strings.Contains(printed.String(), `"in":"lo"`) || !strings.Contains(printed.String(), `"reasonCode":"denied_ingress"`) {
+		t.Errorf("printed:\n%s", printed.String())
+	}
+	if diff := cmp.Diff(printed.String(), streamed.String()); diff != "" {
+		t.Errorf("lines (-printed +streamed):\n%s", diff)
 	}
 }
 
@@ -126,9 +186,7 @@ func TestFollowBusy(t *testing.T) {
 		f.followers.mu.Lock() // so that both wait at once
 		for _, one := range f.followers.all {
 			for port := range uint16(2) {
-				next := denied(port + 1)
-				next.In = 1
-				one.flows <- resolved{Flow: *next, why: emit.Explanation{Why: "denied by NetworkPolicy shop/api", Policies: []string{"shop/api"}}}
+				one.flows <- *explained(port+1, 1)
 			}
 		}
 		f.followers.mu.Unlock()

@@ -12,9 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/emit/jsonline"
-	"github.com/kube-nflog/kube-nflog/flow"
-	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
 const (
@@ -37,23 +34,9 @@ type followers struct {
 }
 
 type follower struct {
-	flows     chan resolved
+	flows     chan emit.DroppedFlow
 	missed    atomic.Uint64 // since it was told
 	displaced chan struct{} // closed when another took its place
-}
-
-// resolved is a flow with its ends, and why it was dropped.
-type resolved struct {
-	flow.Flow
-
-	source, destination resolve.Endpoint
-	why                 emit.Explanation
-}
-
-// writeTo writes the flow's JSON line. Followers and standard output share it,
-// so that they get the same bytes.
-func (r *resolved) writeTo(lines *jsonline.Writer) error {
-	return lines.WriteExplained(r.Flow, r.source, r.destination, &r.why)
 }
 
 func newFollowers(reg prometheus.Registerer) *followers {
@@ -85,7 +68,7 @@ func (f *followers) add() *follower {
 		f.all = f.all[1:]
 		f.displaced.Inc()
 	}
-	one := &follower{flows: make(chan resolved, followerRoom), displaced: make(chan struct{})}
+	one := &follower{flows: make(chan emit.DroppedFlow, followerRoom), displaced: make(chan struct{})}
 	f.all = append(slices.Clip(f.all), one)
 	f.count.Store(int32(len(f.all)))
 	return one
@@ -106,8 +89,8 @@ func (f *followers) remove(one *follower, err error) {
 // any says whether somebody follows. f may be nil: nobody can without a server.
 func (f *followers) any() bool { return f != nil && f.count.Load() > 0 }
 
-// offer hands a flow to all who follow. It does not wait.
-func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint, why *emit.Explanation) {
+// Add hands a flow to all who follow. It does not wait.
+func (f *followers) Add(d *emit.DroppedFlow) {
 	if !f.any() {
 		return
 	}
@@ -115,7 +98,7 @@ func (f *followers) offer(fl *flow.Flow, source, destination *resolve.Endpoint, 
 	defer f.mu.Unlock()
 	for _, one := range f.all {
 		select {
-		case one.flows <- resolved{*fl, *source, *destination, *why}:
+		case one.flows <- *d:
 		default:
 			one.missed.Add(1)
 			f.missed.Inc()

@@ -20,14 +20,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
-	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-func denied(port uint16) *flow.Flow {
-	return &flow.Flow{
+func denied(port uint16) *emit.DroppedFlow {
+	return &emit.DroppedFlow{Flow: flow.Flow{
 		Group: 100, Protocol: decode.TCP, Family: decode.IPv4, HasPorts: true, DestinationPort: port,
 		Source: netip.MustParseAddr("10.0.0.5"), Destination: netip.MustParseAddr("10.0.0.7"), Packets: 1,
-	}
+	}}
 }
 
 // TestFollow reads a server's flows as "watch --agent" does.
@@ -36,14 +35,13 @@ func TestFollow(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
 	server := httptest.NewServer(&stream{followers: f, nodeName: "n1"})
 	defer server.Close()
-	ends := &resolve.Endpoint{}
-	f.offer(denied(1), ends, ends, &emit.Explanation{}) // nobody is there yet
+	f.Add(denied(1)) // nobody is there yet
 	body, err := flowstream.Open(t.Context(), strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for port := range uint16(3) {
-		f.offer(denied(port), ends, ends, &emit.Explanation{})
+		f.Add(denied(port))
 	}
 	lines := bufio.NewScanner(body)
 	for want := range uint16(3) {
@@ -74,9 +72,8 @@ func TestFollow(t *testing.T) {
 func TestSlowFollower(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
 	one := f.add()
-	ends := &resolve.Endpoint{}
 	for range followerRoom + 5 {
-		f.offer(denied(80), ends, ends, &emit.Explanation{})
+		f.Add(denied(80))
 	}
 	if got := one.missed.Load(); got != 5 || testutil.ToFloat64(f.missed) != 5 {
 		t.Errorf("missed %d, counted %v, want 5", got, testutil.ToFloat64(f.missed))
@@ -90,12 +87,12 @@ func TestSlowFollower(t *testing.T) {
 // TestNobodyFollows shows what a flow costs then: no allocation.
 func TestNobodyFollows(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
-	one, ends, why := denied(80), &resolve.Endpoint{}, &emit.Explanation{}
-	if allocs := testing.AllocsPerRun(100, func() { f.offer(one, ends, ends, why) }); allocs != 0 {
+	one := denied(80)
+	if allocs := testing.AllocsPerRun(100, func() { f.Add(one) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 	var none *followers
-	none.offer(one, ends, ends, why)
+	none.Add(one)
 }
 
 // TestOnlyThisHost asks for what is for this host alone, and for what is not.

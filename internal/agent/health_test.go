@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/internal/kube"
@@ -86,10 +87,13 @@ func TestEmitterStuck(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- emitter.Run(ctx) }()
 	a := &Agent{emitter: emitter, now: time.Now}
-	source, destination := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("10.0.1.7")
-	emitter.Add(flow.Flow{Protocol: decode.TCP, Source: source, Destination: destination, Packets: 1},
-		resolve.Endpoint{IP: source, Kind: resolve.External},
-		resolve.Endpoint{IP: destination, Kind: resolve.Pod, Namespace: "shop", Name: "api", UID: "1", NodeName: "n1"})
+	emitter.Add(&emit.DroppedFlow{
+		Flow:   flow.Flow{Protocol: decode.TCP, Packets: 1},
+		Source: resolve.Endpoint{IP: netip.MustParseAddr("203.0.113.9"), Kind: resolve.External},
+		Destination: resolve.Endpoint{
+			IP: netip.MustParseAddr("10.0.1.7"), Kind: resolve.Pod, Namespace: "shop", Name: "api", UID: "1", NodeName: "n1",
+		},
+	})
 	<-called
 	if err := a.healthy(); err != nil {
 		t.Errorf("while a call is under way: %v", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/emit/metric"
@@ -55,22 +56,7 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 
 	// explain → emit
-	counted := cfg.Metrics
-	counted.Registerer = m.registry
-	counts, err := metric.New(counted)
-	if err != nil {
-		return nil, err
-	}
-	writes := cfg.Kube.Core
-	if !cfg.WriteEvents {
-		writes = nil
-	}
-	events := cfg.Events
-	events.Logger, events.Registerer = log, m.registry
-	if a.emitter, err = event.New(events, writes); err != nil {
-		return nil, ConfigError{fmt.Errorf("write events: %w", err)}
-	}
-	lines, err := a.newLines(&cfg)
+	counts, sinks, err := a.newSinks(&cfg, follow, m)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +77,7 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(rules), counts: m.merged(group),
 			resolver: a.resolver, explainer: a.explainer, limits: a.limits, nameless: nameless,
-			metrics: counts, emitter: a.emitter, follow: follow, lines: lines(), unwritten: m.unwritten, log: log,
+			metrics: counts, sinks: sinks, follow: follow,
 		})
 	}
 
@@ -114,16 +100,40 @@ func (a *Agent) listen(ctx context.Context, cfg *Config, m *metrics) (follow *fo
 	return follow, err
 }
 
-// newLines returns what makes a deliverer's JSON writer, nil if none is wanted.
-func (a *Agent) newLines(cfg *Config) (func() *jsonline.Writer, error) {
-	if cfg.Lines == nil {
-		return func() *jsonline.Writer { return nil }, nil
+// newSinks makes everything that takes in flows. counts is the one that can do
+// with flows of which no more than the addresses is known.
+func (a *Agent) newSinks(cfg *Config, follow *followers, m *metrics) (counts emit.Sink, all []emit.Sink, err error) {
+	counted, events, writes := cfg.Metrics, cfg.Events, cfg.Kube.Core
+	counted.Registerer = m.registry
+	if counts, err = metric.New(counted); err != nil {
+		return nil, nil, err
 	}
+	if !cfg.WriteEvents {
+		writes = nil
+	}
+	events.Logger, events.Registerer = a.log, m.registry
+	if a.emitter, err = event.New(events, writes); err != nil {
+		return nil, nil, ConfigError{fmt.Errorf("write events: %w", err)}
+	}
+	all = []emit.Sink{counts, a.emitter}
+	if follow != nil {
+		all = append(all, follow)
+	}
+	if cfg.Lines == nil {
+		return counts, all, nil
+	}
+	lines, err := a.newLines(cfg, m)
+	return counts, append(all, lines), err
+}
+
+// newLines returns what prints a JSON line for each flow.
+func (a *Agent) newLines(cfg *Config, m *metrics) (*jsonline.Sink, error) {
 	links, err := nflog.OpenLinks()
 	if err != nil {
 		return nil, fmt.Errorf("read the interfaces' names: %w", err)
 	}
 	a.links = links
-	shared := &lockedWriter{w: cfg.Lines}
-	return func() *jsonline.Writer { return jsonline.New(shared, cfg.NodeName, links.Name) }, nil
+	return jsonline.New(cfg.Lines, jsonline.Config{
+		NodeName: cfg.NodeName, InterfaceName: links.Name, Unwritten: m.unwritten, Logger: a.log,
+	}), nil
 }

@@ -36,7 +36,7 @@ func BenchmarkExplain(b *testing.B) {
 					b.Fatal("not judged")
 				}
 				a := e.policies.Evaluate(&asked)
-				if r := e.combine(reader{platform: true}, &a, e.ruleReason(reader{platform: true}, f.Prefix, nil), f.Prefix); r.Label != labelDeniedIngress {
+				if r := e.combine(reader{platform: true}, &a, e.ruleReason(reader{platform: true}, f.Prefix, nil), f.Prefix); r.Code != policy.ReasonDeniedIngress {
 					b.Fatal(r)
 				}
 			}

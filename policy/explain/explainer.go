@@ -42,7 +42,6 @@ type Explainer struct {
 	cfg      Config
 	policies *policy.Set
 	feeds    []*resolve.Feed
-	packets  map[string]prometheus.Counter // by Reason.Label
 }
 
 // New makes an Explainer that reads policies through networking, a client of
@@ -77,22 +76,10 @@ func New(cfg Config, core, networking rest.Interface) (*Explainer, error) {
 }
 
 func (e *Explainer) register() error {
-	packets := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "kube_nflog_explained_packets_total",
-		Help: "Dropped packets by why: denied_ingress, denied_egress or denied_both by NetworkPolicies, allowed by them, allowed_lately, " +
-			"unselected by any, rule (it says so itself) or unknown. A lower bound where the rule that logs has a limit.",
-	}, []string{"reason"})
-	e.packets = map[string]prometheus.Counter{}
-	for _, label := range []string{
-		labelDeniedIngress, labelDeniedEgress, labelDeniedBoth, labelAllowed, labelAllowedLately, labelUnselected, labelRule, labelUnknown,
-	} {
-		e.packets[label] = packets.WithLabelValues(label)
-	}
 	if e.cfg.Registerer == nil {
 		return nil
 	}
 	for _, c := range []prometheus.Collector{
-		packets,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "kube_nflog_networkpolicies", Help: "NetworkPolicies that are known.",
 		}, func() float64 { return float64(e.policies.Len()) }),
@@ -156,7 +143,7 @@ func (e *Explainer) knows() bool {
 
 // Explain says why a flow was dropped. said is what other rules said of its
 // packets, nil for nothing.
-func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) Told {
+func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) policy.Reason {
 	var answer *policy.Answer
 	if e.knows() {
 		if asked, ok := e.asked(f, source, destination); ok {
@@ -164,7 +151,5 @@ func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint,
 			answer = &a
 		}
 	}
-	t := e.tell(f, said, answer, source, destination)
-	e.packets[t.Label].Add(float64(f.Packets))
-	return t
+	return e.tell(f, said, answer, source, destination)
 }

@@ -47,35 +47,20 @@ func owner(said *dialect.Said) string {
 	return ""
 }
 
-// View is a reason as the owners of one end may read it.
-type View struct {
-	Text       string // as Reason.Text
-	HidePrefix bool   // the rule's prefix names what they may not know
-}
-
-// Told is a reason with what the owners of the ends may read of it.
-type Told struct {
-	Reason
-
-	// Source and Destination are for the owners of the flow's ends, Node is for
-	// who reads a node's events. They are set with Config.NamespaceOnly.
-	Source, Destination, Node View
-}
-
 // nodeEvents is the namespace of events about nodes.
 const nodeEvents = "default"
 
 // tell puts a flow's reason into words for all who may read it.
-func (e *Explainer) tell(f *flow.Flow, said []dialect.Said, a *policy.Answer, source, destination *resolve.Endpoint) Told {
+func (e *Explainer) tell(f *flow.Flow, said []dialect.Said, a *policy.Answer, source, destination *resolve.Endpoint) policy.Reason {
 	platform := reader{platform: true}
-	t := Told{Reason: e.reasonFor(platform, f.Prefix, said, a)}
+	t := e.reasonFor(platform, f.Prefix, said, a)
 	if !e.cfg.NamespaceOnly {
 		return t
 	}
-	view := func(namespace string) View {
+	view := func(namespace string) policy.View {
 		r := reader{namespace: namespace}
 		own := e.cfg.Rules.Parse(f.Prefix)
-		return View{Text: e.reasonFor(r, f.Prefix, said, a).Text, HidePrefix: !r.knowsRule(f.Prefix, &own)}
+		return policy.View{Text: e.reasonFor(r, f.Prefix, said, a).Text, HidePrefix: !r.knowsRule(f.Prefix, &own)}
 	}
 	t.Source, t.Destination, t.Node = view(source.Namespace), view(destination.Namespace), view(nodeEvents)
 	return t
@@ -83,7 +68,7 @@ func (e *Explainer) tell(f *flow.Flow, said []dialect.Said, a *policy.Answer, so
 
 // reasonFor returns a flow's reason as a reader may know it. a is nil where the
 // policies cannot be asked.
-func (e *Explainer) reasonFor(r reader, prefix string, said []dialect.Said, a *policy.Answer) Reason {
+func (e *Explainer) reasonFor(r reader, prefix string, said []dialect.Said, a *policy.Answer) policy.Reason {
 	rule := e.ruleReason(r, prefix, said)
 	if a == nil {
 		return rule

@@ -96,7 +96,7 @@ func TestViews(t *testing.T) {
 			front, vault := pod("front", "app=front"), pod("vault", "app=vault")
 			vault.Namespace = "bank"
 			f := flow.Flow{Prefix: tt.prefix, Protocol: decode.TCP, HasPorts: true, DestinationPort: 80, TCPFlags: decode.SYN}
-			var told Told
+			var told policy.Reason
 			if asked, ok := e.asked(&f, &front, &vault); ok && tt.policies != nil {
 				a := e.policies.Evaluate(&asked)
 				told = e.tell(&f, tt.said, &a, &front, &vault)
@@ -106,8 +106,12 @@ func TestViews(t *testing.T) {
 			if told.Text != tt.text {
 				t.Errorf("the platform reads %q, want %q", told.Text, tt.text)
 			}
-			want := map[string]View{"shop": {tt.shop, tt.hideShop}, "bank": {tt.bank, tt.hideBank}, "node": {tt.node, tt.all}}
-			if diff := cmp.Diff(want, map[string]View{"shop": told.Source, "bank": told.Destination, "node": told.Node}); diff != "" {
+			want := map[string]policy.View{
+				"shop": {Text: tt.shop, HidePrefix: tt.hideShop},
+				"bank": {Text: tt.bank, HidePrefix: tt.hideBank},
+				"node": {Text: tt.node, HidePrefix: tt.all},
+			}
+			if diff := cmp.Diff(want, map[string]policy.View{"shop": told.Source, "bank": told.Destination, "node": told.Node}); diff != "" {
 				t.Errorf("views, -want +got:\n%s", diff)
 			}
 			if strings.Contains(told.Source.Text, "secret") || strings.Contains(told.Destination.Text, "inner") {

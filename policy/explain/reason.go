@@ -10,35 +10,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
-// Reason is why a flow was dropped.
-type Reason struct {
-	// Text goes on a sentence: "denied by NetworkPolicy shop/api-ingress (no
-	// rule allows it)"; "" where nothing is known.
-	Text string
-	// Policies are those that did it, "namespace/name", nil for none.
-	Policies []string
-	// Label is the kind of reason, one of a few.
-	Label string
-}
-
-// The labels of reasons.
-const (
-	labelDeniedIngress = "denied_ingress"
-	labelDeniedEgress  = "denied_egress"
-	labelDeniedBoth    = "denied_both"
-	labelAllowed       = "allowed"
-	labelAllowedLately = "allowed_lately"
-	labelUnselected    = "unselected"
-	labelRule          = "rule"
-	labelUnknown       = "unknown"
-)
-
 // maxShown and maxNames bound the policies that a text names, and the bytes that
 // these take beyond the first: what follows must not be cut off an event.
 const maxShown, maxNames = 4, 300
 
 // combine puts together what the policies say and what the rule does.
-func (e *Explainer) combine(r reader, a *policy.Answer, rule Reason, prefix string) Reason {
+func (e *Explainer) combine(r reader, a *policy.Answer, rule policy.Reason, prefix string) policy.Reason {
 	in, out := &a.Ingress, &a.Egress
 	denied := denial(r, a)
 	switch {
@@ -50,21 +27,21 @@ func (e *Explainer) combine(r reader, a *policy.Answer, rule Reason, prefix stri
 	}
 	for _, s := range []*policy.Side{in, out} {
 		if ago := e.cfg.Now().Sub(s.Since); !s.Since.IsZero() && ago < e.cfg.Fresh {
-			return Reason{Text: lately(r, s, ago), Label: labelAllowedLately}
+			return policy.Reason{Text: lately(r, s, ago), Code: policy.ReasonAllowedLately}
 		}
 	}
-	none := Reason{Text: "no NetworkPolicy denies this", Label: labelAllowed}
+	none := policy.Reason{Text: "no NetworkPolicy denies this", Code: policy.ReasonAllowed}
 	switch {
 	case in.Verdict == policy.Exempt || out.Verdict == policy.Exempt:
 		none.Text = "no NetworkPolicy may deny traffic between a pod and itself or its own node"
 	case in.Count+out.Count == 0:
-		none = Reason{Text: "no NetworkPolicy selects " + selected(in, out), Label: labelUnselected}
+		none = policy.Reason{Text: "no NetworkPolicy selects " + selected(in, out), Code: policy.ReasonUnselected}
 	}
 	if rule.Text != "" {
-		return Reason{Text: rule.Text + "; " + none.Text, Policies: rule.Policies, Label: labelRule}
+		return policy.Reason{Text: rule.Text + "; " + none.Text, Policies: rule.Policies, Code: policy.ReasonRule}
 	}
 	none.Text += "; " + e.ruleName(prefix) + " does"
-	if none.Label == labelUnselected {
+	if none.Code == policy.ReasonUnselected {
 		none.Text = strings.TrimSuffix(none.Text, " does") + " denies this"
 	}
 	return none
@@ -104,19 +81,19 @@ func lately(r reader, s *policy.Side, ago time.Duration) string {
 }
 
 // Denial is the reason if policies deny a flow, nil if they do not.
-func Denial(a *policy.Answer) *Reason { return denial(reader{platform: true}, a) }
+func Denial(a *policy.Answer) *policy.Reason { return denial(reader{platform: true}, a) }
 
-func denial(r reader, a *policy.Answer) *Reason {
+func denial(r reader, a *policy.Answer) *policy.Reason {
 	in, out := a.Ingress.Verdict == policy.Denied, a.Egress.Verdict == policy.Denied
 	switch {
 	case in && out:
-		both := Reason{Text: "denied by " + sideText(r, &a.Ingress) + ", and by " + sideText(r, &a.Egress), Label: labelDeniedBoth}
+		both := policy.Reason{Text: "denied by " + sideText(r, &a.Ingress) + ", and by " + sideText(r, &a.Egress), Code: policy.ReasonDeniedBoth}
 		both.Policies = append(names(&a.Ingress), names(&a.Egress)...)
 		return &both
 	case in:
-		return &Reason{Text: "denied by " + sideText(r, &a.Ingress), Policies: names(&a.Ingress), Label: labelDeniedIngress}
+		return &policy.Reason{Text: "denied by " + sideText(r, &a.Ingress), Policies: names(&a.Ingress), Code: policy.ReasonDeniedIngress}
 	case out:
-		return &Reason{Text: "denied by " + sideText(r, &a.Egress), Policies: names(&a.Egress), Label: labelDeniedEgress}
+		return &policy.Reason{Text: "denied by " + sideText(r, &a.Egress), Policies: names(&a.Egress), Code: policy.ReasonDeniedEgress}
 	}
 	return nil
 }
@@ -171,11 +148,11 @@ func nearest(m *policy.Miss, d policy.Direction) string {
 }
 
 // ruleReason is what the rules say by their prefixes.
-func (e *Explainer) ruleReason(to reader, prefix string, said []dialect.Said) Reason {
+func (e *Explainer) ruleReason(to reader, prefix string, said []dialect.Said) policy.Reason {
 	if own := e.cfg.Rules.Parse(prefix); own.Verdict != dialect.Unsaid || own.Policy != "" {
 		said = append(said[:len(said):len(said)], own)
 	}
-	var r Reason
+	var r policy.Reason
 	kind := ""
 	var hidden []string
 	for _, s := range said {
@@ -206,8 +183,8 @@ func (e *Explainer) ruleReason(to reader, prefix string, said []dialect.Said) Re
 		}
 	}
 	if r.Text == "" {
-		return Reason{Label: labelUnknown}
+		return policy.Reason{Code: policy.ReasonUnknown}
 	}
-	r.Text, r.Label = "denied by "+r.Text, labelRule
+	r.Text, r.Code = "denied by "+r.Text, policy.ReasonRule
 	return r
 }

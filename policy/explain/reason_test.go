@@ -59,6 +59,11 @@ func from(app string) networkingv1.NetworkPolicyIngressRule {
 	}}}
 }
 
+// why returns what the platform reads.
+func why(code policy.ReasonCode, text string, policies ...string) policy.Reason {
+	return policy.Reason{Code: code, Text: text, Policies: policies}
+}
+
 // TestReason shows the reasons as they stand in events.
 func TestReason(t *testing.T) {
 	egress := &networkingv1.NetworkPolicy{
@@ -86,46 +91,45 @@ func TestReason(t *testing.T) {
 		flow     flow.Flow
 		said     []dialect.Said
 		policies []*networkingv1.NetworkPolicy
-		want     Reason
+		want     policy.Reason
 	}{
-		{"two policies, the port is another", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny"), isolated("api-ingress", port(9090))}, Reason{
-			"denied by NetworkPolicy shop/api-ingress, shop/default-deny (no rule allows it; nearest: api-ingress allows port 9090/TCP from it)",
-			[]string{"shop/api-ingress", "shop/default-deny"}, "denied_ingress"}},
-		{"the peer is another", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", from("web"))}, Reason{
-			"denied by NetworkPolicy shop/api-ingress (no rule allows it; nearest: api-ingress allows this port from pods app=web)",
-			[]string{"shop/api-ingress"}, "denied_ingress"}},
-		{"default deny", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{
-			"denied by NetworkPolicy shop/default-deny (no rule allows it)", []string{"shop/default-deny"}, "denied_ingress"}},
-		{"egress", syn, nil, []*networkingv1.NetworkPolicy{egress}, Reason{
-			"denied by NetworkPolicy shop/front-out (no egress rule allows it)", []string{"shop/front-out"}, "denied_egress"}},
-		{"both ways", syn, nil, []*networkingv1.NetworkPolicy{egress, isolated("default-deny")}, Reason{
-			"denied by NetworkPolicy shop/default-deny (no rule allows it), and by NetworkPolicy shop/front-out (no egress rule allows it)",
-			[]string{"shop/default-deny", "shop/front-out"}, "denied_both"}},
-		{"many", syn, nil, many, Reason{
-			"denied by NetworkPolicy shop/a, shop/b, shop/c, shop/d and 2 more (no rule allows it)",
-			[]string{"shop/a", "shop/b", "shop/c", "shop/d", "shop/e", "shop/f"}, "denied_ingress"}},
-		{"allowed, by a rule with a prefix", with("deny: "), nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))}, Reason{
-			`no NetworkPolicy denies this; rule "deny: " on node n1 does`, nil, "allowed"}},
-		{"allowed", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))}, Reason{
-			"no NetworkPolicy denies this; a rule on node n1 does", nil, "allowed"}},
-		{"allowed lately", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny"), recent}, Reason{
-			"allowed since 12 s ago by NetworkPolicy shop/api-ingress", nil, "allowed_lately"}},
-		{"allowed by the first policy of all", syn, nil, []*networkingv1.NetworkPolicy{recent}, Reason{
-			"no NetworkPolicy denies this; a rule on node n1 does", nil, "allowed"}},
-		{"long names", syn, nil, []*networkingv1.NetworkPolicy{isolated(long + "a"), isolated(long+"b", port(9090)), isolated(long + "c")}, Reason{
-			"denied by NetworkPolicy shop/" + long + "a and 2 more (no rule allows it; nearest: " + long + "b allows port 9090/TCP from it)",
-			[]string{"shop/" + long + "a", "shop/" + long + "b", "shop/" + long + "c"}, "denied_ingress"}},
-		{"data on its way to the server", data, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{
-			"denied by NetworkPolicy shop/default-deny (no rule allows it)", []string{"shop/default-deny"}, "denied_ingress"}},
-		{"data on its way back", back, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{Label: "unknown"}},
-		{"no policy", with("deny: "), nil, nil, Reason{
-			`no NetworkPolicy selects either pod; rule "deny: " on node n1 denies this`, nil, "unselected"}},
+		{"two policies, the port is another", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny"), isolated("api-ingress", port(9090))},
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/api-ingress, shop/default-deny (no rule allows it; nearest: api-ingress allows port 9090/TCP from it)",
+				"shop/api-ingress", "shop/default-deny")},
+		{"the peer is another", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", from("web"))},
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/api-ingress (no rule allows it; nearest: api-ingress allows this port from pods app=web)",
+				"shop/api-ingress")},
+		{"default deny", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")},
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/default-deny (no rule allows it)", "shop/default-deny")},
+		{"egress", syn, nil, []*networkingv1.NetworkPolicy{egress},
+			why(policy.ReasonDeniedEgress, "denied by NetworkPolicy shop/front-out (no egress rule allows it)", "shop/front-out")},
+		{"both ways", syn, nil, []*networkingv1.NetworkPolicy{egress, isolated("default-deny")},
+			why(policy.ReasonDeniedBoth, "denied by NetworkPolicy shop/default-deny (no rule allows it), and by NetworkPolicy shop/front-out (no egress rule allows it)",
+				"shop/default-deny", "shop/front-out")},
+		{"many", syn, nil, many,
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/a, shop/b, shop/c, shop/d and 2 more (no rule allows it)", "shop/a", "shop/b", "shop/c", "shop/d", "shop/e", "shop/f")},
+		{"allowed, by a rule with a prefix", with("deny: "), nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))},
+			why(policy.ReasonAllowed, `no NetworkPolicy denies this; rule "deny: " on node n1 does`)},
+		{"allowed", syn, nil, []*networkingv1.NetworkPolicy{isolated("api-ingress", port(8080))},
+			why(policy.ReasonAllowed, "no NetworkPolicy denies this; a rule on node n1 does")},
+		{"allowed lately", syn, nil, []*networkingv1.NetworkPolicy{isolated("default-deny"), recent},
+			why(policy.ReasonAllowedLately, "allowed since 12 s ago by NetworkPolicy shop/api-ingress")},
+		{"allowed by the first policy of all", syn, nil, []*networkingv1.NetworkPolicy{recent},
+			why(policy.ReasonAllowed, "no NetworkPolicy denies this; a rule on node n1 does")},
+		{"long names", syn, nil, []*networkingv1.NetworkPolicy{isolated(long + "a"), isolated(long+"b", port(9090)), isolated(long + "c")},
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/"+long+"a and 2 more (no rule allows it; nearest: "+long+"b allows port 9090/TCP from it)",
+				"shop/"+long+"a", "shop/"+long+"b", "shop/"+long+"c")},
+		{"data on its way to the server", data, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")},
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/default-deny (no rule allows it)", "shop/default-deny")},
+		{"data on its way back", back, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, policy.Reason{Code: policy.ReasonUnknown}},
+		{"no policy", with("deny: "), nil, nil,
+			why(policy.ReasonUnselected, `no NetworkPolicy selects either pod; rule "deny: " on node n1 denies this`)},
 		{"the API knows better than k3s's rules", syn, []dialect.Said{{Kind: "NetworkPolicy", Policy: "shop/default-deny"}},
-			[]*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{
-				"denied by NetworkPolicy shop/default-deny (no rule allows it)", []string{"shop/default-deny"}, "denied_ingress"}},
-		{"Calico's own policy", with("DPI0|gnp/default.foo"), nil, nil, Reason{
-			"denied by Calico GlobalNetworkPolicy default.foo; no NetworkPolicy selects either pod", []string{"default.foo"}, "rule"}},
-		{"an answer", answer, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, Reason{Label: "unknown"}},
+			[]*networkingv1.NetworkPolicy{isolated("default-deny")},
+			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/default-deny (no rule allows it)", "shop/default-deny")},
+		{"Calico's own policy", with("DPI0|gnp/default.foo"), nil, nil,
+			why(policy.ReasonRule, "denied by Calico GlobalNetworkPolicy default.foo; no NetworkPolicy selects either pod", "default.foo")},
+		{"an answer", answer, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, policy.Reason{Code: policy.ReasonUnknown}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,8 +185,9 @@ func TestExempt(t *testing.T) {
 		t.Fatal("not judged")
 	}
 	a := e.policies.Evaluate(&asked)
-	want := Reason{Text: "no NetworkPolicy may deny traffic between a pod and itself or its own node; a rule on node n1 does", Label: "allowed"}
-	if diff := cmp.Diff(want, e.combine(reader{platform: true}, &a, Reason{}, "")); diff != "" {
+	want :=
+		why(policy.ReasonAllowed, "no NetworkPolicy may deny traffic between a pod and itself or its own node; a rule on node n1 does")
+	if diff := cmp.Diff(want, e.combine(reader{platform: true}, &a, policy.Reason{}, "")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -197,17 +202,21 @@ func TestRuleReason(t *testing.T) {
 	tests := []struct {
 		prefix string
 		said   []dialect.Said
-		want   Reason
+		want   policy.Reason
 	}{
-		{"", nil, Reason{Label: "unknown"}},
-		{"deny: ", nil, Reason{Label: "unknown"}},
-		{"", k3s, Reason{"denied by NetworkPolicy shop/a, shop/long…", []string{"shop/a"}, "rule"}},
-		{"DPE1|np/shop/default.foo", nil, Reason{"denied by Calico NetworkPolicy shop/default.foo", []string{"shop/default.foo"}, "rule"}},
-		{"DPI|default", nil, Reason{"denied by Calico tier default", []string{"default"}, "rule"}},
-		{"DRE", nil, Reason{"denied by Calico profile", nil, "rule"}},
+		{"", nil, policy.Reason{Code: policy.ReasonUnknown}},
+		{"deny: ", nil, policy.Reason{Code: policy.ReasonUnknown}},
+		{"", k3s,
+			why(policy.ReasonRule, "denied by NetworkPolicy shop/a, shop/long…", "shop/a")},
+		{"DPE1|np/shop/default.foo", nil,
+			why(policy.ReasonRule, "denied by Calico NetworkPolicy shop/default.foo", "shop/default.foo")},
+		{"DPI|default", nil,
+			why(policy.ReasonRule, "denied by Calico tier default", "default")},
+		{"DRE", nil,
+			why(policy.ReasonRule, "denied by Calico profile")},
 	}
 	for _, tt := range tests {
-		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.said).Reason
+		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.said)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q, -want +got:\n%s", tt.prefix, diff)
 		}

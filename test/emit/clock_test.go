@@ -37,7 +37,7 @@ func TestClockJumps(t *testing.T) {
 			add := func(port uint16) {
 				f := tcp(peer, api, port, 7)
 				f.FirstSeen, f.LastSeen = now(), now()
-				e.Add(f, peer, api)
+				e.Add(f)
 				packets += 7
 			}
 			// Each time the flow goes on, and a new flow comes, whose event must appear at

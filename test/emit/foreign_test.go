@@ -49,12 +49,12 @@ func TestAnswersOfAnotherServer(t *testing.T) {
 	var status atomic.Int64
 	e := start(t, c.client(t, strayingProxy(t, c, &status)), event.Config{})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
-	e.Add(tcp(peer, self, 80, 100), peer, self)
+	e.Add(tcp(peer, self, 80, 100))
 	c.wait(t, "shop", 100, patience)
 
 	status.Store(http.StatusNotFound)
-	e.Add(tcp(peer, self, 80, 5), peer, self) // patched
-	e.Add(tcp(peer, self, 81, 7), peer, self) // posted
+	e.Add(tcp(peer, self, 80, 5)) // patched
+	e.Add(tcp(peer, self, 81, 7)) // posted
 	strays := func(operation string) float64 {
 		return e.metric(t, "kube_nflog_event_writes_total", "unexpected", operation)
 	}

@@ -29,28 +29,28 @@ func TestWhatKubectlShows(t *testing.T) {
 		add  func(e *running, self resolve.Endpoint)
 	}{
 		{"single", func(e *running, self resolve.Endpoint) {
-			e.Add(tcp(front, self, 8080, 1), front, self)
+			e.Add(tcp(front, self, 8080, 1))
 		}},
 		{"repeated", func(e *running, self resolve.Endpoint) {
 			f := tcp(front, self, 8080, 10)
 			f.FirstSeen = f.FirstSeen.Add(-3 * time.Minute)
-			e.Add(f, front, self)
+			e.Add(f)
 		}},
 		{"icmp", func(e *running, self resolve.Endpoint) {
 			f := tcp(front, self, 0, 3)
 			f.Protocol, f.HasPorts, f.HasICMP, f.ICMPType = decode.ICMP, false, true, 8
-			e.Add(f, front, self)
+			e.Add(f)
 		}},
 		{"external", func(e *running, self resolve.Endpoint) {
 			peer := external("203.0.113.9")
 			peer.Name = "crawler.example"
 			f := tcp(peer, self, 443, 2)
 			f.TCPFlags, f.Prefix = decode.ACK|decode.PSH, "DROP by policy shop/deny"
-			e.Add(f, peer, self)
+			e.Add(f)
 		}},
 		{"sending", func(e *running, self resolve.Endpoint) {
 			peer := external("203.0.113.9")
-			e.Add(tcp(self, peer, 443, 2), self, peer)
+			e.Add(tcp(self, peer, 443, 2))
 		}},
 		{"rollup", func(e *running, self resolve.Endpoint) {
 			for i := range 1204 {
@@ -62,7 +62,7 @@ func TestWhatKubectlShows(t *testing.T) {
 				case 1200:
 					f.Packets = 500
 				}
-				e.Add(f, peer, self)
+				e.Add(f)
 			}
 		}},
 	} {

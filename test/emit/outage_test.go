@@ -25,7 +25,7 @@ func load(e *running, pods int) {
 	for i := range pods {
 		self := external("10.0.1.7")
 		self.Kind, self.Namespace, self.Name, self.UID = 1, "shop", podName(i), podName(i)
-		e.Add(tcp(peer, self, 80, 1), peer, self)
+		e.Add(tcp(peer, self, 80, 1))
 	}
 }
 
@@ -136,7 +136,7 @@ func TestNamespaceDeletedUnderWay(t *testing.T) {
 	}, func() string { return "the packets for a namespace that is gone are not counted" })
 	// Other namespaces must not be delayed.
 	self, peer := c.pod(t, "bank", "ledger", "10.0.3.3"), external("203.0.113.9")
-	e.Add(tcp(peer, self, 80, 4), peer, self)
+	e.Add(tcp(peer, self, 80, 4))
 	c.wait(t, "bank", 4, patience)
 }
 

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/event"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
@@ -179,12 +180,13 @@ func external(ip string) resolve.Endpoint {
 }
 
 // tcp returns a flow of SYN packets with the current time.
-func tcp(src, dst resolve.Endpoint, port uint16, packets uint64) flow.Flow {
-	return flow.Flow{
+func tcp(src, dst resolve.Endpoint, port uint16, packets uint64) *emit.DroppedFlow {
+	f := flow.Flow{
 		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
 		Source: src.IP, Destination: dst.IP, SourcePort: 43210, DestinationPort: port, HasPorts: true,
 		TCPFlags: decode.SYN, FirstSeen: time.Now(), LastSeen: time.Now(), Packets: packets, Bytes: 60 * packets,
 	}
+	return &emit.DroppedFlow{Flow: f, Source: src, Destination: dst}
 }
 
 // total returns the sum of the counts of a namespace's events.

@@ -19,7 +19,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	for run, packets := range []uint64{5, 7, 11} {
 		e := start(t, c.client(t, ""), event.Config{})
-		e.Add(tcp(peer, self, 80, packets), peer, self)
+		e.Add(tcp(peer, self, 80, packets))
 		c.wait(t, "shop", []int64{5, 12, 23}[run], patience)
 		e.finish(t)
 		if got, want := e.metric(t, "kube_nflog_event_packets_written_total", ""), float64(packets); got != want {
@@ -59,7 +59,7 @@ func beAgent(kubeconfig string) int {
 	}
 	self, peer := external("10.0.1.7"), external("203.0.113.9")
 	self.Kind, self.Namespace, self.Name, self.UID = 1, "shop", "api", "1234"
-	e.Add(tcp(peer, self, 80, 5), peer, self)
+	e.Add(tcp(peer, self, 80, 5))
 	if err := e.Run(context.Background()); err != nil {
 		return 1
 	}
@@ -89,12 +89,12 @@ func TestDeletedEventStartsAnew(t *testing.T) {
 	c := startCluster(t, controlplane.Config{})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	e := start(t, c.client(t, ""), event.Config{})
-	e.Add(tcp(peer, self, 80, 100), peer, self)
+	e.Add(tcp(peer, self, 80, 100))
 	c.wait(t, "shop", 100, patience)
 	if err := c.Client().CoreV1().Events("shop").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	e.Add(tcp(peer, self, 80, 3), peer, self)
+	e.Add(tcp(peer, self, 80, 3))
 	c.wait(t, "shop", 3, patience)
 	e.finish(t)
 	if got := e.metric(t, "kube_nflog_event_writes_total", "missing"); got != 1 {
@@ -109,10 +109,10 @@ func TestExpiredEventStartsAnew(t *testing.T) {
 	c := startCluster(t, controlplane.Config{EventTTL: 5 * time.Second})
 	self, peer := c.pod(t, "shop", "api", "10.0.1.7"), external("203.0.113.9")
 	e := start(t, c.client(t, ""), event.Config{})
-	e.Add(tcp(peer, self, 80, 100), peer, self)
+	e.Add(tcp(peer, self, 80, 100))
 	c.wait(t, "shop", 100, patience)
 	c.wait(t, "shop", 0, 3*time.Minute)
-	e.Add(tcp(peer, self, 80, 3), peer, self)
+	e.Add(tcp(peer, self, 80, 3))
 	c.wait(t, "shop", 3, patience)
 }
 
@@ -138,7 +138,7 @@ plugins:
 	for i := range flows {
 		self := external("10.0.1.7")
 		self.Kind, self.Namespace, self.Name, self.UID = 1, "shop", podName(i), podName(i)
-		e.Add(tcp(peer, self, 80, 10), peer, self)
+		e.Add(tcp(peer, self, 80, 10))
 	}
 	c.wait(t, "shop", flows*10, patience)
 	throttled := e.metric(t, "kube_nflog_event_writes_total", "throttled")

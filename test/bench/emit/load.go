@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -46,13 +47,14 @@ func podEndpoint(name string, addr netip.Addr) resolve.Endpoint {
 }
 
 // seen returns the flow as one window hands it over.
-func (o *oneFlow) seen(packets uint64) flow.Flow {
+func (o *oneFlow) seen(packets uint64) *emit.DroppedFlow {
 	now := time.Now()
-	return flow.Flow{
+	f := flow.Flow{
 		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
 		Source: o.src.IP, Destination: o.dst.IP, SourcePort: 43210, DestinationPort: o.port, HasPorts: true,
 		TCPFlags: decode.SYN, FirstSeen: now, LastSeen: now, Packets: packets, Bytes: 60 * packets,
 	}
+	return &emit.DroppedFlow{Flow: f, Source: o.src, Destination: o.dst}
 }
 
 // message is the sentence that all sinks write for the flow.

@@ -118,7 +118,7 @@ func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error)
 	return s, nil
 }
 
-func (s *emitterSink) add(f *oneFlow, packets uint64) { s.Add(f.seen(packets), f.src, f.dst) }
+func (s *emitterSink) add(f *oneFlow, packets uint64) { s.Add(f.seen(packets)) }
 
 // stop ends Run without Flush, because the steady state is measured.
 func (s *emitterSink) stop() {

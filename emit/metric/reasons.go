@@ -1,0 +1,42 @@
+package metric
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-nflog/kube-nflog/emit"
+	"github.com/kube-nflog/kube-nflog/policy"
+)
+
+// reasons counts packets by the code of their reason. Every code has its series
+// from the start, so that rates are right.
+type reasons struct {
+	vec    *prometheus.CounterVec
+	byCode map[policy.ReasonCode]prometheus.Counter
+}
+
+func newReasons() *reasons {
+	r := &reasons{
+		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kube_nflog_explained_packets_total",
+			Help: "Dropped packets by why: denied_ingress, denied_egress or denied_both by NetworkPolicies, allowed by them, allowed_lately, " +
+				"unselected by any, rule (it says so itself) or unknown." + lowerBound,
+		}, []string{"reason"}),
+		byCode: map[policy.ReasonCode]prometheus.Counter{},
+	}
+	for _, code := range policy.ReasonCodes() {
+		r.byCode[code] = r.vec.WithLabelValues(string(code))
+	}
+	return r
+}
+
+func (r *reasons) add(d *emit.DroppedFlow) {
+	r.byCode[knownCode(d.Reason.Code)].Add(float64(d.Packets))
+}
+
+// knownCode returns the code of a flow that nobody has explained.
+func knownCode(code policy.ReasonCode) policy.ReasonCode {
+	if code == "" {
+		return policy.ReasonUnknown
+	}
+	return code
+}
