@@ -2,20 +2,20 @@ package decode
 
 import "net/netip"
 
-// Drop is one decoded packet: a plain value that holds no pointer but Prefix,
-// compares with == and may be kept, copied and sent freely.
+// Drop is one decoded packet. It is a plain value: its only pointer is Prefix, it
+// compares with ==, and it may be kept, copied and sent.
 type Drop struct {
-	// Time is when the kernel saw the packet, in nanoseconds since 1970; where
-	// the kernel gave no timestamp (the OUTPUT hook), when it was received.
+	// Time is when the kernel saw the packet, in nanoseconds since 1970. Where the
+	// kernel gives no timestamp (at the OUTPUT hook), it is when the packet was received.
 	Time int64
 	// Prefix is the rule's NFLOG prefix, sanitised; "" is a normal one.
 	Prefix string
-	// Source and Destination are 16-byte addresses, IPv4 in the IPv4-mapped
-	// form; Family says which they are. See SourceAddr and DestinationAddr.
+	// Source and Destination are 16-byte addresses, IPv4 in the IPv4-mapped form. Family
+	// tells which they are. See SourceAddr and DestinationAddr.
 	Source, Destination [16]byte
-	// Length is the IP packet's whole length in bytes as its header gives it,
-	// however little of it the kernel copied. A packet that segmentation
-	// offload made too long for the field says 0: then it is what was copied.
+	// Length is the length of the whole IP packet in bytes, as its header gives it,
+	// however little the kernel copied. If segmentation offload made the packet too long
+	// for that field, Length is how much was copied.
 	Length uint32
 	// In and Out are interface indexes; 0 where the packet has none.
 	In, Out uint32
@@ -33,8 +33,8 @@ type Drop struct {
 	TCPFlags TCPFlags
 	HasPorts bool
 	HasICMP  bool
-	// Fragment says that the packet is an IP fragment. Only a first fragment
-	// has ports.
+	// Fragment says that the packet is an IP fragment. Only the first fragment has
+	// ports.
 	Fragment bool
 }
 
@@ -44,8 +44,8 @@ func (d *Drop) SourceAddr() netip.Addr { return Addr(d.Family, d.Source) }
 // DestinationAddr returns the destination address, IPv4 as 4 bytes.
 func (d *Drop) DestinationAddr() netip.Addr { return Addr(d.Family, d.Destination) }
 
-// Addr turns an address as Drop holds it back into a netip.Addr. An IPv6
-// packet with an IPv4-mapped address keeps its 16 bytes: it is not IPv4.
+// Addr turns an address that a Drop holds into a netip.Addr. An IPv4-mapped address of
+// an IPv6 packet stays one: it is not IPv4.
 func Addr(f Family, b [16]byte) netip.Addr {
 	if f == IPv4 {
 		return netip.AddrFrom4([4]byte(b[12:]))

@@ -2,23 +2,24 @@ package decode
 
 import "encoding/binary"
 
-// upper is what follows an IP header, its options and its extension headers,
-// as far as it was copied. The IP headers are not read by gopacket's layers:
-// those refuse what offload and cut copies make (a length of 0, half an
-// option), hide the ports of first fragments, and allocate for each hop-by-hop
-// option.
-type upper struct {
+// ipPayload is what follows an IP header with its options and extension headers, as
+// far as it was copied.
+//
+// gopacket's layers do not read the IP headers. They refuse what segmentation offload
+// and short copies produce (a length of 0, half an option), hide the ports of first
+// fragments, and allocate for each hop-by-hop option.
+type ipPayload struct {
 	data     []byte
 	protocol Protocol
-	fragment bool // of a fragmented packet
-	later    bool // not its first fragment: without the transport header
+	fragment bool // the packet is a fragment
+	later    bool // the packet is a later fragment, which has no transport header
 }
 
 const ipv4Header = 20
 
-// decode4 reads an IPv4 header (RFC 791, 3.1). A total length of 0 is that of
-// a packet too large for the field, as segmentation offload makes them.
-func (u *upper) decode4(data []byte, drop *Drop) Result {
+// decode4 reads an IPv4 header (RFC 791, 3.1). A total length of 0 means that the
+// packet is too large for the field, as segmentation offload makes them.
+func (p *ipPayload) decode4(data []byte, drop *Drop) Result {
 	if len(data) < ipv4Header {
 		return Truncated
 	}
@@ -31,17 +32,18 @@ func (u *upper) decode4(data []byte, drop *Drop) Result {
 	}
 	const moreFragments, offset = 0x2000, 0x1fff
 	fragment := binary.BigEndian.Uint16(data[6:])
-	u.fragment, u.later = fragment&(moreFragments|offset) != 0, fragment&offset != 0
-	drop.Length, u.protocol = uint32(total), Protocol(data[9])
+	p.fragment, p.later = fragment&(moreFragments|offset) != 0, fragment&offset != 0
+	drop.Length, p.protocol = uint32(total), Protocol(data[9])
 	putMapped(&drop.Source, data[12:])
 	putMapped(&drop.Destination, data[16:])
 	end := min(total, len(data))
-	u.data = data[min(header, end):end]
+	p.data = data[min(header, end):end]
 	return Decoded
 }
 
-// putMapped puts a 4-byte address into its IPv4-mapped form (RFC 4291, 2.5.5.2).
-// It writes whole words because they are read as such soon after.
+// putMapped writes a 4-byte address in its IPv4-mapped form (RFC 4291, 2.5.5.2). It
+// writes whole words, because the flow table reads whole words soon after: a read of
+// what several smaller writes made stalls the processor.
 func putMapped(to *[16]byte, ip []byte) {
 	binary.BigEndian.PutUint64(to[:8], 0)
 	binary.BigEndian.PutUint64(to[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(ip)))
@@ -49,9 +51,9 @@ func putMapped(to *[16]byte, ip []byte) {
 
 const ipv6Header = 40
 
-// decode6 reads an IPv6 header (RFC 8200, 3) and its extensions. A payload
-// length of 0 before a payload is that of a packet too large for the field.
-func (u *upper) decode6(data []byte, drop *Drop) Result {
+// decode6 reads an IPv6 header (RFC 8200, 3) and its extension headers. A payload
+// length of 0 before a payload means that the packet is too large for the field.
+func (p *ipPayload) decode6(data []byte, drop *Drop) Result {
 	if len(data) < ipv6Header {
 		return Truncated
 	}
@@ -64,13 +66,13 @@ func (u *upper) decode6(data []byte, drop *Drop) Result {
 	}
 	drop.Length = uint32(total)
 	drop.Source, drop.Destination = [16]byte(data[8:24]), [16]byte(data[24:40])
-	u.protocol, u.data = Protocol(data[6]), data[ipv6Header:min(total, len(data))]
-	u.fragment, u.later = false, false
-	u.walkExtensions()
+	p.protocol, p.data = Protocol(data[6]), data[ipv6Header:min(total, len(data))]
+	p.fragment, p.later = false, false
+	p.skipExtensions()
 	return Decoded
 }
 
-// The extension headers that are passed through (RFC 8200, 4; RFC 4302).
+// The extension headers that are skipped (RFC 8200, 4; RFC 4302).
 const (
 	hopByHop           Protocol = 0
 	routing            Protocol = 43
@@ -79,24 +81,24 @@ const (
 	destinationOptions Protocol = 60
 )
 
-// walkExtensions goes through the chain to the transport header, or to where
-// the copy ends: then protocol is the first header that is not all there.
-func (u *upper) walkExtensions() {
-	for !u.later && len(u.data) >= 8 {
+// skipExtensions follows the chain of headers up to the transport header, or up to
+// where the copy ends. Then protocol is that of the first header that is cut.
+func (p *ipPayload) skipExtensions() {
+	for !p.later && len(p.data) >= 8 {
 		var length int
-		switch u.protocol {
+		switch p.protocol {
 		case hopByHop, routing, destinationOptions:
-			length = 8 + 8*int(u.data[1])
+			length = 8 + 8*int(p.data[1])
 		case authentication:
-			length = 8 + 4*int(u.data[1])
+			length = 8 + 4*int(p.data[1])
 		case fragmentation:
 			length = 8
-			u.fragment = true
-			u.later = binary.BigEndian.Uint16(u.data[2:])&^7 != 0
+			p.fragment = true
+			p.later = binary.BigEndian.Uint16(p.data[2:])&^7 != 0
 		default:
 			return
 		}
-		u.protocol = Protocol(u.data[0])
-		u.data = u.data[min(length, len(u.data)):]
+		p.protocol = Protocol(p.data[0])
+		p.data = p.data[min(length, len(p.data)):]
 	}
 }

@@ -29,9 +29,9 @@ func (f Family) String() string {
 // (include/uapi/linux/netfilter.h, enum nf_inet_hooks).
 type Hook uint8
 
-// The netfilter hooks. The bridge family numbers its own the same way. The
-// netdev family has two of its own, which the kernel numbers from 0 again; a
-// Drop has them as the last two here.
+// The netfilter hooks. The bridge family has the same numbers. The netdev family has
+// two hooks, which the kernel numbers from 0 again; a Drop has them as the last two
+// here.
 const (
 	HookPrerouting Hook = iota
 	HookInput
@@ -55,7 +55,7 @@ func (h Hook) String() string {
 // Protocol is an IANA Internet protocol number.
 type Protocol uint8
 
-// The protocols that kube-nflog looks into.
+// The protocols whose headers are decoded.
 const (
 	ICMP   Protocol = 1
 	TCP    Protocol = 6
@@ -64,7 +64,7 @@ const (
 	SCTP   Protocol = 132
 )
 
-// String returns the protocol's name, for one without a name here its number.
+// String returns the protocol's name, or its number if it has no name here.
 func (p Protocol) String() string {
 	switch p {
 	case ICMP:

@@ -6,7 +6,7 @@ import (
 )
 
 func TestPrefixes(t *testing.T) {
-	p := newPrefixes([]string{"calico-drop:", "deny"})
+	p := newPrefixes(Config{Prefixes: []string{"calico-drop:", "deny"}})
 	tests := []struct {
 		raw, want string
 		wanted    bool
@@ -19,7 +19,7 @@ func TestPrefixes(t *testing.T) {
 		{"deny\xff\x00", "deny??", true},
 		{"deny ä", "deny ä", true},
 	}
-	for range 2 { // from the rules, then from memory
+	for range 2 { // new, then known
 		for _, tt := range tests {
 			got, wanted := p.intern([]byte(tt.raw))
 			if got != tt.want || wanted != tt.wanted {
@@ -29,30 +29,30 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// Prefixes that tell of no drop are ignored, and judged once.
+// TestIgnoredPrefixes has prefixes that stand for no drop. Config.Ignore is called once
+// for each.
 func TestIgnoredPrefixes(t *testing.T) {
-	d := NewDecoder([]string{"API", "DPI"})
-	asked := map[string]int{}
-	d.Ignore(func(prefix string) bool {
-		asked[prefix]++
+	calls := map[string]int{}
+	p := newPrefixes(Config{Prefixes: []string{"API", "DPI"}, Ignore: func(prefix string) bool {
+		calls[prefix]++
 		return prefix == "API0|x" || prefix == ""
-	})
+	}})
 	for range 3 {
 		for prefix, want := range map[string]bool{"API0|x": false, "DPI0|x": true, "": false, "other": false} {
-			if _, got := d.prefixes.intern([]byte(prefix)); got != want {
+			if _, got := p.intern([]byte(prefix)); got != want {
 				t.Errorf("wanted(%q) = %v, want %v", prefix, got, want)
 			}
 		}
 	}
-	for prefix, times := range asked {
-		if times > 2 { // the empty one is the first that is remembered, unasked for
-			t.Errorf("asked %d times about %q", times, prefix)
+	for prefix, times := range calls {
+		if times != 1 {
+			t.Errorf("%d calls for %q, want 1", times, prefix)
 		}
 	}
 }
 
 func TestPrefixesAreBounded(t *testing.T) {
-	p := newPrefixes(nil)
+	p := newPrefixes(Config{})
 	for i := range 2 * maxPrefixes {
 		p.intern(fmt.Appendf(nil, "rule %d", i))
 	}

@@ -2,165 +2,169 @@ package flow
 
 import "github.com/kube-nflog/kube-nflog/decode"
 
-// batch is how many drops are folded at once. Of many flows, each is somewhere
-// else in memory, and to wait for that costs more than all the rest. So what
-// the drops of a batch need is read for all of them before it is looked at: a
-// processor waits for many reads at a time if none depends on another.
-const batch = 32
+// batchSize is how many drops are looked up together. With many flows, each is
+// somewhere else in memory, and to wait for that costs more than all the rest. So the
+// table first reads what all drops of a batch need, and then uses it: the processor
+// waits for many reads at once if none depends on another.
+const batchSize = 32
 
-// waiting is a drop that is to be folded.
-type waiting struct {
+// queuedDrop is a drop that waits to be folded.
+type queuedDrop struct {
 	key
+	lastPacket
 
-	time       int64 // nanoseconds since 1970
-	length     uint32
-	in, out    uint32
-	sourcePort uint16
-	flags      decode.TCPFlags
+	time   int64 // nanoseconds since 1970
+	length uint32
 
 	hash   uint64
-	slot   slot   // that has the hash, or 0
-	at     int    // where it is in the index
-	record int    // the number of the flow's, or none
-	entry  int    // the same of its entry in the current window
-	read   uint64 // what was read ahead: were it not kept, it would not be read
+	slot   slot   // the slot that has the hash, or 0
+	at     int    // where that slot is in the index
+	number int    // of the flow's record, or none
+	entry  int    // the number of the flow's entry in the current window, or none
+	read   uint64 // what was read ahead; the compiler would remove a read that is not kept
 }
 
-// wait puts a drop into the batch.
-func (t *Table) wait(d *decode.Drop) {
-	w := &t.waiting[t.nwaiting]
-	t.nwaiting++
-	w.source, w.destination, w.rest = addressOf(&d.Source), addressOf(&d.Destination), t.rest
-	w.time, w.length, w.in, w.out, w.sourcePort, w.flags = d.Time, d.Length, d.In, d.Out, d.SourcePort, d.TCPFlags
-	w.hash = w.key.hash(&t.seed)
+// enqueue puts a drop into the batch, and folds the batch if it is full.
+func (t *Table) enqueue(d *decode.Drop, p packed) {
+	q := &t.queued[t.nqueued]
+	t.nqueued++
+	q.key.set(d, p)
+	q.lastPacket.set(d)
+	q.time, q.length = d.Time, d.Length
+	q.hash = q.key.hash(&t.seed)
+	if t.nqueued == len(t.queued) {
+		t.fold()
+	}
 }
 
 // fold folds the drops of the batch.
 func (t *Table) fold() {
-	if t.nwaiting == 0 {
+	if t.nqueued == 0 {
 		return
 	}
-	drops := t.waiting[:t.nwaiting]
-	t.nwaiting = 0
+	drops := t.queued[:t.nqueued]
+	t.nqueued = 0
 	t.findSlots(drops)
 	t.findEntries(drops)
-	in := t.memory.records
+	in := t.cache.young
 	for i := range drops {
-		w := &drops[i]
-		if w.entry != none {
-			t.last, t.memory.next = t.current.at(w.entry), w.record+1
+		q := &drops[i]
+		if q.entry != none {
+			t.last, t.cache.next = t.current.at(q.entry), q.number+1
 		} else {
-			if w.record == none || t.memory.records != in { // a drop before may have added it, or begun the memory anew
-				w.record = t.memory.records.find(&w.key, w.hash)
+			// An earlier drop of the batch may have added the record, or started a new
+			// generation, in which the number is another.
+			if q.number == none || t.cache.young != in {
+				q.number = t.cache.young.find(&q.key, q.hash)
 			}
-			t.last = t.entry(w)
+			t.last = t.entry(q)
 		}
-		t.last.count(w.time, w.length)
-		t.last.describe(w.in, w.out, w.sourcePort, w.flags)
+		t.last.count(q.time, q.length)
+		t.last.lastPacket = q.lastPacket
 	}
-	if t.last.rest.kind()&overflow != 0 {
-		t.last = nil // each drop of an overflow flow is counted as such
+	if t.last.packed.kind()&overflow != 0 {
+		t.last = nil // so that each drop of an overflow flow is counted as such
 	}
 }
 
-// findSlots finds the drops' slots, and reads what they lead to.
-func (t *Table) findSlots(drops []waiting) {
-	records := t.memory.records
+// findSlots finds the drops' slots in the index, and reads ahead what they lead to.
+func (t *Table) findSlots(drops []queuedDrop) {
+	records := t.cache.young
 	for i := range drops {
-		w := &drops[i]
-		w.at = records.home(w.hash)
-		w.slot = records.index[w.at]
+		q := &drops[i]
+		q.at = records.home(q.hash)
+		q.slot = records.index[q.at]
 	}
 	for i := range drops {
-		w := &drops[i]
-		w.record, w.entry = none, none
-		for w.slot != 0 && !w.slot.has(w.hash) {
-			w.at = records.next(w.at)
-			w.slot = records.index[w.at]
+		q := &drops[i]
+		q.number, q.entry = none, none
+		for q.slot != 0 && !q.slot.has(q.hash) {
+			q.at = records.next(q.at)
+			q.slot = records.index[q.at]
 		}
-		if w.slot == 0 {
+		if q.slot == 0 {
 			continue
 		}
-		w.record = w.slot.number()
-		if entry := w.slot.entryIn(t.memory.window); entry != none && entry < t.current.n {
-			w.entry = entry
-			w.readEntry(t.current.at(entry))
+		q.number = q.slot.number()
+		if entry := q.slot.entryIn(t.cache.window); entry != none && entry < t.current.n {
+			q.entry = entry
+			q.readAhead(t.current.at(entry))
 		} else {
-			w.read = records.at(w.record).hash
+			q.read = records.at(q.number).hash
 		}
 	}
 }
 
-// readEntry reads both ends of an entry, which is on two lines of a cache mostly.
-func (w *waiting) readEntry(e *entry) { w.read = e.source.high + e.bytes }
+// readAhead reads both ends of an entry, which mostly is in two lines of a cache.
+func (q *queuedDrop) readAhead(e *entry) { q.read = e.source.high + e.bytes }
 
-// findEntries finds out which slots have led to the drops' flows.
-func (t *Table) findEntries(drops []waiting) {
-	records := t.memory.records
+// findEntries checks that the slots lead to the drops' flows: a slot has only a part of
+// the hash, and may know an entry of an older window.
+func (t *Table) findEntries(drops []queuedDrop) {
+	records := t.cache.young
 	for i := range drops {
-		w := &drops[i]
-		if w.record == none || w.entry != none && t.current.at(w.entry).equals(&w.key) {
+		q := &drops[i]
+		if q.number == none || q.entry != none && t.current.at(q.entry).equals(&q.key) {
 			continue
 		}
-		w.entry = none
-		r := records.at(w.record)
+		q.entry = none
+		r := records.at(q.number)
 		switch {
-		case !r.equals(&w.key): // has the same tag
-			w.record = none
-		case r.window == t.memory.window:
-			w.entry = int(r.entry)
-			records.index[w.at] = w.slot.with(w.entry, r.window)
-			w.readEntry(t.current.at(w.entry))
+		case !r.equals(&q.key): // another flow with the same tag
+			q.number = none
+		case r.window == t.cache.window:
+			q.entry = int(r.entry)
+			records.index[q.at] = q.slot.with(q.entry, r.window)
+			q.readAhead(t.current.at(q.entry))
 		}
 	}
 }
 
-// entry returns the entry of a drop's flow, whose number among the records may
-// be none.
-func (t *Table) entry(w *waiting) *entry {
-	if w.record != none {
-		if e := t.inWindow(t.memory.records.at(w.record)); e != nil {
-			t.memory.next = w.record + 1
+// entry returns the entry of a drop's flow. The drop's record may not be known yet.
+func (t *Table) entry(q *queuedDrop) *entry {
+	if q.number != none {
+		if e := t.inWindow(t.cache.young.at(q.number)); e != nil {
+			t.cache.next = q.number + 1
 			return e
 		}
 	}
-	if t.current.n >= t.cfg.MaxFlows && !t.takeReserve(&w.key) {
-		return t.insertOverflow(&w.key)
+	if t.current.n >= t.cfg.MaxFlows && !t.takeReserve(&q.key) {
+		return t.insertOverflow(&q.key)
 	}
-	if w.record == none {
-		w.record = t.memory.restore(&w.key, w.hash)
+	if q.number == none {
+		q.number = t.cache.promote(&q.key, q.hash)
 	}
-	if w.record == none {
-		w.record = t.memory.add(&w.key, w.hash)
+	if q.number == none {
+		q.number = t.cache.add(&q.key, q.hash)
 	}
-	t.memory.next = w.record + 1
-	return t.begin(t.memory.records.at(w.record), w.time)
+	t.cache.next = q.number + 1
+	return t.begin(t.cache.young.at(q.number), q.time)
 }
 
 // inWindow returns the entry of a record's flow in the current window, or nil.
 func (t *Table) inWindow(r *record) *entry {
-	if r.window != t.memory.window {
+	if r.window != t.cache.window {
 		return nil
 	}
 	return t.current.at(int(r.entry))
 }
 
-// begin returns a new entry of the current window for a record's flow, which is
-// to go out early if it was not seen lately.
+// begin returns a new entry of the current window for a record's flow. The entry is to
+// be exported early if the flow was not seen lately.
 func (t *Table) begin(r *record, time int64) *entry {
-	known := t.memory.knows(r, time, t.cfg.Window)
+	recent := t.cache.isRecent(r, time, t.cfg.Window)
 	e := t.enter(r)
-	if !known {
-		t.owners.push(t.current, int32(t.current.n-1), t.owner(&r.key))
+	if !recent {
+		t.fair.push(t.current, int32(t.current.n-1), t.podOf(&r.key))
 	}
 	return e
 }
 
-// enter adds an entry of the current window.
+// enter adds an entry for a record's flow to the current window.
 func (t *Table) enter(r *record) *entry {
 	e := t.current.append()
-	e.key, e.last = r.key, 0 // what describe sets is set soon
-	e.giveUp()
-	t.memory.note(r, t.current.n-1)
+	e.key, e.last = r.key, 0 // the caller sets lastPacket
+	e.clear()
+	t.cache.enter(r, t.current.n-1)
 	return e
 }

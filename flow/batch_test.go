@@ -12,10 +12,10 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 )
 
-// TestLastPacketAcrossBatches has a flow's packets straddle the end of a batch:
-// what is not part of the key is the last one's.
+// TestLastPacketAcrossBatches spreads a flow's packets over the end of a batch: what is
+// not in the key is that of the last packet.
 func TestLastPacketAcrossBatches(t *testing.T) {
-	for others := range 2 * batch {
+	for others := range 2 * batchSize {
 		table := NewTable(Config{})
 		for i := range others {
 			add(table, drop("10.0.0.9", uint16(1000+i), 0))
@@ -36,8 +36,8 @@ func TestLastPacketAcrossBatches(t *testing.T) {
 	}
 }
 
-// TestFlowsOfEveryKind puts rows in turn that share all but one part of the
-// key: each comes out as if it were alone, and With chooses by prefix.
+// TestFlowsOfEveryKind adds flows in turn that agree in all but one part of the key: each
+// comes out as if it were alone, and With chooses by prefix.
 func TestFlowsOfEveryKind(t *testing.T) {
 	six := drop("2001:db8::5", 80, 1)
 	six.Family = decode.IPv6
@@ -51,8 +51,8 @@ func TestFlowsOfEveryKind(t *testing.T) {
 	drops := []decode.Drop{drop("10.0.0.5", 80, 1), six, mapped, ping, named, drop("10.0.0.7", 80, 1), over}
 	table := NewTable(Config{MaxFlows: len(drops) - 1})
 	add(table, drops...)
-	table.HandOn(start)
-	table.HandOn(start.Add(time.Second))
+	table.Export(start)
+	table.Export(start.Add(time.Second))
 	w := <-table.Windows()
 	var got []Flow
 	for f := range w.Flows() {
@@ -64,7 +64,7 @@ func TestFlowsOfEveryKind(t *testing.T) {
 	for i := range drops[:len(drops)-1] {
 		alone := NewTable(Config{})
 		add(alone, drops[i])
-		alone.HandOn(start)
+		alone.Export(start)
 		want := at(alone, 1000)
 		if diff := cmp.Diff(want, got[i:i+1], cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 			t.Errorf("row %d: -alone +among others:\n%s", i, diff)
@@ -82,8 +82,8 @@ func TestFlowsOfEveryKind(t *testing.T) {
 	}
 }
 
-// TestSums adds up windows of flows that go back and forth between rules and
-// protocols, some handed on early, and holds the sums against the flows'.
+// TestSums adds up windows of flows that alternate between rules and protocols, some of
+// them exported early, and compares the sums with the flows.
 func TestSums(t *testing.T) {
 	type rule struct {
 		prefix   string
@@ -95,7 +95,7 @@ func TestSums(t *testing.T) {
 		d := drop("10.0.0.5", uint16(random.IntN(70)), ms)
 		d.Prefix, d.Protocol = []string{"", "deny: "}[random.IntN(2)], []decode.Protocol{0, decode.TCP, decode.UDP}[random.IntN(3)]
 		table.Add(&d)
-		table.HandOn(start.Add(time.Duration(ms) * time.Millisecond))
+		table.Export(start.Add(time.Duration(ms) * time.Millisecond))
 		select {
 		case w := <-table.Windows():
 			want, got := map[rule]uint64{}, map[rule]uint64{}
@@ -119,11 +119,11 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// TestAgain adds the same bursts of a few flows to a table that is told what
-// comes again, and to one that looks at each drop; datagrams end between any
-// two packets, and some flows find the window full.
-func TestAgain(t *testing.T) {
-	run := func(told bool) (flows []Flow, overflowed uint64) {
+// TestShortcutsChangeNothing adds the same bursts of a few flows to a table as it is, and
+// to one that looks up each drop. Datagrams end between any two packets, and some flows
+// find the window full.
+func TestShortcutsChangeNothing(t *testing.T) {
+	run := func(shortcuts bool) (flows []Flow, overflowed uint64) {
 		table, random := NewTable(Config{MaxFlows: 4}), rand.New(rand.NewPCG(1, 2))
 		var last uint16
 		for ms := range 20_000 {
@@ -133,11 +133,10 @@ func TestAgain(t *testing.T) {
 			}
 			d := drop("10.0.0.5", port, ms)
 			d.Length, d.SourcePort, d.TCPFlags = uint32(100+ms%7), uint16(ms), decode.TCPFlags(ms)
-			if told && ms > 0 && port == last {
-				table.Again(&d)
-			} else {
-				table.Add(&d)
+			if !shortcuts {
+				table.last = nil
 			}
+			table.Add(&d)
 			last = port
 			switch random.IntN(20) {
 			case 0, 1, 2:
@@ -151,7 +150,7 @@ func TestAgain(t *testing.T) {
 	want, wantOverflowed := run(false)
 	got, overflowed := run(true)
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
-		t.Errorf("-untold +told:\n%s", diff)
+		t.Errorf("-looked up +with shortcuts:\n%s", diff)
 	}
 	if overflowed != wantOverflowed || overflowed == 0 {
 		t.Errorf("%d drops overflowed, want %d and some", overflowed, wantOverflowed)

@@ -7,9 +7,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 )
 
-// Flow is all drops of a window that agree on group, prefix, protocol, source
-// address, destination address, destination port or ICMP type and code, and
-// hook. What is not part of that key is the last packet's.
+// Flow is all drops of a window that have one key: group, prefix, protocol, source
+// address, destination address, destination port or ICMP type and code, and hook. What
+// is not in the key is that of the last packet.
 type Flow struct {
 	Group       uint16
 	Prefix      string
@@ -35,8 +35,8 @@ type Flow struct {
 	Packets             uint64
 	Bytes               uint64 // sum of the IP headers' total lengths
 
-	// Overflow says that the table was full: this row stands for many flows
-	// that share group, prefix, protocol, family and hook, and one address
-	// where the local side could be told.
+	// Overflow says that the table was full. Such a flow stands for many flows that
+	// have group, prefix, protocol, family and hook in common, and one address if the
+	// local side is known.
 	Overflow bool
 }

@@ -2,60 +2,62 @@ package flow
 
 import "github.com/kube-nflog/kube-nflog/decode"
 
-// overflowRoom is how many overflow flows a window may have beside MaxFlows.
+// overflowRoom is how many overflow flows a window may have beyond MaxFlows and the
+// reserve.
 const overflowRoom = 1024
 
-// insertOverflow returns the finest overflow entry that there is room for: one
-// for the local side's address, for the rule, or at last for the IP version
-// alone; those two always find room.
+// insertOverflow returns the most specific overflow entry that there is room for: one
+// with the local side's address, one for the rule, or one for the group and the IP
+// version alone. The last two of these (IPv4 and IPv6) always have room.
 func (t *Table) insertOverflow(k *key) *entry {
-	t.overflow++
+	t.overflowed++
 	room := t.cfg.MaxFlows + t.reserved + overflowRoom - t.current.n
-	if e := t.overflowEntry(t.byLocalSide(k), room > overflowRoom/2); e != nil {
+	if e := t.overflowEntry(t.overflowOfPod(k), room > overflowRoom/2); e != nil {
 		return e
 	}
-	if e := t.overflowEntry(byRule(k), room > 0); e != nil {
+	if e := t.overflowEntry(overflowOfRule(k), room > 0); e != nil {
 		return e
 	}
-	return t.overflowEntry(key{rest: k.rest&(0xffff<<groupShift|1<<ipv6Shift) | overflow.rest()}, true)
+	return t.overflowEntry(key{packed: k.packed.groupAndFamily() | overflow.pack()}, true)
 }
 
-// byLocalSide keeps the address of a flow's end on this node.
-func (t *Table) byLocalSide(k *key) key {
-	o := byRule(k)
+// overflowOfPod keeps the address of a flow's local side.
+func (t *Table) overflowOfPod(k *key) key {
+	o := overflowOfRule(k)
 	switch source, destination := t.localSides(k); {
 	case destination:
-		o.destination, o.rest = k.destination, o.rest|hasDestination.rest()
+		o.destination, o.packed = k.destination, o.packed|hasDestination.pack()
 	case source:
-		o.source, o.rest = k.source, o.rest|hasSource.rest()
+		o.source, o.packed = k.source, o.packed|hasSource.pack()
 	}
 	return o
 }
 
-func byRule(k *key) key { return key{rest: k.rest.rule() | overflow.rest()} }
+func overflowOfRule(k *key) key { return key{packed: k.packed.rule() | overflow.pack()} }
 
-// overflowEntry returns the entry with the key, a new one if that may be made.
+// overflowEntry returns the entry with the key. If there is none, it adds one, or returns
+// nil if it may not.
 func (t *Table) overflowEntry(k key, mayInsert bool) *entry {
 	hash := k.hash(&t.seed)
-	record := t.memory.records.find(&k, hash)
-	if record != none {
-		if e := t.inWindow(t.memory.records.at(record)); e != nil {
+	number := t.cache.young.find(&k, hash)
+	if number != none {
+		if e := t.inWindow(t.cache.young.at(number)); e != nil {
 			return e
 		}
 	}
 	if !mayInsert {
 		return nil
 	}
-	if record == none {
-		record = t.memory.add(&k, hash)
+	if number == none {
+		number = t.cache.add(&k, hash)
 	}
-	return t.enter(t.memory.records.at(record))
+	return t.enter(t.cache.young.at(number))
 }
 
-// localSides tells which end of a flow is this node's. A flood mostly has one
-// end in common, so the last local one is remembered until the window ends.
+// localSides reports which end of a flow is on this node. Most flows of a flood have one
+// end in common, so the last local address is remembered until the window ends.
 func (t *Table) localSides(k *key) (source, destination bool) {
-	hook := k.rest.hook()
+	hook := k.packed.hook()
 	if t.cfg.Local == nil {
 		return hook == decode.HookOutput, hook == decode.HookInput
 	}

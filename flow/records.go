@@ -2,31 +2,31 @@ package flow
 
 import "math/bits"
 
-// record is what the table remembers of a flow from window to window. It fills
-// one line of a processor's cache.
+// record is what the table knows of a flow from window to window. It fills one line of a
+// processor's cache.
 type record struct {
 	key
 
 	hash   uint64
-	window uint32 // the number of the last window that it was in, or 0
-	entry  uint32 // and of its entry there
+	window uint32 // the number of the last window that had a drop of the flow, or 0
+	entry  uint32 // the number of the flow's entry there
 	_      uint64
 }
 
-// records are flows in order of their first drop, and an open-addressed index
-// over them.
+// records are the records of flows in order of their first drop, with an open-addressed
+// hash index.
 type records struct {
-	list[record]
+	slab[record]
 
 	index []slot
-	shift int // that takes a hash to its place in the index
+	shift int // takes a hash to its place in the index
 }
 
-// slot is, from its lowest bit, a record's number plus one, the number of its
-// entry in a window and the lowest bits of that window's, as they were when a
-// drop was last found here, and a tag, the lowest bits of the hash. The tag tells
-// most records apart without a look at them, and the entry saves the look at
-// one: each is a wait for memory. 0 is a free slot.
+// slot is, from its lowest bit: a record's number plus one, the number of its entry in a
+// window and the lowest bits of that window's number, as they were when the slot was last
+// used, and a tag, which is the lowest bits of the hash. The tag tells most records apart
+// without a look at them. The entry's number saves the look at the record if its flow is
+// in the window already: each look is a wait for memory. 0 is a free slot.
 type slot uint64
 
 const (
@@ -46,12 +46,12 @@ func newRecords() *records {
 	return r
 }
 
-// setIndex takes a new index of a power of two of slots.
+// setIndex makes a new index with a number of slots, which is a power of two.
 func (r *records) setIndex(slots int) {
 	r.index, r.shift = make([]slot, slots), 64-bits.Len(uint(slots-1))
 }
 
-// none is no record's number.
+// none is no record's and no entry's number.
 const none = -1
 
 // find returns the number of the record with the key, or none.
@@ -64,7 +64,7 @@ func (r *records) find(k *key, hash uint64) int {
 	return none
 }
 
-// insert adds a record, whose key has none, and returns its number.
+// insert adds a record, whose key must be new, and returns its number.
 func (r *records) insert(added *record) int {
 	if 2*r.n == len(r.index) {
 		r.grow()
@@ -90,14 +90,14 @@ func (r *records) grow() {
 	}
 }
 
-// reset forgets all, and gives memory back that was not needed.
+// reset removes all records, and frees memory that they did not need.
 func (r *records) reset() {
 	if len(r.index) > minIndex && 32*r.n < len(r.index) {
 		r.setIndex(minIndex)
 	} else {
 		clear(r.index)
 	}
-	r.list.reset()
+	r.slab.reset()
 }
 
 func (r *records) home(hash uint64) int { return int(hash >> (r.shift & 63)) }
@@ -110,14 +110,14 @@ func (s slot) has(hash uint64) bool { return (s^slot(hash)<<tagShift)>>tagShift 
 
 func (s slot) number() int { return int(s&maxRecords) - 1 }
 
-// with returns the slot with an entry of a window.
+// with returns the slot with another entry of a window.
 func (s slot) with(entry int, window uint32) slot {
 	const changed = slot(1<<tagShift - 1<<entryShift)
 	return s&^changed | (slot(window)<<windowShift|slot(entry)<<entryShift)&changed
 }
 
-// entryIn returns the number of an entry if it is of the window, as far as the
-// slot can tell, or else none.
+// entryIn returns the number of the entry, or none if it is of another window, as far as
+// the slot's few bits can tell.
 func (s slot) entryIn(window uint32) int {
 	if (s>>windowShift^slot(window))&(1<<windowBits-1) != 0 {
 		return none

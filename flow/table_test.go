@@ -26,10 +26,10 @@ func drop(source string, port uint16, ms int) decode.Drop {
 	}
 }
 
-// at lets the table hand on what is due some milliseconds after start and
-// returns the flows that came, or nil.
+// at exports what is due some milliseconds after start, and returns the flows that came
+// out, or nil.
 func at(table *Table, ms int) []Flow {
-	table.HandOn(start.Add(time.Duration(ms) * time.Millisecond))
+	table.Export(start.Add(time.Duration(ms) * time.Millisecond))
 	return received(table)
 }
 
@@ -161,20 +161,20 @@ func TestICMPFlow(t *testing.T) {
 	check(t, "flow", at(table, 50), want)
 }
 
-// TestBusyConsumer holds windows back: folding goes on, and nothing is lost.
+// TestBusyConsumer does not release a window: folding goes on, and nothing is lost.
 func TestBusyConsumer(t *testing.T) {
 	table := NewTable(Config{})
 	add(table, drop("10.0.0.5", 80, 0))
-	table.HandOn(start)
-	table.HandOn(start.Add(time.Second))
+	table.Export(start)
+	table.Export(start.Add(time.Second))
 	held := <-table.Windows()
 	for ms := 1000; ms < 10_000; ms += 10 {
 		add(table, drop("10.0.0.5", 80, ms))
-		table.HandOn(start.Add(time.Duration(ms) * time.Millisecond))
+		table.Export(start.Add(time.Duration(ms) * time.Millisecond))
 	}
 	check(t, "while a window is held", received(table))
 	held.Release()
-	table.HandOn(start.Add(11 * time.Second))
+	table.Export(start.Add(11 * time.Second))
 	check(t, "after its release", received(table), wantFlow(80, 900, 1000, 9990))
 }
 
@@ -187,8 +187,8 @@ func TestClose(t *testing.T) {
 	check(t, "the last window", received(table), wantFlow(80, 1, 0, 0))
 }
 
-// TestCloseTooLate: a window that need not wait for its consumer is handed on
-// although the time to wait is over, every time.
+// TestCloseTooLate: a window that need not wait for its consumer is always exported, even
+// if the time to wait is over.
 func TestCloseTooLate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -205,19 +205,19 @@ func TestCloseTooLate(t *testing.T) {
 func TestCloseSaysWhatIsLeft(t *testing.T) {
 	table := NewTable(Config{})
 	add(table, drop("10.0.0.5", 80, 0))
-	table.HandOn(start)
-	table.HandOn(start.Add(time.Second)) // never released
+	table.Export(start)
+	table.Export(start.Add(time.Second)) // never released
 	add(table, drop("10.0.0.5", 80, 2000), drop("10.0.0.5", 81, 2000))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := table.Close(ctx)
-	if want := "hand on the last window: 2 packets are left: context canceled"; err == nil || err.Error() != want || !errors.Is(err, context.Canceled) {
+	if want := "export the last window: 2 packets are left: context canceled"; err == nil || err.Error() != want || !errors.Is(err, context.Canceled) {
 		t.Errorf("Close = %v, want %s", err, want)
 	}
 }
 
-// TestOverflowAddsUp scans one local address from far more sources than there
-// is room for.
+// TestOverflowAddsUp scans one local address from far more sources than there is room
+// for.
 func TestOverflowAddsUp(t *testing.T) {
 	local := netip.MustParseAddr("10.0.1.7")
 	table := NewTable(Config{MaxFlows: 100, Local: func(a netip.Addr) bool { return a == local }})
@@ -227,7 +227,7 @@ func TestOverflowAddsUp(t *testing.T) {
 		d.Source[13], d.Source[14] = byte(i>>8), byte(i)
 		table.Add(&d)
 	}
-	table.HandOn(start)
+	table.Export(start)
 	var packets, bytes, overflowed uint64
 	var rows int
 	for _, f := range at(table, 1000) {
@@ -244,7 +244,7 @@ func TestOverflowAddsUp(t *testing.T) {
 	}
 }
 
-// TestOverflowOfOverflow uses up the room for overflow flows as well.
+// TestOverflowOfOverflow uses up the room for overflow flows too.
 func TestOverflowOfOverflow(t *testing.T) {
 	table := NewTable(Config{MaxFlows: 10, Local: func(netip.Addr) bool { return true }})
 	random := rand.New(rand.NewPCG(1, 2))
@@ -256,7 +256,7 @@ func TestOverflowOfOverflow(t *testing.T) {
 		d.Family = [2]decode.Family{decode.IPv4, decode.IPv6}[random.Uint32()%2]
 		table.Add(&d)
 	}
-	table.HandOn(start)
+	table.Export(start)
 	var packets uint64
 	flows := at(table, 1000)
 	for _, f := range flows {
@@ -267,8 +267,8 @@ func TestOverflowOfOverflow(t *testing.T) {
 	}
 }
 
-// TestTotals folds random drops with random pauses of the consumer and finds
-// every packet again.
+// TestTotals folds random drops with random pauses of the consumer, and counts every
+// packet that comes out.
 func TestTotals(t *testing.T) {
 	table := NewTable(Config{MaxFlows: 500})
 	random := rand.New(rand.NewPCG(3, 4))
@@ -285,7 +285,7 @@ func TestTotals(t *testing.T) {
 		d := drop("10.0.0.5", uint16(random.ExpFloat64()*300), i/50)
 		table.Add(&d)
 		if i%100 == 0 {
-			table.HandOn(start.Add(time.Duration(i/50) * time.Millisecond))
+			table.Export(start.Add(time.Duration(i/50) * time.Millisecond))
 		}
 		select {
 		case w := <-table.Windows():
@@ -311,20 +311,20 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-func TestMemoryIsGivenBack(t *testing.T) {
+func TestMemoryIsFreed(t *testing.T) {
 	table := NewTable(Config{})
 	for i := range 60_000 {
 		d := drop("10.0.0.5", uint16(i), 0)
 		table.Add(&d)
 	}
-	flooded := len(table.memory.records.index)
+	flooded := len(table.cache.young.index)
 	for window := range 3*recentWindows + 5 {
 		add(table, drop("10.0.0.5", 80, 0))
 		at(table, 10_000*window)
 		at(table, 10_000*window+1000)
 	}
-	slots := len(table.memory.records.index) + len(table.memory.old.index)
-	chunks := len(table.current.chunks) + len(table.memory.records.chunks) + len(table.memory.old.chunks)
+	slots := len(table.cache.young.index) + len(table.cache.old.index)
+	chunks := len(table.current.chunks) + len(table.cache.young.chunks) + len(table.cache.old.chunks)
 	if flooded <= 4*chunkSize || slots != 4*chunkSize || chunks > 4 {
 		t.Errorf("the index had %d slots in the flood; after it %d and %d chunks", flooded, slots, chunks)
 	}
@@ -344,8 +344,8 @@ func TestAddDoesNotAllocate(t *testing.T) {
 			d.DestinationPort = uint16(i)
 			table.Add(&d)
 		}
-		table.HandOn(start)
-		table.HandOn(start.Add(time.Second))
+		table.Export(start)
+		table.Export(start.Add(time.Second))
 		w := <-table.Windows()
 		w.Release()
 	}

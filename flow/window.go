@@ -2,28 +2,70 @@ package flow
 
 import (
 	"iter"
+	"math"
 	"slices"
 	"time"
+
+	"github.com/kube-nflog/kube-nflog/decode"
 )
 
-// Window is a batch of flows for the consumer, which calls Release when it is
-// done. A flow that was handed on early comes again at the window's end with
-// what was added since, if anything.
+// Window is a batch of flows for the consumer, which calls Release when it is done with
+// it. A flow that was exported early comes again at the end of its window with what was
+// added since, if anything.
 type Window struct {
-	entries  *list[entry]
+	entries  *slab[entry]
 	prefixes []string
 	release  func()
 }
 
+// entry is a flow of a window in the table.
+type entry struct {
+	key
+	lastPacket
+
+	next    int32 // the next early entry of its podQueue; see fairQueue
+	first   int64 // nanoseconds since 1970
+	last    int64 // nanoseconds since 1970
+	packets uint64
+	bytes   uint64
+}
+
+// lastPacket is what a flow has of its last packet, because its packets may differ in it.
+type lastPacket struct {
+	in, out    uint32
+	sourcePort uint16
+	flags      decode.TCPFlags
+}
+
+// set sets one field after the other. A whole lastPacket would be built in other memory
+// and then copied.
+func (l *lastPacket) set(d *decode.Drop) {
+	l.in, l.out, l.sourcePort, l.flags = d.In, d.Out, d.SourcePort, d.TCPFlags
+}
+
+// count counts a packet. The packets of several CPUs are only nearly in order.
+func (e *entry) count(at int64, length uint32) {
+	e.packets++
+	e.bytes += uint64(length)
+	e.first, e.last = min(e.first, at), max(e.last, at)
+}
+
+// noTime is later than any time that a first packet can have.
+const noTime = math.MaxInt64
+
+// clear takes the packets out of an entry. It sets one field after the other for the
+// reason that lastPacket.set has.
+func (e *entry) clear() { e.first, e.packets, e.bytes = noTime, 0, 0 }
+
 // Release gives the window's memory back to the table.
 func (w Window) Release() { w.release() }
 
-// Flows goes through the flows in order of their first drop. Each is valid
-// until the next: a consumer that keeps one copies it.
+// Flows goes through the flows in order of their first drop. Each is valid until the
+// next one: a consumer that keeps one copies it.
 func (w Window) Flows() iter.Seq[*Flow] { return w.flows(func(uint16) bool { return true }) }
 
-// With goes through those flows whose prefix is wanted, which takes no time
-// where none of those met so far is.
+// With goes through the flows whose prefix is wanted. It takes no time if none of the
+// prefixes that the table has seen is.
 func (w Window) With(wanted func(prefix string) bool) iter.Seq[*Flow] {
 	if !slices.ContainsFunc(w.prefixes, wanted) {
 		return func(func(*Flow) bool) {}
@@ -37,20 +79,20 @@ func (w Window) With(wanted func(prefix string) bool) iter.Seq[*Flow] {
 	})
 }
 
-// Sums adds the flows up: each Flow has nothing but Prefix, Protocol and Packets,
-// of as many flows in a row as share those, and is valid until the next.
+// Sums adds up the packets of successive flows that agree in prefix and protocol. Each
+// Flow that it yields has only Prefix, Protocol and Packets, and is valid until the next
+// one.
 func (w Window) Sums() iter.Seq[*Flow] {
 	return func(yield func(*Flow) bool) {
-		const shared = rest(0xff<<protocolShift | (maxPrefixes-1)<<prefixShift)
-		var sum Flow // of what has no prefix and protocol 0, at first
-		var of rest
+		var sum Flow // of no prefix and protocol 0, at first
+		var of packed
 		for i := range w.entries.n {
 			e := w.entries.at(i)
-			if (e.rest^of)&shared != 0 {
+			if next := e.packed.prefixAndProtocol(); next != of {
 				if sum.Packets > 0 && !yield(&sum) {
 					return
 				}
-				of = e.rest
+				of = next
 				sum = Flow{Prefix: w.prefixes[of.prefix()], Protocol: of.protocol()}
 			}
 			sum.Packets += e.packets
@@ -67,10 +109,12 @@ func (w Window) flows(wanted func(prefix uint16) bool) iter.Seq[*Flow] {
 		var last key // f's; no entry's at first
 		for i := range w.entries.n {
 			e := w.entries.at(i)
-			if e.packets == 0 || !wanted(e.rest.prefix()) { // 0 if it was handed on early
+			if e.packets == 0 || !wanted(e.packed.prefix()) { // no packets came after it was exported early
 				continue
 			}
-			w.fill(&f, e, &last)
+			e.key.fill(&f, &last, w.prefixes)
+			e.fill(&f)
+			last = e.key
 			if !yield(&f) {
 				return
 			}
@@ -78,37 +122,11 @@ func (w Window) flows(wanted func(prefix uint16) bool) iter.Seq[*Flow] {
 	}
 }
 
-// fill sets every field, but those of the key only if they are others than the
-// last flow's: many flows mostly have all but one address in common.
-func (w Window) fill(f *Flow, e *entry, last *key) {
-	if e.rest != last.rest {
-		w.fillRest(f, e.rest)
-	}
-	if e.source != last.source || e.rest != last.rest {
-		f.Source = e.sourceAddr()
-	}
-	if e.destination != last.destination || e.rest != last.rest {
-		f.Destination = e.destinationAddr()
-	}
-	*last = e.key
+// fill sets the fields of a flow that do not come from its key.
+func (e *entry) fill(f *Flow) {
 	f.SourcePort, f.TCPFlags, f.In, f.Out = 0, e.flags, e.in, e.out
 	if f.HasPorts {
 		f.SourcePort = e.sourcePort
 	}
 	f.FirstSeen, f.LastSeen, f.Packets, f.Bytes = time.Unix(0, e.first), time.Unix(0, e.last), e.packets, e.bytes
-}
-
-func (w Window) fillRest(f *Flow, r rest) {
-	kind := r.kind()
-	*f = Flow{
-		Group: r.group(), Prefix: w.prefixes[r.prefix()], Hook: r.hook(), Family: r.family(), Protocol: r.protocol(),
-		Fragment: kind&fragment != 0, Overflow: kind&overflow != 0,
-	}
-	switch {
-	case kind&hasPorts != 0:
-		f.HasPorts, f.DestinationPort = true, r.port()
-	case kind&hasICMP != 0:
-		f.HasICMP = true
-		f.ICMPType, f.ICMPCode = r.icmp()
-	}
 }

@@ -12,41 +12,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config says which group to bind and how the kernel shall batch its packets.
-// The zero value of a field takes its default.
+// Config is which group to bind and how the kernel batches its packets. A field that
+// is zero takes its default.
 type Config struct {
 	// Group is the NFLOG group.
 	Group uint16
-	// CopyRange is how many bytes of a packet the kernel copies, from the
-	// network header on; default 128, which holds every header in practice.
+	// CopyRange is how many bytes of a packet the kernel copies, from the network
+	// header on; default 128, which holds all headers in practice.
 	CopyRange uint32
 	// ReceiveBuffer is the socket's receive buffer in bytes; default 16 MiB.
 	ReceiveBuffer int
-	// FlushTimeout bounds how long the kernel keeps a lone packet, in steps of
-	// 10 ms; default 100 ms.
+	// FlushTimeout bounds how long the kernel keeps a lone packet, in steps of 10 ms;
+	// default 100 ms.
 	FlushTimeout time.Duration
-	// AwaitGroup has Open succeed although another process owns the group: Read
-	// then tries to bind it, with growing pauses, until it is free.
+	// AwaitGroup makes Open succeed even if another process owns the group. Read then
+	// tries to bind it, with growing pauses, until it is free.
 	AwaitGroup bool
-	// Waits is told when Read begins to wait for more than half a minute, if no
-	// packet comes, true, and when it has waited, false; nil for nobody. Nothing
-	// is under way then.
-	Waits func(bool)
+	// OnIdle is called with true when Read begins to wait and may wait for more than
+	// half a minute, and with false when that wait is over. Read works on no packet in
+	// between. Nil for no call.
+	OnIdle func(idle bool)
 }
 
-// A datagram is handed over when threshold packets are in it, when it is full,
+// The kernel hands a datagram over when it holds threshold packets, when it is full,
 // or when the flush timeout ends.
 const (
 	threshold = 500
-	// netlinkBuffer is just under 128 KiB, the most that the kernel takes: with
-	// its own bookkeeping beside it, the next allocation size would be doubled,
-	// and charged twice to the receive buffer.
+	// netlinkBuffer is just under 128 KiB, which is the most that the kernel accepts.
+	// With 128 KiB the kernel's bookkeeping would not fit beside it, the allocation
+	// would double, and the receive buffer would be charged twice.
 	netlinkBuffer = 128<<10 - 1024
 	// readBuffer exceeds what the kernel can put into one datagram.
 	readBuffer = 256 << 10
-	// roomyBuffer, as SO_RCVBUF has it after doubling, holds 120 datagrams, each
-	// charged what it may hold.
-	roomyBuffer = 16 << 20
+	// largeBuffer is the smallest receive buffer that the Reader pauses with, as
+	// SO_RCVBUF reports it, which is doubled. It holds 120 datagrams, each charged with
+	// its capacity.
+	largeBuffer = 16 << 20
 )
 
 func (c Config) withDefaults() Config {
@@ -59,20 +60,19 @@ func (c Config) withDefaults() Config {
 	if c.FlushTimeout == 0 {
 		c.FlushTimeout = 100 * time.Millisecond
 	}
-	if c.Waits == nil {
-		c.Waits = func(bool) {}
+	if c.OnIdle == nil {
+		c.OnIdle = func(bool) {}
 	}
 	return c
 }
 
-// conn is a netlink socket that owns a group. go-nflog and mdlayher/netlink
-// open and configure it; from then on it is read through its descriptor, and
-// waited for at the gate.
+// conn is a netlink socket that owns a group. go-nflog and mdlayher/netlink open and
+// configure it. After that the Reader reads its descriptor, and waits with the poller.
 type conn struct {
-	socket int
-	gate   *gate
-	group  uint16
-	roomy  bool // the receive buffer holds some pauses' worth of datagrams
+	socket      int
+	poller      *poller
+	group       uint16
+	largeBuffer bool // the receive buffer holds what comes during some pauses
 }
 
 // dial opens a socket and binds the group. Its error is an *OpenError.
@@ -82,23 +82,23 @@ func dial(cfg Config) (*conn, error) {
 		return nil, openError(cfg.Group, err)
 	}
 	socket, err := configure(n.Con, cfg)
-	// The descriptor was taken out of it. Fails only on a closed socket.
+	// configure has taken a descriptor of its own. This fails only on a closed socket.
 	_ = n.Con.Close()
 	if err != nil {
 		return nil, openError(cfg.Group, err)
 	}
 	c := &conn{socket: socket, group: cfg.Group}
-	if c.gate, err = newGate(socket); err != nil {
+	if c.poller, err = newPoller(socket); err != nil {
 		_ = unix.Close(socket) // the first error is the one that matters
 		return nil, openError(cfg.Group, err)
 	}
 	buffer, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUF)
-	c.roomy = err == nil && buffer >= roomyBuffer
+	c.largeBuffer = err == nil && buffer >= largeBuffer
 	return c, nil
 }
 
 // configure sizes the socket's buffer, binds the group, and returns a second
-// descriptor of the socket, which the runtime poller does not know.
+// descriptor of the socket, which is not in the runtime's poller.
 func configure(n *netlink.Conn, cfg Config) (socket int, err error) {
 	raw, err := n.SyscallConn()
 	if err != nil {
@@ -113,14 +113,14 @@ func configure(n *netlink.Conn, cfg Config) (socket int, err error) {
 	if err = errors.Join(control, err); err != nil {
 		return -1, fmt.Errorf("get descriptor: %w", err)
 	}
-	// Connected to the kernel, whose port id is 0, the socket takes messages from
-	// nobody else: the kernel refuses those of other processes (ECONNREFUSED).
+	// A socket that is connected to the kernel, whose port id is 0, gets messages from
+	// nobody else. The kernel refuses those of other processes (ECONNREFUSED).
 	if err = unix.Connect(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		_ = unix.Close(socket)
 		return -1, fmt.Errorf("connect to the kernel: %w", err)
 	}
-	// One message for all of it: were the bind a message of its own, the first
-	// packets would come without sequence numbers and uncut.
+	// All settings are in one message. If the bind had a message of its own, the first
+	// packets would come without numbers and uncut.
 	if err = send(socket, cfg.Group, bindAttributes(cfg)); err == nil {
 		err = refusal(socket)
 	}
@@ -132,7 +132,7 @@ func configure(n *netlink.Conn, cfg Config) (socket int, err error) {
 }
 
 // close gives up the group.
-func (c *conn) close() error { return errors.Join(c.gate.close(), unix.Close(c.socket)) }
+func (c *conn) close() error { return errors.Join(c.poller.close(), unix.Close(c.socket)) }
 
 // bindAttributes binds a group and sets how it batches. The numbers are in
 // network byte order.
@@ -148,8 +148,8 @@ func bindAttributes(cfg Config) func(*netlink.AttributeEncoder) {
 	}
 }
 
-// unbind gives the group up. The kernel puts what it still held into the
-// socket before it returns, to be read as ever.
+// unbind gives up the group. Before the kernel returns, it puts the packets that it
+// still held into the socket, where they can be read.
 func (c *conn) unbind() error {
 	err := send(c.socket, c.group, func(ae *netlink.AttributeEncoder) { ae.Uint8(cfgCmd, cmdUnbind) })
 	if err != nil {
@@ -159,8 +159,8 @@ func (c *conn) unbind() error {
 }
 
 // send sends a configuration message for a group: struct nfgenmsg, then the
-// attributes. It asks for no acknowledgement, which could stand behind packets
-// in the socket; the kernel has acted on the message when send returns.
+// attributes. It asks for no acknowledgement, because that could come behind packets
+// in the socket. The kernel has acted on the message when send returns.
 func send(socket int, group uint16, attributes func(*netlink.AttributeEncoder)) error {
 	ae := netlink.NewAttributeEncoder()
 	attributes(ae)
@@ -180,9 +180,9 @@ func send(socket int, group uint16, attributes func(*netlink.AttributeEncoder)) 
 	return unix.Sendto(socket, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 }
 
-// refusal returns the kernel's error if it refused the bind. Then nothing but
-// that error is in the socket; otherwise there are packets or nothing, which a
-// peek leaves where they are.
+// refusal returns the kernel's error if it refused the bind. Then the socket holds
+// nothing but that error. Otherwise it holds packets or nothing; a peek leaves them
+// there.
 func refusal(socket int) error {
 	var answer [sizeMessageHeader + 4]byte // struct nlmsgerr begins with the errno
 	n, _, err := unix.Recvfrom(socket, answer[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -197,8 +197,8 @@ func refusal(socket int) error {
 	return err
 }
 
-// setReceiveBuffer asks past net.core.rmem_max where the process may
-// (CAP_NET_ADMIN in the initial user namespace), else for what it allows.
+// setReceiveBuffer sets the buffer beyond net.core.rmem_max if the process may do so
+// (CAP_NET_ADMIN in the initial user namespace), else up to it.
 func setReceiveBuffer(raw syscall.RawConn, bytes int) error {
 	var set error
 	err := raw.Control(func(fd uintptr) {

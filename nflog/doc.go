@@ -1,17 +1,16 @@
-// Package nflog receives the packets that netfilter rules log to an NFLOG
-// group (iptables "-j NFLOG --nflog-group N", nftables "log group N").
+// Package nflog receives the packets that netfilter rules log to an NFLOG group
+// (iptables "-j NFLOG --nflog-group N", nftables "log group N").
 //
-// In goes a group number; out come the kernel's messages, one [Packet] at a
-// time, with every loss accounted for in the [Count] that each [Reader.Read]
-// returns. A Packet is a view into the Reader's one receive buffer and is
-// valid only until the callback it was handed to returns.
+// In goes a group's number. Out come the kernel's messages, one [Packet] at a time,
+// and a [Count] for each [Reader.Read], which accounts for every loss. A Packet is a
+// view into the Reader's one receive buffer, valid only until the callback returns.
 //
-// The socket is opened and configured through go-nflog and mdlayher/netlink;
-// messages are then read in batches from its descriptor, because receiving them
-// one by one costs ten times as much. A Reader waits under the runtime's poller,
-// but for the socket only while that is quiet: under load it leaves it alone for
-// up to 20 ms at a time, in which datagrams gather.
+// go-nflog and mdlayher/netlink open and configure the socket. After that the Reader
+// reads batches of messages from its descriptor, because to receive them one by one
+// costs ten times as much. A Reader blocks in the runtime's poller. While packets are
+// few, it waits for the next datagram. Under load it leaves the socket alone for up to
+// 20 ms at a time, so that several datagrams gather.
 //
-// A Reader belongs to one goroutine. Several groups take several Readers,
-// which share nothing. [Links] may be used by any number of goroutines.
+// A Reader belongs to one goroutine. Several groups need several Readers, which share
+// nothing. Any number of goroutines may use one [Links].
 package nflog

@@ -29,8 +29,8 @@ func TestOpenErrorSaysWhatToDo(t *testing.T) {
 		want []string
 	}{
 		{OpenError{Group: 7, Owner: 42, Reason: ErrGroupTaken, Err: unix.EPERM}, []string{"group 7", "another process", "another group"}},
-		{OpenError{Group: 7, Reason: ErrPermission, Err: unix.EPERM}, []string{"group 7", "CAP_NET_ADMIN"}},
-		{OpenError{Group: 7, Reason: ErrUnsupported, Err: unix.EPROTONOSUPPORT}, []string{"group 7", "modprobe nfnetlink_log"}},
+		{OpenError{Group: 7, Reason: errPermission, Err: unix.EPERM}, []string{"group 7", "CAP_NET_ADMIN"}},
+		{OpenError{Group: 7, Reason: errUnsupported, Err: unix.EPROTONOSUPPORT}, []string{"group 7", "modprobe nfnetlink_log"}},
 		{OpenError{Group: 7, Err: unix.ENOMEM}, []string{"group 7", "cannot allocate memory"}},
 	}
 	for _, tt := range tests {

@@ -2,8 +2,8 @@ package nflog
 
 import "golang.org/x/sys/unix"
 
-// From include/uapi/linux/netfilter/nfnetlink_log.h; x/sys/unix has none of
-// these, and go-nflog keeps its own to itself.
+// From include/uapi/linux/netfilter/nfnetlink_log.h. x/sys/unix has none of these, and
+// go-nflog does not export its own.
 const (
 	msgPacket = unix.NFNL_SUBSYS_ULOG << 8   // NFULNL_MSG_PACKET is 0
 	msgConfig = unix.NFNL_SUBSYS_ULOG<<8 | 1 // NFULNL_MSG_CONFIG
@@ -30,25 +30,19 @@ const (
 	flagSeq    = 1 // NFULNL_CFG_F_SEQ
 )
 
-// enum nfulnl_attr_type.
+// enum nfulnl_attr_type, as far as it is read.
 const (
 	attrPacketHeader = 1
-	attrMark         = 2
 	attrTimestamp    = 3
 	attrIn           = 4
 	attrOut          = 5
-	attrPhysIn       = 6
-	attrPhysOut      = 7
 	attrPayload      = 9
 	attrPrefix       = 10
-	attrUID          = 11
 	attrSeq          = 12
-	attrGID          = 14
-	attrLinkHeader   = 16
 )
 
-// attrTypeMask takes NLA_F_NESTED and NLA_F_NET_BYTEORDER off an attribute's
-// type (include/uapi/linux/netlink.h).
+// attrTypeMask removes NLA_F_NESTED and NLA_F_NET_BYTEORDER from an attribute's type
+// (include/uapi/linux/netlink.h).
 const attrTypeMask = 0x3fff
 
 const (

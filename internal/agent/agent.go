@@ -29,7 +29,7 @@ type Agent struct {
 	explainer  *explain.Explainer
 	limits     *firewall.Limits
 	emitter    *event.Emitter
-	links      *nflog.Links // nil without --output json
+	links      *nflog.Links // nil if the interfaces are not known
 	server     *server      // nil without --listen
 	opening    atomic.Bool  // the server answers, and New still sets the fields above
 

@@ -76,9 +76,9 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 	m := newMetrics("dev")
 	for i, r := range []*fakeReader{good, hung} {
 		group := uint16(100 + i)
-		a.receivers = append(a.receivers, &receiver{
-			group: group, reader: r, decoder: decode.NewDecoder(nil), table: flow.NewTable(flow.Config{}), counts: m.group(group), log: log,
-		})
+		received := newReceiver(group, decode.Config{}, flow.Config{}, nil, m, log)
+		received.reader = r
+		a.receivers = append(a.receivers, received)
 		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, explainer: a.explainer, sinks: []emit.Sink{a.emitter}, counts: m.merged(group)})
 	}
 	ctx, cancel := context.WithCancel(t.Context())

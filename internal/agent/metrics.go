@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kube-nflog/kube-nflog/decode"
+	"github.com/kube-nflog/kube-nflog/internal/fastpath"
 	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
@@ -109,7 +110,7 @@ func (c mergedCounters) add(n dialect.Counts) {
 }
 
 // add takes in what one read brought.
-func (c *packetCounters) add(count nflog.Count, results *[decode.Malformed + 1]int) {
+func (c *packetCounters) add(count nflog.Count, results *fastpath.Results) {
 	addTo(c.received, count.Packets+count.Malformed)
 	addTo(c.folded, results[decode.Decoded])
 	addTo(c.ignored, results[decode.Ignored])

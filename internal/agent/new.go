@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/kube-nflog/kube-nflog/emit"
@@ -56,6 +57,7 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 
 	// explain → emit
+	a.links = openLinks(log)
 	counts, sinks, err := a.newSinks(&cfg, follow, m)
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 
 	// kernel → nflog → decode → flow
 	for _, group := range cfg.Groups {
-		r, err := openReceiver(group, &cfg, rules, a.resolver.IsLocalPod, m, log)
+		r, err := openReceiver(group, &cfg, rules, a.resolver.IsLocalPod, a.links, m, log)
 		if err != nil {
 			return nil, err
 		}
@@ -122,18 +124,18 @@ func (a *Agent) newSinks(cfg *Config, follow *followers, m *metrics) (counts emi
 	if cfg.Lines == nil {
 		return counts, all, nil
 	}
-	lines, err := a.newLines(cfg, m)
-	return counts, append(all, lines), err
+	return counts, append(all, jsonline.New(cfg.Lines, jsonline.Config{
+		NodeName: cfg.NodeName, InterfaceName: a.links.Name, Unwritten: m.unwritten, Logger: a.log,
+	})), nil
 }
 
-// newLines returns what prints a JSON line for each flow.
-func (a *Agent) newLines(cfg *Config, m *metrics) (*jsonline.Sink, error) {
+// openLinks lists the node's interfaces. Without them, interfaces have no names, and
+// packets that leave a device are read only if they can be read in one way.
+func openLinks(log *slog.Logger) *nflog.Links {
 	links, err := nflog.OpenLinks()
 	if err != nil {
-		return nil, fmt.Errorf("read the interfaces' names: %w", err)
+		log.Warn("the node's interfaces are not known", "error", err)
+		return nil
 	}
-	a.links = links
-	return jsonline.New(cfg.Lines, jsonline.Config{
-		NodeName: cfg.NodeName, InterfaceName: links.Name, Unwritten: m.unwritten, Logger: a.log,
-	}), nil
+	return links
 }

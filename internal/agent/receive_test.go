@@ -4,9 +4,9 @@ package agent
 
 import (
 	"log/slog"
-	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -16,14 +16,24 @@ import (
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
 
-// TestEveryPacketIsInOneCounter gives a receiver without a socket a packet of
-// each kind; see metrics for the sum.
+// packetReader reads the same packets every time.
+type packetReader struct {
+	packets []nflog.Packet
+	count   nflog.Count
+}
+
+func (r packetReader) Read(_ time.Time, handle func(*nflog.Packet)) (nflog.Count, error) {
+	for i := range r.packets {
+		handle(&r.packets[i])
+	}
+	return r.count, nil
+}
+
+// TestEveryPacketIsInOneCounter folds a packet of each kind. The counters of what became
+// of packets must add up to those received.
 func TestEveryPacketIsInOneCounter(t *testing.T) {
 	m := newMetrics("dev")
-	r := &receiver{
-		group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{MaxFlows: 1}),
-		counts: m.group(100), log: slog.New(slog.DiscardHandler),
-	}
+	r := newReceiver(100, decode.Config{Prefixes: []string{"deny"}}, flow.Config{MaxFlows: 1}, nil, m, slog.New(slog.DiscardHandler))
 	good := []byte{
 		0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 5, 10, 0, 1, 7, // IPv4
 		0xa8, 0xca, 0, 53, 0, 8, 0, 0, // UDP
@@ -40,13 +50,17 @@ func TestEveryPacketIsInOneCounter(t *testing.T) {
 		{Payload: good[:19], Prefix: deny, EtherType: unix.ETH_P_IP},
 		{Payload: append([]byte{0x44}, good[1:]...), Prefix: deny, EtherType: unix.ETH_P_IP},
 	}
-	for i := range packets {
-		r.receive(&packets[i])
+	for _, read := range []packetReader{
+		{packets, nflog.Count{Packets: len(packets), Malformed: 1, Lost: 4, Overruns: 2, Unsized: 1}},
+		{nil, nflog.Count{Reopened: true}},
+		{packets[:1], nflog.Count{Packets: 1}},
+	} {
+		count, results, err := r.folder.Fold(read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.account(count, &results)
 	}
-	r.account(nflog.Count{Packets: len(packets), Malformed: 1, Lost: 4, Overruns: 2, Unsized: 1})
-	r.account(nflog.Count{Reopened: true})
-	r.receive(&packets[0])
-	r.account(nflog.Count{Packets: 1})
 
 	want := map[string]float64{
 		"packets_received_total": 9, "packets_folded_total": 4, "packets_ignored_total": 1,
@@ -92,56 +106,4 @@ func counted(t *testing.T, m *metrics) map[string]float64 {
 		}
 	}
 	return all
-}
-
-// TestRepeats gives the same packets to a receiver that is told which of them
-// repeat the head of the one before, and to one that is not.
-func TestRepeats(t *testing.T) {
-	packet := func(prefix string, in uint32, port byte, repeats bool) nflog.Packet {
-		return nflog.Packet{
-			Payload: []byte{
-				0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 5, 10, 0, 1, 7, // IPv4
-				0xa8, 0xca, 0, port, 0, 8, 0, 0, // UDP
-			},
-			Prefix: []byte(prefix), In: in, Time: 1, Hook: 2, EtherType: unix.ETH_P_IP, Repeats: repeats,
-		}
-	}
-	packets := []nflog.Packet{
-		packet("deny: ", 3, 53, false), packet("deny: ", 3, 53, true), packet("deny: ", 3, 54, true),
-		packet("deny: ", 3, 53, true), packet("deny: ", 3, 53, true), packet("deny: ", 3, 53, true),
-		packet("trace: ", 3, 53, false), packet("trace: ", 3, 53, true),
-		packet("deny: ", 4, 53, false), packet("deny: ", 4, 53, true),
-	}
-	fold := func(told bool, datagram int) (flows []flow.Flow) {
-		r := &receiver{
-			group: 100, decoder: decode.NewDecoder([]string{"deny"}), table: flow.NewTable(flow.Config{}),
-			counts: newMetrics("dev").group(100), log: slog.New(slog.DiscardHandler),
-		}
-		for i, p := range packets {
-			p.Repeats = p.Repeats && told
-			r.receive(&p)
-			if i%datagram == 0 {
-				r.account(nflog.Count{Packets: datagram})
-			}
-		}
-		if err := r.table.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		for w := range r.table.Windows() {
-			for f := range w.Flows() {
-				flows = append(flows, *f)
-			}
-			w.Release()
-		}
-		return flows
-	}
-	want := fold(false, 100)
-	if len(want) != 2 {
-		t.Fatalf("%d flows, want those to two ports: %+v", len(want), want)
-	}
-	for datagram := range 8 {
-		if diff := cmp.Diff(want, fold(true, datagram+1), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-			t.Errorf("datagrams of %d: -untold +told:\n%s", datagram+1, diff)
-		}
-	}
 }

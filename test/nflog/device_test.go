@@ -87,7 +87,7 @@ func TestEgress(t *testing.T) {
 	if err := errors.Join(sendBy(ns, tun, packet), sendBy(ns, veth, frame)); err != nil {
 		t.Fatal(err)
 	}
-	var d nflog.Devices
+	links := runLinks(t, ns)
 	got := map[string]bool{}
 	deadline := time.Now().Add(10 * time.Second)
 	for len(got) < 2 && time.Now().Before(deadline) {
@@ -97,7 +97,7 @@ func TestEgress(t *testing.T) {
 					return // a packet of the kernel, such as a router solicitation
 				}
 				got[string(p.Prefix)] = true
-				if network := p.Network(&d); !bytes.Equal(network, packet) {
+				if network := p.Network(links); !bytes.Equal(network, packet) {
 					t.Errorf("at %s: %x of %x, want %x", p.Prefix, network, p.Payload, packet)
 				}
 			})

@@ -14,30 +14,24 @@ import (
 
 // seen holds the attributes of a packet that both readers report.
 type seen struct {
-	Prefix, Payload, LinkHeader    string
-	Time                           int64
-	In, Out, PhysIn, PhysOut, Mark uint32
-	UID, GID                       uint32
-	Seq                            uint32
-	EtherType                      uint16
-	Hook                           uint8
-	HasOwner, HasSeq               bool
+	Prefix, Payload string
+	Time            int64
+	In, Out         uint32
+	EtherType       uint16
+	Hook            uint8
 }
 
 func ofPacket(p *nflog.Packet) seen {
 	return seen{
-		Prefix: string(p.Prefix), Payload: string(p.Payload), LinkHeader: string(p.LinkHeader), Time: p.Time,
-		In: p.In, Out: p.Out, PhysIn: p.PhysIn, PhysOut: p.PhysOut, Mark: p.Mark, UID: p.UID, GID: p.GID,
-		Seq: p.Seq, EtherType: p.EtherType, Hook: p.Hook, HasOwner: p.HasOwner, HasSeq: p.HasSeq,
+		Prefix: string(p.Prefix), Payload: string(p.Payload), Time: p.Time,
+		In: p.In, Out: p.Out, EtherType: p.EtherType, Hook: p.Hook,
 	}
 }
 
 func ofAttribute(a gonflog.Attribute) seen {
 	s := seen{
-		Payload: string(value(a.Payload)), LinkHeader: string(value(a.HwHeader)), Prefix: value(a.Prefix),
-		In: value(a.InDev), Out: value(a.OutDev), PhysIn: value(a.PhysInDev), PhysOut: value(a.PhysOutDev),
-		Mark: value(a.Mark), UID: value(a.UID), GID: value(a.GID), Seq: value(a.Seq), EtherType: value(a.HwProtocol),
-		Hook: value(a.Hook), HasOwner: a.UID != nil, HasSeq: a.Seq != nil,
+		Payload: string(value(a.Payload)), Prefix: value(a.Prefix), In: value(a.InDev), Out: value(a.OutDev),
+		EtherType: value(a.HwProtocol), Hook: value(a.Hook),
 	}
 	if a.Timestamp != nil {
 		s.Time = a.Timestamp.UnixNano()

@@ -191,7 +191,7 @@ func TestReopen(t *testing.T) {
 	for range 2 {
 		r.send(t, 3)
 		packets, total := readAll(t, r.Reader)
-		if len(packets) != 3 || packets[0].Seq != 0 || packets[2].Seq != 2 || total.Lost != 0 {
+		if len(packets) != 3 || total.Lost != 0 {
 			t.Fatalf("%d packets, %+v: %+v", len(packets), total, packets)
 		}
 		r.fail(t)

@@ -33,9 +33,8 @@ type traffic struct {
 	ms     int
 }
 
-// next returns a drop and which method of a table may be told of it.
-func (tr *traffic) next() (d decode.Drop, again, alike bool) {
-	before := tr.flow
+// next returns a drop.
+func (tr *traffic) next() decode.Drop {
 	switch mode := tr.ms / 700 % 4; {
 	case mode == 0 || tr.random.IntN(3) == 0:
 		tr.flow = (tr.flow + 1) % tr.flows
@@ -43,8 +42,7 @@ func (tr *traffic) next() (d decode.Drop, again, alike bool) {
 		tr.flow = tr.random.IntN(tr.flows)
 	}
 	tr.ms++
-	d = tr.drop(tr.flow)
-	return d, tr.ms > 1 && before == tr.flow, tr.ms > 1 && before%4 == tr.flow%4
+	return tr.drop(tr.flow)
 }
 
 func (tr *traffic) drop(flow int) decode.Drop {
@@ -55,7 +53,7 @@ func (tr *traffic) drop(flow int) decode.Drop {
 	return d
 }
 
-// model is what a table shall do, done slowly.
+// model does slowly what a table should do.
 type model struct {
 	rows map[row]count
 	room int
@@ -71,7 +69,7 @@ func (m *model) add(d *decode.Drop) {
 	m.rows[r] = c
 }
 
-// rowsOf adds up the overflow flows of a window, and finds each other row once.
+// rowsOf adds up the overflow flows of a window. It expects any other row once.
 func rowsOf(t *testing.T, flows []Flow) map[row]count {
 	t.Helper()
 	rows := map[row]count{}
@@ -87,26 +85,19 @@ func rowsOf(t *testing.T, flows []Flow) map[row]count {
 	return rows
 }
 
-// TestWindowsAgainstAModel folds the traffic of many windows, so that the memory
-// begins anew between windows and within, and flows come back from what is old.
+// TestWindowsAgainstAModel folds the traffic of many windows. The cache starts new
+// generations between windows and within them, and flows are promoted from the old one.
 func TestWindowsAgainstAModel(t *testing.T) {
 	for _, flows := range []int{3, 90, 150, 2000} {
 		random := rand.New(rand.NewPCG(5, uint64(flows)))
 		table := NewTable(Config{MaxFlows: 100, EarlyAfter: time.Hour})
-		table.memory.room = 130 // so that it begins anew within windows
+		table.cache.room = 130 // so that a generation starts within windows
 		tr, m := traffic{random: random, flows: flows}, model{room: 100, rows: map[row]count{}}
-		renewed := 0
+		started := 0
 		for tr.ms < 60_000 {
-			records := table.memory.records
-			d, again, alike := tr.next()
-			switch {
-			case again:
-				table.Again(&d)
-			case alike:
-				table.AddAlike(&d)
-			default:
-				table.Add(&d)
-			}
+			records := table.cache.young
+			d := tr.next()
+			table.Add(&d)
 			m.add(&d)
 			if random.IntN(50) == 0 {
 				table.Overflowed() // as at the end of a datagram
@@ -124,22 +115,22 @@ func TestWindowsAgainstAModel(t *testing.T) {
 				}
 				clear(m.rows)
 			}
-			if table.memory.records != records {
-				renewed++
+			if table.cache.young != records {
+				started++
 			}
 		}
-		if flows > 130 && renewed < 30 {
-			t.Errorf("%d flows: the memory began anew %d times", flows, renewed)
+		if flows > 130 && started < 30 {
+			t.Errorf("%d flows: %d generations started", flows, started)
 		}
 	}
 }
 
-// TestMemoryOutlivesWindows: a flow that comes back within ten windows is known,
-// although other flows had the windows between, and the memory began anew.
-func TestMemoryOutlivesWindows(t *testing.T) {
+// TestCacheOutlivesWindows: a flow that comes back within ten windows is known,
+// although other flows had the windows between, and new generations started.
+func TestCacheOutlivesWindows(t *testing.T) {
 	for _, others := range []int{0, 5, 100} {
 		table := NewTable(Config{MaxFlows: 100})
-		table.memory.room = 120
+		table.cache.room = 120
 		add(table, drop("10.0.0.5", 80, 0))
 		at(table, 0)
 		at(table, 50) // early
@@ -147,7 +138,7 @@ func TestMemoryOutlivesWindows(t *testing.T) {
 		for window := range 5 {
 			ms := 1001 + 1100*window
 			for i := range others {
-				// Mostly the same, so that not all is forgotten that is old.
+				// Mostly the same flows, so that not all old records are evicted.
 				add(table, drop("10.0.0.6", uint16(1000+i+10*window), ms))
 			}
 			at(table, ms)
@@ -165,12 +156,12 @@ func TestMemoryOutlivesWindows(t *testing.T) {
 func TestKnownAfterALongWindow(t *testing.T) {
 	table := NewTable(Config{})
 	add(table, drop("10.0.0.5", 80, 0))
-	table.HandOn(start)
-	table.HandOn(start.Add(time.Second))
+	table.Export(start)
+	table.Export(start.Add(time.Second))
 	held := <-table.Windows()
 	for ms := 1000; ms < 15_000; ms += 10 {
 		add(table, drop("10.0.0.5", 80, ms))
-		table.HandOn(start.Add(time.Duration(ms) * time.Millisecond))
+		table.Export(start.Add(time.Duration(ms) * time.Millisecond))
 	}
 	held.Release()
 	at(table, 15_000)
@@ -179,9 +170,8 @@ func TestKnownAfterALongWindow(t *testing.T) {
 	check(t, "early", at(table, 15_070))
 }
 
-// TestFreshRecordsAreCountedOnce: of flows that come in every window, each is one
-// of those that were in a window since, and so records of more than twice as many
-// are given up.
+// TestFreshRecordsAreCountedOnce: a flow that comes in every window counts as one fresh
+// record. So the majority of stale records is evicted.
 func TestFreshRecordsAreCountedOnce(t *testing.T) {
 	const all, staying = 5000, 2000
 	table := NewTable(Config{})
@@ -195,11 +185,11 @@ func TestFreshRecordsAreCountedOnce(t *testing.T) {
 		}
 		at(table, ms)
 		at(table, ms+1000)
-		if m := &table.memory; m.fresh > m.records.n {
-			t.Fatalf("after window %d %d of %d records are fresh", window, m.fresh, m.records.n)
+		if m := &table.cache; m.fresh > m.young.n {
+			t.Fatalf("after window %d %d of %d records are fresh", window, m.fresh, m.young.n)
 		}
 	}
-	if n := table.memory.records.n + table.memory.old.n; n != staying {
+	if n := table.cache.young.n + table.cache.old.n; n != staying {
 		t.Errorf("%d records, want those of the %d flows that stay", n, staying)
 	}
 }

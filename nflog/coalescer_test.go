@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestPace receives datagrams, full and not, and then asks how to wait.
-func TestPace(t *testing.T) {
+// TestCoalescer records datagrams, full and not, and then asks how to wait.
+func TestCoalescer(t *testing.T) {
 	const full, part = fullDatagram, fullDatagram - 1
 	many := func(n int) (all []int) {
 		for range n {
@@ -24,20 +24,20 @@ func TestPace(t *testing.T) {
 		{"one full", many(1), maxPause},
 		{"as many as in the pause before would do", many(perPause), maxPause},
 		{"twice as many", many(2 * perPause), maxPause / 2},
-		{"as wished", many(perPause), maxPause / 2},
+		{"as many as wanted", many(perPause), maxPause / 2},
 		{"a flood of any size", many(1000), minPause},
 		{"slower again", many(2), 4 * minPause},
 		{"slow", many(1), maxPause},
 		{"a small one among them", []int{full, part, full}, 0},
 		{"full again", many(3), maxPause},
-		{"it has ended", nil, 0},
+		{"the flood is over", nil, 0},
 	}
-	var p pace
+	var c coalescer
 	for _, tt := range tests {
 		for _, n := range tt.received {
-			p.received(n)
+			c.received(n)
 		}
-		if got := p.pause(); got != tt.want {
+		if got := c.pause(); got != tt.want {
 			t.Errorf("%s: a pause of %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -18,16 +18,16 @@ func isLocal(a netip.Addr) bool {
 	return a == netip.MustParseAddr(busyPod) || a == netip.MustParseAddr(quietPod)
 }
 
-// scan is a drop of the busy pod's to the nth of many addresses and ports.
+// scan is a drop of the busy pod to the nth of many addresses and ports.
 func scan(n, ms int) decode.Drop {
 	d := drop(busyPod, uint16(n), ms)
 	d.Destination = netip.AddrFrom4([4]byte{198, 51, byte(n >> 16), 1}).As16()
 	return d
 }
 
-// TestQuietPodBesideAScan scans with 70 new flows a millisecond, more than are
-// handed on early, and has the quiet pod open one flow each 100 ms as sender and
-// as receiver: each is among the first that are handed on after it.
+// TestQuietPodBesideAScan scans with 70 new flows a millisecond, which is more than are
+// exported early. The quiet pod opens a flow every 100 ms as sender and as receiver: each
+// is among the first that are exported after it.
 func TestQuietPodBesideAScan(t *testing.T) {
 	table := NewTable(Config{Local: isLocal})
 	seen := map[uint16]int{} // port of a quiet flow → when it came
@@ -49,7 +49,7 @@ func TestQuietPodBesideAScan(t *testing.T) {
 	for ms := 0; ms < 900; ms += 100 {
 		for _, port := range []int{1000 + ms, 2000 + ms} {
 			if came := seen[uint16(port)]; came == 0 || came-ms > 60 {
-				t.Errorf("the flow to port %d began at %d ms and was handed on at %d ms, want 60 ms later at most", port, ms, came)
+				t.Errorf("the flow to port %d began at %d ms and was exported at %d ms, want 60 ms later at most", port, ms, came)
 			}
 		}
 	}
@@ -59,13 +59,13 @@ func isQuiet(f *Flow) bool {
 	return f.Source == netip.MustParseAddr(quietPod) || f.Destination == netip.MustParseAddr(quietPod)
 }
 
-// TestEarlyFlowsOfABusyConsumer has the consumer hold a window for longer than a
-// window lasts: new flows are handed on meanwhile.
+// TestEarlyFlowsOfABusyConsumer has the consumer hold a window for longer than a window
+// lasts: new flows are exported meanwhile.
 func TestEarlyFlowsOfABusyConsumer(t *testing.T) {
 	table := NewTable(Config{Local: isLocal})
 	add(table, drop(busyPod, 1, 0))
-	table.HandOn(start)
-	table.HandOn(start.Add(time.Second))
+	table.Export(start)
+	table.Export(start.Add(time.Second))
 	held := <-table.Windows()
 	add(table, drop(busyPod, 2, 1000))
 	at(table, 1000)
@@ -82,8 +82,8 @@ func TestEarlyFlowsOfABusyConsumer(t *testing.T) {
 	held.Release()
 }
 
-// TestShareOfAFullTable fills the window by a scan: the quiet pod's flows still
-// have rows of their own, up to its share, and all packets add up.
+// TestShareOfAFullTable fills the window by a scan: the quiet pod's flows still have
+// their own rows, up to its share, and all packets add up.
 func TestShareOfAFullTable(t *testing.T) {
 	const scanned, share, quiet = 70_000, 64, 100
 	table := NewTable(Config{Local: isLocal})
@@ -93,7 +93,7 @@ func TestShareOfAFullTable(t *testing.T) {
 	for i := range quiet {
 		add(table, drop(quietPod, uint16(i), 1), drop(quietPod, uint16(i), 2))
 	}
-	table.HandOn(start)
+	table.Export(start)
 	packets, own, scans := ofQuietPod(t, at(table, 1000))
 	if own != share || scans != 1<<16+share || packets != scanned+2*quiet {
 		t.Errorf("%d flows of the quiet pod, %d of the other, %d packets; want %d, %d, %d",
@@ -104,8 +104,8 @@ func TestShareOfAFullTable(t *testing.T) {
 	}
 }
 
-// ofQuietPod counts all packets, and the flows of the quiet pod and of others,
-// but for those that share one for lack of room.
+// ofQuietPod counts all packets, and the flows of the quiet pod and of others, except
+// overflow flows.
 func ofQuietPod(t *testing.T, flows []Flow) (packets, own, others uint64) {
 	t.Helper()
 	for i := range flows {
@@ -125,8 +125,8 @@ func ofQuietPod(t *testing.T, flows []Flow) (packets, own, others uint64) {
 	return packets, own, others
 }
 
-// TestReserveOfEachWindow fills two windows by a scan: the quiet pod has its share
-// in the second too.
+// TestReserveOfEachWindow fills two windows by a scan: the quiet pod also has its share in
+// the second one.
 func TestReserveOfEachWindow(t *testing.T) {
 	table := NewTable(Config{MaxFlows: 1024, Local: isLocal})
 	for window := range 2 {
@@ -144,8 +144,8 @@ func TestReserveOfEachWindow(t *testing.T) {
 	}
 }
 
-// TestReserveIsBounded has more local pods than the reserve has shares: packets
-// and bytes still add up.
+// TestReserveIsBounded has more local pods than the reserve has shares: the packets still
+// add up.
 func TestReserveIsBounded(t *testing.T) {
 	table := NewTable(Config{MaxFlows: 1024, Local: func(netip.Addr) bool { return true }})
 	const pods = 3000
@@ -153,7 +153,7 @@ func TestReserveIsBounded(t *testing.T) {
 		d := drop(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String(), 80, 0)
 		add(table, d)
 	}
-	table.HandOn(start)
+	table.Export(start)
 	var rows, packets uint64
 	for _, f := range at(table, 1000) {
 		packets += f.Packets
@@ -179,9 +179,9 @@ func TestNewFlowsOfPodsDoNotAllocate(t *testing.T) {
 			n++
 			table.Add(&d)
 		}
-		table.HandOn(now)
+		table.Export(now)
 		now = now.Add(time.Second)
-		table.HandOn(now)
+		table.Export(now)
 		w := <-table.Windows()
 		w.Release()
 	}

@@ -1,10 +1,7 @@
-//go:build linux
-
-package agent
+package fastpath
 
 import (
 	"encoding/binary"
-	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -29,8 +26,8 @@ type logged struct {
 	payload       []byte
 }
 
-// message is a message of it as the kernel makes them, but for one attribute that
-// stands behind the number.
+// message returns a message as the kernel makes them, except that one attribute stands
+// behind the number.
 func (l *logged) message(seq uint32) []byte {
 	attribute := func(b []byte, typ uint16, value []byte) []byte {
 		b = binary.NativeEndian.AppendUint16(b, uint16(4+len(value)))
@@ -62,7 +59,7 @@ func (l *logged) message(seq uint32) []byte {
 	return append(append(header, make([]byte, 10)...), b...)
 }
 
-// sender makes packets of which many are like the one before.
+// sender makes packets, many of which are like the one before.
 type sender struct {
 	*rand.Rand
 
@@ -72,7 +69,7 @@ type sender struct {
 
 func one[T any](s *sender, of ...T) T { return of[s.IntN(len(of))] }
 
-// next returns the last packet, mostly with some change.
+// next returns the last packet, mostly with a change or two.
 func (s *sender) next() logged {
 	l := &s.last
 	s.time += s.Int64N(2000) * 1000
@@ -124,7 +121,7 @@ func (s *sender) change(l *logged) {
 	}
 }
 
-// packet is a whole packet, of one of a few flows.
+// packet returns a whole packet of one of a few flows.
 func (s *sender) packet() (b []byte, etherType uint16, family uint8) {
 	protocol := one[byte](s, 1, 6, 6, 6, 17, 17, 58, 132, 47)
 	transport := make([]byte, one(s, 8, 20, 24))
@@ -164,7 +161,7 @@ type plainRow struct {
 	Fragment            bool // of later fragments
 }
 
-// plainSum is what a flow's packets add up to, and the last one's own.
+// plainSum is what a flow's packets add up to, and what is the last packet's.
 type plainSum struct {
 	Packets, Bytes uint64
 	First, Last    int64
@@ -173,11 +170,11 @@ type plainSum struct {
 	In, Out        uint32
 }
 
-// plain folds packets one by one: each by a decoder of its own, into a map.
+// plain folds packets one by one into a map. It decodes each with a new decoder.
 type plain struct {
 	wanted  []string
 	flows   map[plainRow]plainSum
-	results [decode.Malformed + 1]int
+	results Results
 }
 
 func (m *plain) add(l *logged, received int64) {
@@ -185,7 +182,7 @@ func (m *plain) add(l *logged, received int64) {
 	if l.hook == unix.NF_INET_NUMHOOKS {
 		d.Hook = decode.HookIngress
 	}
-	result := decode.NewDecoder(m.wanted).Decode(l.payload, []byte(l.prefix), l.etherType, &d)
+	result := decode.NewDecoder(decode.Config{Prefixes: m.wanted}).Decode(l.payload, []byte(l.prefix), l.etherType, &d)
 	m.results[result]++
 	if result != decode.Decoded {
 		return
@@ -221,7 +218,7 @@ func (m *plain) add(l *logged, received int64) {
 	m.flows[row] = s
 }
 
-// collect adds what a table has handed on, in order.
+// collect adds what a table has exported, in order.
 func collect(flows map[plainRow]plainSum, table *flow.Table) {
 	for {
 		select {
@@ -262,65 +259,109 @@ func collectFlow(flows map[plainRow]plainSum, f *flow.Flow) {
 	flows[row] = s
 }
 
-// TestFastPath sends random packets, many like the one before, as datagrams
-// through parser, receiver and flow table, which look at no more of a packet than
-// they must, and holds every field and count of every flow against a decoder and
-// a table that know nothing of the packet before.
-func TestFastPath(t *testing.T) {
-	const seeds, datagrams = 40, 60
+// datagrams is a Reader of datagrams that are there already.
+type datagrams struct {
+	parser nflog.Parser
+	next   []byte
+}
+
+func (d *datagrams) Read(_ time.Time, handle func(*nflog.Packet)) (nflog.Count, error) {
+	return d.parser.Parse(d.next, handle), nil
+}
+
+// TestFolder sends random packets, many of them like the one before, as datagrams through
+// parser, Folder and table, which look at no more of a packet than they must. It compares
+// each field and count of each flow with a decoder and a table that know nothing of the
+// packet before.
+func TestFolder(t *testing.T) {
+	const seeds, reads = 40, 60
 	for seed := range uint64(seeds) {
 		s := &sender{Rand: rand.New(rand.NewPCG(seed, 13)), time: time.Unix(1_800_000_000, 0).UnixNano()}
 		model := &plain{flows: map[plainRow]plainSum{}}
 		if seed%2 == 0 {
 			model.wanted = []string{"deny"}
 		}
-		m := newMetrics("dev")
-		r := &receiver{
-			group: 100, decoder: decode.NewDecoder(model.wanted), table: flow.NewTable(flow.Config{}),
-			counts: m.group(100), log: slog.New(slog.DiscardHandler),
-		}
-		got := map[plainRow]plainSum{}
-		var parser nflog.Parser
+		table := flow.NewTable(flow.Config{})
+		f := New(Config{Group: 100, Decode: decode.Config{Prefixes: model.wanted}, Table: table})
+		got, results := map[plainRow]plainSum{}, Results{}
+		var from datagrams
 		var seq uint32
-		var sent int
-		for range datagrams {
-			var datagram []byte
-			received := s.time
+		for range reads {
+			var sent []logged
+			from.next = nil
 			for range 1 + s.IntN(60) {
 				l := s.next()
-				datagram = append(datagram, l.message(seq)...)
+				sent = append(sent, l)
+				from.next = append(from.next, l.message(seq)...)
 				seq++
-				sent++
-				model.add(&l, received)
 			}
-			r.now = received
-			count := parser.Parse(datagram, r.receive)
-			r.account(count)
-			if count.Lost != 0 || count.Malformed != 0 {
-				t.Fatalf("seed %d: %+v", seed, count)
+			begin := time.Now().UnixNano()
+			count, decoded, err := f.Fold(&from)
+			if err != nil || count != (nflog.Count{Packets: len(sent)}) {
+				t.Fatalf("seed %d: %+v, %v, want %d packets", seed, count, err, len(sent))
 			}
-			r.table.HandOn(time.Unix(0, s.time))
-			collect(got, r.table)
+			if f.received != 0 && f.received < begin {
+				t.Fatalf("seed %d: the time of receipt is that of another datagram", seed)
+			}
+			for i := range sent {
+				model.add(&sent[i], f.received)
+			}
+			for result, n := range decoded {
+				results[result] += n
+			}
+			table.Export(time.Unix(0, s.time))
+			collect(got, table)
 		}
-		if err := r.table.Close(t.Context()); err != nil {
+		if err := table.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		collect(got, r.table)
+		collect(got, table)
 		if diff := cmp.Diff(model.flows, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Fatalf("seed %d: flows, -plain +fast:\n%s", seed, diff)
 		}
-		counts := counted(t, m)
-		want := map[string]int{
-			"packets_received_total": sent, "packets_folded_total": model.results[decode.Decoded],
-			"packets_ignored_total": model.results[decode.Ignored],
+		if results != model.results {
+			t.Errorf("seed %d: results %v, want %v", seed, results, model.results)
 		}
-		for _, result := range []decode.Result{decode.NotIP, decode.Truncated, decode.Malformed} {
-			want["packets_undecodable_total/"+result.String()] = model.results[result]
+	}
+}
+
+func TestFoldDoesNotAllocate(t *testing.T) {
+	table := flow.NewTable(flow.Config{})
+	f := New(Config{Group: 100, Table: table})
+	s := &sender{Rand: rand.New(rand.NewPCG(1, 2)), time: time.Unix(1_800_000_000, 0).UnixNano()}
+	var from datagrams
+	for seq := range uint32(200) {
+		l := s.next()
+		from.next = append(from.next, l.message(seq)...)
+	}
+	fold := func() {
+		from.parser = nflog.Parser{}
+		if _, _, err := f.Fold(&from); err != nil {
+			t.Error(err)
 		}
-		for name, n := range want {
-			if int(counts[name]) != n {
-				t.Errorf("seed %d: %s is %v, want %d", seed, name, counts[name], n)
-			}
+	}
+	fold() // the tables grow
+	if n := testing.AllocsPerRun(100, fold); n != 0 {
+		t.Errorf("%v allocations a datagram", n)
+	}
+}
+
+// TestHookOf has the hooks whose numbers families share.
+func TestHookOf(t *testing.T) {
+	tests := []struct {
+		family, hook uint8
+		want         decode.Hook
+	}{
+		{unix.NFPROTO_IPV4, unix.NF_INET_PRE_ROUTING, decode.HookPrerouting},
+		{unix.NFPROTO_IPV6, unix.NF_INET_FORWARD, decode.HookForward},
+		{unix.NFPROTO_INET, unix.NF_INET_NUMHOOKS, decode.HookIngress},
+		{unix.NFPROTO_BRIDGE, unix.NF_INET_NUMHOOKS, decode.HookBrouting},
+		{unix.NFPROTO_NETDEV, 0, decode.HookIngress},
+		{unix.NFPROTO_NETDEV, 1, decode.HookEgress},
+	}
+	for _, tt := range tests {
+		if got := hookOf(&nflog.Packet{Family: tt.family, Hook: tt.hook}); got != tt.want {
+			t.Errorf("family %d, hook %d: %v, want %v", tt.family, tt.hook, got, tt.want)
 		}
 	}
 }
