@@ -2,8 +2,8 @@ package decode
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
 // maxPrefixes bounds how many distinct prefixes are told apart. A node's rules have a
@@ -34,7 +34,7 @@ func (p *prefixes) intern(raw []byte) (text string, wanted bool) {
 	if !ok {
 		known = prefix{text: otherPrefix, wanted: p.wants(string(raw))}
 		if len(p.known) < maxPrefixes {
-			known.text = sanitise(string(raw))
+			known.text = printable.Prefix(string(raw))
 			p.known[string(raw)] = known
 		}
 	}
@@ -51,15 +51,4 @@ func (p *prefixes) wants(raw string) bool {
 		}
 	}
 	return len(p.cfg.Prefixes) == 0
-}
-
-// sanitise replaces what is not UTF-8 or does not print, because the text goes to
-// terminals, events and metric labels.
-func sanitise(raw string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, raw)
 }

@@ -1,33 +1,17 @@
 package emit
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
 // Clean makes text from outside safe to print: bytes that are not UTF-8,
 // control characters, and the invisible ones that reorder or break lines,
 // become U+FFFD.
 func Clean(s string) string {
-	if printableASCII(s) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
-
-func printableASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return printable.Text(s, unicode.ReplacementChar)
 }
 
 // Cut shortens s to at most limit bytes, between two characters, and says so

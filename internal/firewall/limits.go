@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
 const (
@@ -207,7 +206,7 @@ func (c *collector) finish() {
 }
 
 func (c *collector) limit(of logged, rate string) {
-	of.prefix = printable(of.prefix)
+	of.prefix = printable.Prefix(of.prefix)
 	if old, ok := c.found.rates[of]; ok && old != rate {
 		rate = "" // they differ
 	} else if !ok && len(c.found.rates) >= maxLimits {
@@ -215,16 +214,6 @@ func (c *collector) limit(of logged, rate string) {
 		return
 	}
 	c.found.rates[of] = rate
-}
-
-// printable returns a prefix in the form in which package decode returns it.
-func printable(prefix string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, prefix)
 }
 
 // limitRate returns a rate as a person writes it.

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
 // Owner is the process that owns a group.
@@ -71,7 +73,7 @@ func process(id uint32) Owner {
 			pid := strings.Split(d, "/")[2]
 			o.PID, _ = strconv.Atoi(pid) // the pattern matches only digits
 			name, _ := os.ReadFile("/proc/" + pid + "/comm")
-			o.Command = printable(strings.TrimSpace(string(name)))
+			o.Command = printable.Text(strings.TrimSpace(string(name)), '?')
 			return o
 		}
 	}
@@ -108,14 +110,4 @@ func read(path string) (rows [][]string, err error) {
 		rows = append(rows, strings.Fields(lines.Text()))
 	}
 	return rows, lines.Err()
-}
-
-// printable removes characters with which a process name may confuse a terminal.
-func printable(name string) string {
-	return strings.Map(func(r rune) rune {
-		if strconv.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, name)
 }

@@ -12,7 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
 // The values of Config.Backend.
@@ -71,7 +72,7 @@ func (c *Config) Validate() error {
 	check(c.Group <= 65535, "--group: %d is not an NFLOG group (0 to 65535)", c.Group)
 	check(c.Chain == "" || isWord(c.Chain), "--chain: %q is no name of a chain", c.Chain)
 	check(c.Before >= 0, "--before: %d is negative", c.Before)
-	check(isPrintable(c.Match), "--match: must be one line of text")
+	check(printable.Is(c.Match), "--match: must be one line of text")
 	if c.Table != "" {
 		words := map[string]int{IPTables: 1, NFT: 2}[c.Backend]
 		names := strings.Fields(c.Table)
@@ -107,7 +108,7 @@ func (c *Config) validatePrefix() error {
 	switch {
 	case len(c.Prefix) > longest:
 		return fmt.Errorf("--prefix: is %d bytes long, %s takes %d", len(c.Prefix), c.Backend, longest)
-	case !isPrintable(c.Prefix):
+	case !printable.Is(c.Prefix):
 		return errors.New("--prefix: must be one line of text")
 	case c.Backend == NFT && strings.ContainsAny(c.Prefix, `"\$`):
 		return errors.New(`--prefix: nft takes none of " \ $ in it`)
@@ -161,8 +162,4 @@ func defaultTable(backend string) string {
 // isWord reports whether text is a valid name of a table or a chain.
 func isWord(text string) bool {
 	return regexp.MustCompile(`^[A-Za-z0-9_./:+-]+$`).MatchString(text) && !strings.HasPrefix(text, "-")
-}
-
-func isPrintable(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

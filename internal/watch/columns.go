@@ -43,10 +43,10 @@ const (
 	leastEnd = 24   // of a column that yields: an address, and some of a name
 )
 
-// printables are cells that may be shown.
-func printables(cells ...string) []string {
+// cleanCells makes cells safe to print.
+func cleanCells(cells ...string) []string {
 	for i, cell := range cells {
-		cells[i] = printable(cell)
+		cells[i] = clean(cell)
 	}
 	return cells
 }

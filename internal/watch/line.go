@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
+	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
 // EndedError is the error of a View whose lines ended with a flowstream.Ended:
@@ -64,7 +65,7 @@ func parse(raw []byte) (line, error) {
 		return line{}, fmt.Errorf("read a JSON line: %w", err)
 	}
 	if l.Why != "" {
-		return line{}, EndedError(printable(l.Why))
+		return line{}, EndedError(clean(l.Why))
 	}
 	return l, nil
 }
@@ -109,13 +110,6 @@ func (e *end) text() string {
 	return e.Name + " (" + e.IP.String() + ")"
 }
 
-// printable replaces what could move a terminal's cursor or hide text. The
-// lines come clean from an agent; who answers on its port may be another.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
-}
+// clean makes text safe to print. An agent's lines are, but another program may answer on
+// its port.
+func clean(text string) string { return printable.Text(text, unicode.ReplacementChar) }

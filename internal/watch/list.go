@@ -119,7 +119,7 @@ func (s *list) printRest() error {
 
 func (s *list) printFlow(l *line, packets uint64, rate string) error {
 	s.rows++
-	cells := printables(
+	cells := cleanCells(
 		l.LastSeen.Local().Format(time.TimeOnly), l.Source.text(), l.Destination.text(), l.target(),
 		strconv.FormatUint(packets, 10), rate, l.TCPFlags, l.way(), l.Prefix, l.Reason,
 	)

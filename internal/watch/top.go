@@ -121,7 +121,7 @@ func (t *top) frame(now time.Time) string {
 	var rows [][]string
 	for _, b := range t.busiest(max(0, height-2)) {
 		ago := strconv.Itoa(int(now.Sub(b.at).Seconds())) + "s"
-		cells := printables(
+		cells := cleanCells(
 			rateText(b.rate()), strconv.FormatUint(b.packets, 10), b.last.Source.text(), b.last.Destination.text(),
 			b.last.target(), ago, b.last.Prefix, b.last.Reason,
 		)
