@@ -58,6 +58,7 @@ func TestKubeRouter(t *testing.T) {
 	c := newCluster(t)
 	t.Run("scripted", c.scripted)
 	t.Run("random", c.random)
+	t.Run("suggestions", c.suggestions)
 	t.Run("to the node", c.toNode)
 	t.Run("doctor", c.doctor)
 	c.eventNames(t)
