@@ -2,33 +2,32 @@ package policy
 
 import "time"
 
-// Verdict is what the policies say of one direction of a flow.
+// Verdict is the result of the policies for one direction of a flow.
 type Verdict uint8
 
 // The verdicts.
 const (
-	// NoPod: the end is no pod, or it is not known what it is.
+	// NoPod: the end is no pod, or its kind is not known.
 	NoPod Verdict = iota
-	// Unselected: no policy selects the pod in this direction, so that
-	// everything is allowed.
+	// Unselected: no policy selects the pod in this direction, so everything is allowed.
 	Unselected
 	// Allowed: a policy allows the flow.
 	Allowed
-	// Exempt: policies select the pod, but they cannot keep it from itself, nor
-	// its own node from it.
+	// Exempt: policies select the pod, but no policy can deny traffic between a pod and
+	// itself or its own node.
 	Exempt
-	// Denied: policies select the pod and none allows the flow.
+	// Denied: policies select the pod, and none allows the flow.
 	Denied
-	// Undecided: too little is known of the other end to tell.
+	// Undecided: not enough is known about the other end.
 	Undecided
 )
 
-// String returns the verdict as a metric label has it.
+// String returns the verdict as in a metric label.
 func (v Verdict) String() string {
 	return [...]string{"no_pod", "unselected", "allowed", "exempt", "denied", "undecided"}[v]
 }
 
-// Direction is seen from the pod that policies select.
+// Direction is the direction as seen from the pod that policies select.
 type Direction uint8
 
 // The directions.
@@ -40,46 +39,46 @@ const (
 // String returns "ingress" or "egress".
 func (d Direction) String() string { return [...]string{"ingress", "egress"}[d] }
 
-// Answer is what the policies say of a flow.
+// Answer is the result of the policies for a flow.
 type Answer struct {
 	Ingress, Egress Side
 }
 
-// MaxNames bounds the policies that a Side names.
+// MaxNames bounds the number of policies in a Side.
 const MaxNames = 16
 
-// Side is what the policies say of one direction.
+// Side is the result of the policies for one direction.
 type Side struct {
 	Direction Direction
 	Verdict   Verdict
-	// Namespace is the pod's, and so the policies'.
+	// Namespace is the namespace of the pod, and so of the policies.
 	Namespace string
-	// Policies are the names of those that select the pod in this direction,
-	// in order, the first MaxNames of them; Count is how many there are.
+	// Policies are the names of the policies that select the pod in this direction, in
+	// order. There are at most MaxNames; Count is the number of all.
 	Policies []string
 	Count    int
-	// AllowedBy is the one that has allowed the flow for longest; set for
-	// Allowed alone.
+	// AllowedBy is the policy that has allowed the flow for the longest time. It is set
+	// only for Allowed.
 	AllowedBy string
-	// Since is when the flow came to be allowed: the policy's last change, or
-	// for Unselected when one that selected the pod was deleted or changed. It
-	// is the zero time where that is not known. Set for Allowed and Unselected.
+	// Since is the time since which the flow is allowed. For Allowed it is the policy's
+	// last change. For Unselected it is the time when a policy that selected the pod was
+	// deleted or changed. It is zero if it is not known, and for other verdicts.
 	Since time.Time
-	// Nearest is the rule that comes nearest to allowing the flow, nil where
-	// none does; set for Denied alone.
+	// Nearest is the rule that is nearest to allowing the flow, nil if there is none. It is
+	// set only for Denied.
 	Nearest *Miss
 }
 
-// Miss is a rule that nearly allows a flow.
+// Miss is a rule that almost allows a flow.
 type Miss struct {
 	// Policy is the name of the rule's policy.
 	Policy string
-	// Peer says that the rule allows the peer, but at other ports; else it
-	// allows the port, but from or to other peers.
+	// Peer reports that the rule allows the peer, but at other ports. Otherwise it allows
+	// the port, but for other peers.
 	Peer bool
-	// Ports are those that the rule allows, "9090/TCP" or "1000-2000/UDP" or
-	// "http/TCP"; set iff Peer.
+	// Ports are the ports that the rule allows, such as "9090/TCP", "1000-2000/UDP" or
+	// "http/TCP". Set iff Peer.
 	Ports string
-	// Peers are those that the rule allows; set iff not Peer.
+	// Peers are the peers that the rule allows. Set iff not Peer.
 	Peers string
 }

@@ -15,7 +15,7 @@ func intOrString(n int32) *intstr.IntOrString {
 	return &v
 }
 
-// typical is a policy as applications have it: two rules, a port each, peers
+// typical returns a usual policy of an application: two rules with a port each, and peers
 // by pod, by namespace and by block.
 func typical(tb testing.TB, namespace string, i int) *networkingv1.NetworkPolicy {
 	return parse(tb, fmt.Sprintf(`
@@ -34,8 +34,8 @@ spec:
 `, i, namespace, i, i))
 }
 
-// byExpressions is a policy about whose peers and ports no single label or
-// number tells anything.
+// byExpressions returns a policy for which no single label or number can rule out a peer or
+// a port.
 func byExpressions(tb testing.TB, namespace string, i int) *networkingv1.NetworkPolicy {
 	return parse(tb, fmt.Sprintf(`
 metadata: {name: policy-%d, namespace: %s}
@@ -50,7 +50,7 @@ spec:
 `, i, namespace, i, i, i))
 }
 
-// byBlocks is a policy whose peers are addresses.
+// byBlocks returns a policy whose peers are addresses.
 func byBlocks(tb testing.TB, namespace string, i int) *networkingv1.NetworkPolicy {
 	return parse(tb, fmt.Sprintf(`
 metadata: {name: policy-%d, namespace: %s}
@@ -81,9 +81,9 @@ func fill(tb testing.TB, policies, namespaces int, policy func(testing.TB, strin
 	return s
 }
 
-// BenchmarkEvaluate judges a flow among 1,000 policies: in as many namespaces as
-// it says, and where that is one, at the dearest, as all of them select the pod
-// and none allows the flow.
+// BenchmarkEvaluate evaluates a flow among 1,000 policies in the given number of
+// namespaces. One namespace is the most expensive case: all policies select the pod, and
+// none allows the flow.
 func BenchmarkEvaluate(b *testing.B) {
 	for _, bb := range []struct {
 		name       string

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// ports are a pod's container ports: name to "number/protocol".
+// ports maps the names of a pod's container ports to "number/protocol".
 type ports map[string]struct {
 	number   uint16
 	protocol string
@@ -25,10 +25,10 @@ func (p ports) NamesOf(protocol string, number uint16) (names []string) {
 	return names
 }
 
-// noon is the time of the tests' clock.
+// noon is the time of the clock in tests.
 func noon() time.Time { return time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC) }
 
-// newPod is a pod of a namespace on node n1.
+// newPod returns a pod of a namespace on node n1.
 func newPod(namespace, name, address string, set labels.Set) End {
 	return End{
 		Kind: Pod, Addr: netip.MustParseAddr(address), Namespace: namespace, Name: name, Labels: set, NodeName: "n1",
@@ -56,7 +56,7 @@ func node(name, address string) End {
 	return End{Kind: Node, NodeName: name, Addr: netip.MustParseAddr(address)}
 }
 
-// newSet holds the namespaces of the tests and the policies.
+// newSet returns a Set with the policies and the namespaces of the tests.
 func newSet(t testing.TB, policies ...string) *Set {
 	t.Helper()
 	s := NewSet(noon)
@@ -72,7 +72,7 @@ func newSet(t testing.TB, policies ...string) *Set {
 	return s
 }
 
-// parse reads a policy, of namespace shop if it does not say.
+// parse parses a policy. Its default namespace is shop.
 func parse(t testing.TB, text string) *networkingv1.NetworkPolicy {
 	t.Helper()
 	var p networkingv1.NetworkPolicy

@@ -1,10 +1,9 @@
-// Package policy tells what a cluster's NetworkPolicies (networking.k8s.io/v1)
-// say of a flow. In go NetworkPolicies and the labels of Namespaces, as the
-// API server has them; out comes, for each direction, which policies select
-// the pod, whether one of them allows the flow, and if none does, which one
-// comes nearest to it.
+// Package policy evaluates a cluster's NetworkPolicies (networking.k8s.io/v1) for a flow.
+// Its input is NetworkPolicies and the labels of Namespaces, as the API server has them.
+// Its output says for each direction which policies select the pod, whether one of them
+// allows the flow, and if none does, which rule is nearest to allowing it.
 //
-// It knows what the API's documentation promises and nothing of how a cluster
-// enforces it. A Set may be used from several goroutines; the answers are
-// values of their own.
+// It implements what the API's documentation promises. It knows nothing about how a cluster
+// enforces policies. A Set may be used from several goroutines. Answers share nothing with
+// it.
 package policy

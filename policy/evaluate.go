@@ -2,7 +2,7 @@ package policy
 
 import "time"
 
-// Evaluate says what the policies that the Set holds say of a flow.
+// Evaluate returns the result of the Set's policies for a flow.
 func (s *Set) Evaluate(f *Flow) Answer {
 	in := query{direction: Ingress, pod: &f.Destination, peer: &f.Source}
 	out := query{direction: Egress, pod: &f.Source, peer: &f.Destination}
@@ -22,8 +22,8 @@ func (s *Set) Evaluate(f *Flow) Answer {
 	return Answer{Ingress: s.side(&in), Egress: s.side(&out)}
 }
 
-// side judges one direction: the policies that select the pod are added up, as
-// the API says; it is enough that one rule allows the flow.
+// side evaluates one direction. It adds up the policies that select the pod, as the API
+// documents it: one rule that allows the flow is enough.
 func (s *Set) side(q *query) Side {
 	side := Side{Direction: q.direction}
 	if q.pod.Kind != Pod {
@@ -51,7 +51,7 @@ func (s *Set) side(q *query) Side {
 			s.overruns.Add(1)
 			near.unclear = true
 		case selected == unclear:
-			near.unclear = true // it may isolate the pod, and may allow the flow
+			near.unclear = true // the policy may isolate the pod, and may allow the flow
 		case selected == matches:
 			side.add(e)
 			among.add(e)
@@ -67,10 +67,10 @@ func (s *Set) side(q *query) Side {
 	return side
 }
 
-// selecting is what Since follows from: the policies that select the pod.
+// selecting holds what since needs of the policies that select the pod.
 type selecting struct {
-	by            *policyEntry // allows the flow, and has for longest
-	first, second *policyEntry // those that were created first
+	by            *policyEntry // the policy that has allowed the flow for the longest time
+	first, second *policyEntry // the two oldest policies
 }
 
 func (s *selecting) add(e *policyEntry) {
@@ -82,11 +82,11 @@ func (s *selecting) add(e *policyEntry) {
 	}
 }
 
-// mayAllow reports whether it matters that the policy allows the flow.
+// mayAllow reports whether the result changes if the policy allows the flow.
 func (s *selecting) mayAllow(e *policyEntry) bool { return s.by == nil || e.changed < s.by.changed }
 
-// since is when the flow came to be allowed. If nothing else selected the pod
-// before, it had been allowed already, and that is not known.
+// since returns the time since which the flow is allowed. If no other policy selected the
+// pod before, the flow was allowed before too, and the time is not known.
 func (s *selecting) since() time.Time {
 	other := s.first
 	if other == s.by {
@@ -107,7 +107,7 @@ func (s *Side) add(e *policyEntry) {
 	}
 }
 
-// conclude settles the verdict.
+// conclude sets the verdict.
 func (s *Side) conclude(q *query, ns *namespace, near *nearest, among *selecting) {
 	switch {
 	case among.by != nil:
@@ -123,7 +123,7 @@ func (s *Side) conclude(q *query, ns *namespace, near *nearest, among *selecting
 	}
 }
 
-// timeOf is a time kept as Unix seconds; 0 is not known.
+// timeOf converts Unix seconds to a time. 0 stands for an unknown time.
 func timeOf(seconds int64) time.Time {
 	if seconds <= 0 {
 		return time.Time{}

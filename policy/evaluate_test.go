@@ -13,18 +13,18 @@ const (
 	denyEgress  = `{metadata: {name: deny-out}, spec: {podSelector: {}, policyTypes: [Egress]}}`
 )
 
-// ingress is a policy that isolates the pods with app=api and has one rule.
+// ingress returns a policy with one rule that isolates the pods with app=api.
 func ingress(rule string) string {
 	return `{metadata: {name: api-in}, spec: {podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress], ingress: [` + rule + `]}}`
 }
 
-// egress is ingress the other way, of the pods with app=frontend.
+// egress returns the same for egress of the pods with app=frontend.
 func egress(rule string) string {
 	return `{metadata: {name: front-out}, spec: {podSelector: {matchLabels: {app: frontend}}, policyTypes: [Egress], egress: [` + rule + `]}}`
 }
 
-// TestEvaluate is the documented semantics of NetworkPolicy as a table: the
-// verdicts over ingress of the destination and egress of the source.
+// TestEvaluate checks the documented semantics of NetworkPolicy: the verdicts for ingress
+// of the destination and egress of the source.
 func TestEvaluate(t *testing.T) {
 	tcp := func(from, to End, port uint16) Flow {
 		return Flow{Source: from, Destination: to, Protocol: corev1.ProtocolTCP, Port: port}
@@ -138,7 +138,7 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-// TestNearest shows what is said of the policies that deny a flow.
+// TestNearest checks the nearest rule of policies that deny a flow.
 func TestNearest(t *testing.T) {
 	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
 	tests := []struct {

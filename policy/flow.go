@@ -7,32 +7,30 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Flow is traffic to judge: from the end that opens the connection to the one
-// that answers.
+// Flow is the traffic to evaluate, from the end that opens the connection to the other end.
 type Flow struct {
 	Source, Destination End
-	// Protocol is TCP, UDP or SCTP; for anything else only rules that name no
-	// port can say something.
+	// Protocol is TCP, UDP or SCTP. For other protocols only rules without ports apply.
 	Protocol corev1.Protocol
-	// Port is the destination's, after any translation of a Service's address.
+	// Port is the destination's port, after the translation of a Service's address.
 	Port uint16
 }
 
-// Kind says what an End is to NetworkPolicies.
+// Kind is the kind of an End for NetworkPolicies.
 type Kind uint8
 
 // The kinds of End.
 const (
-	// Outside is an address that is no pod's.
+	// Outside is an address that belongs to no pod.
 	Outside Kind = iota
-	// Pod is a pod with an address of its own.
+	// Pod is a pod with its own address.
 	Pod
-	// Node is a node, or a pod on its network: no selector selects it, and its
-	// own pods let it in whatever the policies say.
+	// Node is a node, or a pod on the node's network. No selector selects it, and no policy
+	// can deny its traffic with its own pods.
 	Node
-	// Service is an address that stands for pods that are not known.
+	// Service is an address that stands for unknown pods.
 	Service
-	// Unknown may be anything, a pod too.
+	// Unknown may be anything, also a pod.
 	Unknown
 )
 
@@ -44,14 +42,14 @@ type End struct {
 	Namespace, Name string
 	// Labels are a pod's.
 	Labels labels.Set
-	// Ports has the names of a pod's container ports; nil stands for none.
+	// Ports has the names of a pod's container ports; nil for none.
 	Ports NamedPorts
-	// NodeName is the node that a pod runs on, or the Node's name.
+	// NodeName is the node on which a pod runs, or the name of the Node itself.
 	NodeName string
 }
 
 // NamedPorts has the names of a pod's container ports.
 type NamedPorts interface {
-	// NamesOf returns what containers call that port.
+	// NamesOf returns the names of that port in the pod's containers.
 	NamesOf(protocol string, port uint16) []string
 }

@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// match is what a rule's peers or ports say of a flow. Greater is nearer to
-// allowing it.
+// match is the result of matching a rule's peers or ports with a flow. A greater value is
+// nearer to allowing it.
 type match uint8
 
 const (
 	differs match = iota
-	unclear       // it depends on what is not known
+	unclear       // it depends on something unknown
 	matches
 )
 
-// query is one direction of a flow: whom the policies select, and whom their
-// rules have to allow.
+// query is one direction of a flow: the pod that policies select, and the peer that their
+// rules must allow.
 type query struct {
 	direction Direction
 	pod, peer *End
@@ -25,17 +25,16 @@ type query struct {
 	// neighbour reports that the peer is a pod of the policies' namespace.
 	neighbour bool
 	peerAddr  netip.Addr
-	// server has the port.
+	// server is the end that has the port.
 	server   *End
 	protocol protocol
 	port     uint16
-	// portNames are what the server calls the port.
+	// portNames are the server's names of the port.
 	portNames []string
 }
 
-// exempt reports whether the flow is allowed whatever the policies say: "Traffic
-// to and from the node where a Pod is running is always allowed", and a pod
-// cannot be kept from itself.
+// exempt reports whether no policy can deny the flow: "Traffic to and from the node where a
+// Pod is running is always allowed", and a pod can always reach itself.
 func (q *query) exempt() bool {
 	switch q.peer.Kind {
 	case Pod:
@@ -80,7 +79,7 @@ func said(yes bool) match {
 	return differs
 }
 
-// selects matches a peer that is a pod.
+// selects matches a peer that selects pods.
 func (p *peer) selects(q *query) match {
 	namespaces, pods := said(q.neighbour), matches
 	if p.namespaces != nil {
@@ -124,14 +123,14 @@ func (p *port) match(q *query) match {
 	case p.name == "" && p.from == 0 && p.to == 0:
 		return matches
 	case q.server.Kind == Service:
-		return unclear // its pods may have another port
+		return unclear // the Service's pods may have another port
 	case p.name != "":
 		return p.matchName(q)
 	}
 	return said(p.from <= q.port && q.port <= p.to)
 }
 
-// matchName looks a named port up in the pod that serves it.
+// matchName looks up a named port in the pod that serves it.
 func (p *port) matchName(q *query) match {
 	if q.server.Kind == Unknown {
 		return unclear

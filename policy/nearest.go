@@ -5,25 +5,25 @@ import (
 	"strings"
 )
 
-// maxText bounds what a Miss says of ports or peers, in bytes: a policy may
-// have a thousand of each.
+// maxText bounds the text of a Miss's ports or peers, in bytes. A policy may have a
+// thousand of each.
 const maxText = 160
 
-// nearest remembers which rule came nearest to allowing a flow: rather one
-// that allows the peer than one that allows the port, rather an early one.
+// nearest remembers the rule that is nearest to allowing a flow. It prefers a rule that
+// allows the peer to one that allows the port, and an earlier rule to a later one.
 type nearest struct {
 	byPeer, byPort             *rule
 	byPeerPolicy, byPortPolicy *Record
-	unclear                    bool // a rule may allow it, for all that is known
+	unclear                    bool // a rule may allow the flow, but not enough is known
 }
 
-// allows reports whether a policy allows the flow, and remembers how nearly.
+// allows reports whether a policy allows the flow. If not, it remembers its nearest rule.
 func (n *nearest) allows(q *query, r *Record) bool {
 	for i := range r.rules[q.direction] {
 		rule := &r.rules[q.direction][i]
 		ports := rule.matchPorts(q)
 		if ports == differs && n.byPeer != nil {
-			continue // its peers can tell nothing new
+			continue // its peers cannot change the result
 		}
 		peers := rule.matchPeers(q)
 		switch {
@@ -50,7 +50,7 @@ func (n *nearest) miss() *Miss {
 	return nil
 }
 
-// list joins texts as far as there is room.
+// list joins as many texts as fit.
 func list[T any](items []T, text func(T) string) string {
 	var b strings.Builder
 	for i, item := range items {

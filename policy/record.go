@@ -13,45 +13,45 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Bounds of what is kept of one policy and looked at for one flow. A policy is
-// a tenant's: one of 1.5 MiB has room for 100,000 peers.
+// Bounds for one policy and for one flow. Tenants write policies, and a policy of 1.5 MiB
+// can have 100,000 peers.
 const (
-	// maxEntries bounds the rules, peers, exceptions, ports, requirements and
-	// values of selectors that are kept of a policy, all added up.
+	// maxEntries bounds the sum of the rules, peers, exceptions, ports, requirements and
+	// values of selectors that are kept of a policy.
 	maxEntries = 10_000
-	// maxCompared bounds those that are compared with one direction of a flow,
+	// maxCompared bounds the sum of those that are compared with one direction of a flow,
 	// over all policies of the pod's namespace.
 	maxCompared = 50_000
-	// maxErrors bounds the mistakes that are reported of a policy.
+	// maxErrors bounds the errors that are reported for a policy.
 	maxErrors = 8
 )
 
-// Record is all that is kept of a NetworkPolicy: what it says, ready to be
-// evaluated. It never changes.
+// Record holds what is kept of a NetworkPolicy, ready for evaluation. It never changes.
 type Record struct {
 	namespace, name string
 	version         string
-	generation      int64 // counts changes of what it says, 0 for not known
+	generation      int64 // metadata.generation, which counts changes of the spec; 0 if it is not known
 	created         int64 // Unix seconds
 	pods            selector
-	// isolates reports which directions the policy applies to; of the others
-	// its rules say nothing.
+	// isolates reports for each direction whether the policy applies to it. Rules for other
+	// directions have no effect.
 	isolates [2]bool
 	rules    [2][]rule
 	size     int  // entries of the rules
-	cut      bool // the policy has more entries than are kept
+	cut      bool // the policy has more entries than were kept
 }
 
-// rule allows the peers, or all where there are none, the ports, or all.
+// rule allows traffic of the peers at the ports. No peers stand for all peers, and no ports
+// for all ports.
 type rule struct {
 	peers []peer
 	ports []port
-	// The rule has more of these than are kept.
+	// The rule has more peers or ports than were kept.
 	peersCut, portsCut bool
 }
 
-// peer is a block of addresses, or else pods. A nil selector is one that is
-// not given: without namespaces the pods are of the policy's own namespace.
+// peer is a block of addresses, or selects pods. A selector is nil if the policy does not
+// set it. Without a selector for namespaces, it selects pods of the policy's namespace.
 type peer struct {
 	block            *block
 	namespaces, pods *selector
@@ -62,19 +62,19 @@ type block struct {
 	except []netip.Prefix
 }
 
-// port is a range of numbers, or a name; neither stands for all of the
-// protocol's.
+// port is a range of numbers, or a name. If neither is set, it stands for all ports of the
+// protocol.
 type port struct {
 	name     string
 	from, to uint16
 	protocol protocol
 }
 
-// protocol is one that policies know.
+// protocol is a protocol that policies know.
 type protocol uint8
 
 const (
-	otherProtocol protocol = iota // and nothing matches it
+	otherProtocol protocol = iota // matches nothing
 	tcp
 	udp
 	sctp
@@ -92,13 +92,13 @@ func protocolOf(p corev1.Protocol) protocol {
 	return otherProtocol
 }
 
-// String returns the protocol as policies write it.
+// String returns the protocol as in policies.
 func (p protocol) String() string { return [...]string{"unknown", "TCP", "UDP", "SCTP"}[p] }
 
-// NewRecord keeps what a policy says. A selector or block of addresses that is
-// invalid, which the API server does not let pass, matches nothing. What exceeds
-// the bounds is left out, and whatever only that may allow is Undecided; see
-// Record.Cut. The error says what is invalid. The record is there all the same.
+// NewRecord compiles a policy. An invalid selector or block of addresses matches nothing;
+// the API server does not accept such policies. Entries beyond the bounds are left out, and
+// what only they may allow is Undecided, see Record.Cut. The error describes what is
+// invalid. The Record is valid even then.
 func NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
 	c := compiler{left: maxEntries}
 	r := &Record{
@@ -127,12 +127,12 @@ func NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
 	return r, nil
 }
 
-// Cut reports whether the policy has more rules, peers, ports or selector values
-// than are kept.
+// Cut reports whether the policy has more rules, peers, ports or selector values than were
+// kept.
 func (r *Record) Cut() bool { return r.cut }
 
-// directions are those that a policy applies to. The API server fills
-// policyTypes in; a policy that has not been there yet may leave them out.
+// directions returns the directions to which a policy applies. The API server fills in
+// policyTypes. A policy that was not there yet may lack them.
 func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 	if len(spec.PolicyTypes) == 0 {
 		return true, len(spec.Egress) > 0
@@ -148,15 +148,15 @@ func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 	return ingress, egress
 }
 
-// compiler makes records' parts and collects what is wrong with them.
+// compiler compiles the parts of a Record and collects errors.
 type compiler struct {
 	left int // entries
 	cut  bool
 	errs []error
 }
 
-// take takes entries from what is left. If there are too few it takes none, and
-// the policy is cut.
+// take takes entries from what is left. If there are too few, it takes none and marks the
+// policy as cut.
 func (c *compiler) take(entries int) bool {
 	if entries > c.left {
 		c.cut = true
@@ -184,7 +184,7 @@ func (c *compiler) selector(s *metav1.LabelSelector) selector {
 	return made
 }
 
-// given is the selector if there is one.
+// given compiles a selector if there is one.
 func (c *compiler) given(s *metav1.LabelSelector) *selector {
 	if s == nil {
 		return nil
@@ -193,8 +193,8 @@ func (c *compiler) given(s *metav1.LabelSelector) *selector {
 	return &made
 }
 
-// addRule adds a rule. Beyond the bound it adds one that may allow anything, and
-// returns false.
+// addRule adds a rule. Beyond the bound it adds a rule that may allow anything, and returns
+// false.
 func (c *compiler) addRule(to *[]rule, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) bool {
 	if !c.take(1) {
 		*to = append(*to, rule{peersCut: true, portsCut: true})
@@ -220,7 +220,7 @@ func (c *compiler) addRule(to *[]rule, peers []networkingv1.NetworkPolicyPeer, p
 	return true
 }
 
-// entriesOf counts a peer and its exceptions; selectors count themselves.
+// entriesOf counts a peer and its exceptions. Selectors are counted elsewhere.
 func entriesOf(p *networkingv1.NetworkPolicyPeer) int {
 	if p.IPBlock == nil {
 		return 1
@@ -253,7 +253,7 @@ func (c *compiler) block(b *networkingv1.IPBlock) *block {
 	return parsed
 }
 
-// port is one that no port matches if it is invalid.
+// port compiles a port. If it is invalid, no port matches it.
 func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
 	made := port{protocol: tcp}
 	if p.Protocol != nil {
@@ -279,7 +279,7 @@ func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
 	return made
 }
 
-// same reports whether another version says the same.
+// same reports whether another version of the policy has the same spec.
 func (r *Record) same(other *Record) bool {
 	if r.generation == 0 {
 		return r.version != "" && r.version == other.version

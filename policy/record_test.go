@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestBounds holds policies to their bounds. What only the part that is left out
-// may allow is not decided, never denied; what the rest allows is allowed.
+// TestBounds checks the bounds of a policy. What only the omitted part may allow is
+// undecided, never denied. What the rest allows is allowed.
 func TestBounds(t *testing.T) {
 	const many = 2 * maxEntries
 	blocks := func(n int) []networkingv1.NetworkPolicyPeer {
@@ -75,7 +75,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestOverruns bounds what is compared with one flow over all policies.
+// TestOverruns checks the bound for one flow over all policies.
 func TestOverruns(t *testing.T) {
 	o := parse(t, denyIngress)
 	o.Spec.Ingress = slices.Repeat([]networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{{Port: intOrString(1)}}}}, maxEntries/3)
@@ -97,7 +97,7 @@ func TestOverruns(t *testing.T) {
 	}
 }
 
-// TestManyMistakes bounds what is said of an invalid policy.
+// TestManyMistakes checks the bound on the errors of an invalid policy.
 func TestManyMistakes(t *testing.T) {
 	o := parse(t, denyIngress)
 	for range 1000 {

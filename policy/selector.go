@@ -9,14 +9,14 @@ import (
 type selector struct {
 	labels.Selector
 
-	// size is how many requirements and values it has, at least 1.
+	// size is the number of requirements and values, at least 1.
 	size int
-	// cut reports that it has more of these than are kept, so that what it
-	// selects is not known.
+	// cut reports that the selector has more of these than were kept, so its result is not
+	// known.
 	cut bool
 }
 
-// newSelector compiles what a policy says. An invalid selector selects nothing.
+// newSelector compiles a selector of a policy. An invalid selector selects nothing.
 func newSelector(s *metav1.LabelSelector, size int) (selector, error) {
 	valid, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
@@ -34,7 +34,7 @@ func sizeOf(s *metav1.LabelSelector) int {
 	return size
 }
 
-// match reports whether it selects an object with these labels.
+// match reports whether the selector selects an object with these labels.
 func (s *selector) match(set labels.Set) match {
 	if s.cut {
 		return unclear
@@ -42,8 +42,8 @@ func (s *selector) match(set labels.Set) match {
 	return said(s.Matches(set))
 }
 
-// matchNamespace is match for a Namespace. Where its labels are not known, only
-// the name is: every Namespace has it as a label.
+// matchNamespace is match for a Namespace. If its labels are not known, only its name is:
+// every Namespace has its name as a label.
 func (s *selector) matchNamespace(ns namespaceLabels) match {
 	if s.cut || ns.known {
 		return s.match(ns.Set)
@@ -64,7 +64,7 @@ func (s *selector) matchNamespace(ns namespaceLabels) match {
 	return best
 }
 
-// namespaceLabels are the labels of a Namespace, or its name alone.
+// namespaceLabels are the labels of a Namespace, or only its name.
 type namespaceLabels struct {
 	labels.Set
 

@@ -19,31 +19,31 @@ type Set struct {
 	mu         sync.RWMutex // guards what follows
 	namespaces map[string]*namespace
 	policies   int
-	cut        int // policies that are cut
+	cut        int // number of policies that are cut
 }
 
-// namespace is what is known of a Namespace.
+// namespace holds what is known of a Namespace.
 type namespace struct {
-	labels   labels.Set    // nil where the Namespace is not known
-	policies []policyEntry // by name
+	labels   labels.Set    // nil if the Namespace is not known
+	policies []policyEntry // sorted by name
 	gone     []gone        // the last few, oldest first
 }
 
-// policyEntry is a policy and when it changed last, as far as that is known.
+// policyEntry is a policy and the time of its last change, as far as it is known.
 type policyEntry struct {
 	*Record
 
 	changed int64 // Unix seconds
 }
 
-// gone is whom a policy selected that was deleted or changed.
+// gone holds the selector of a policy that was deleted or changed.
 type gone struct {
 	pods     selector
 	isolates [2]bool
 	at       int64 // Unix seconds
 }
 
-// maxGone bounds how many are remembered of each namespace.
+// maxGone bounds how many of these each namespace keeps.
 const maxGone = 4
 
 func (ns *namespace) forget(r *Record, at int64) {
@@ -53,7 +53,8 @@ func (ns *namespace) forget(r *Record, at int64) {
 	ns.gone = append(ns.gone, gone{r.pods, r.isolates, at})
 }
 
-// released is when a policy that selected the pod went last, 0 for never.
+// released returns the last time when a policy that selected the pod was deleted or
+// changed, 0 for never.
 func (ns *namespace) released(q *query) int64 {
 	for i := range slices.Backward(ns.gone) {
 		if g := &ns.gone[i]; g.isolates[q.direction] && g.pods.match(q.pod.Labels) == matches {
@@ -63,7 +64,7 @@ func (ns *namespace) released(q *query) int64 {
 	return 0
 }
 
-// NewSet returns an empty Set; now is its clock, nil for time.Now.
+// NewSet returns an empty Set. now is its clock; nil for time.Now.
 func NewSet(now func() time.Time) *Set {
 	if now == nil {
 		now = time.Now
@@ -71,27 +72,27 @@ func NewSet(now func() time.Time) *Set {
 	return &Set{now: now, namespaces: map[string]*namespace{}}
 }
 
-// Len returns how many policies there are.
+// Len returns the number of policies.
 func (s *Set) Len() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.policies
 }
 
-// Cut returns how many policies there are that have more rules, peers, ports or
-// selector values than are kept.
+// Cut returns the number of policies that have more rules, peers, ports or selector values
+// than were kept.
 func (s *Set) Cut() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.cut
 }
 
-// Overruns returns how often one direction of a flow was not compared with all
-// policies of its namespace, as they have too many rules, peers and ports.
+// Overruns returns how often one direction of a flow was not compared with all policies of
+// its namespace, because they have too many rules, peers and ports.
 func (s *Set) Overruns() int64 { return s.overruns.Load() }
 
-// Put takes a policy in, in place of the one of the same name. One that is new
-// to the Set has changed when it was created, as far as is known.
+// Put adds a policy, or replaces the one with the same name. If the policy is new to the
+// Set, its creation counts as its last change.
 func (s *Set) Put(r *Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Set) Put(r *Record) {
 	ns.policies[at] = policyEntry{r, now}
 }
 
-// count counts a policy that came, 1, or went, -1.
+// count updates the counters: by is 1 for an added policy and -1 for a removed one.
 func (s *Set) count(r *Record, by int) {
 	s.policies += by
 	if r.cut {
@@ -121,7 +122,7 @@ func (s *Set) count(r *Record, by int) {
 	}
 }
 
-// Delete forgets a policy.
+// Delete removes a policy.
 func (s *Set) Delete(namespace, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +140,7 @@ func (s *Set) Delete(namespace, name string) {
 	s.drop(namespace)
 }
 
-// PutNamespace takes in the labels of a Namespace. They must not change.
+// PutNamespace sets the labels of a Namespace. The caller must not change them afterwards.
 func (s *Set) PutNamespace(name string, given map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,8 +150,8 @@ func (s *Set) PutNamespace(name string, given map[string]string) {
 	s.namespace(name).labels = given
 }
 
-// DeleteNamespace forgets a Namespace's labels; its policies are deleted one by
-// one, before or after.
+// DeleteNamespace removes the labels of a Namespace. Its policies are deleted one by one,
+// before or after that.
 func (s *Set) DeleteNamespace(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,8 +161,8 @@ func (s *Set) DeleteNamespace(name string) {
 	}
 }
 
-// drop forgets a Namespace that is not known and has no policies, so that the
-// Set does not grow with every namespace that there ever was.
+// drop removes a Namespace that is not known and has no policies. Otherwise the Set would
+// grow with every namespace that ever existed.
 func (s *Set) drop(name string) {
 	if ns := s.namespaces[name]; ns.labels == nil && len(ns.policies) == 0 {
 		delete(s.namespaces, name)
@@ -177,8 +178,8 @@ func (s *Set) namespace(name string) *namespace {
 	return ns
 }
 
-// labelsOf returns the labels of a Namespace. Of one that is not known it returns
-// the one label that every Namespace has.
+// labelsOf returns the labels of a Namespace. If it is not known, it returns the label that
+// every Namespace has.
 func (s *Set) labelsOf(name string) namespaceLabels {
 	if ns := s.namespaces[name]; ns != nil && ns.labels != nil {
 		return namespaceLabels{ns.labels, true}

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// put takes a policy in as of a version and a time of creation.
+// put adds a policy with a version and a time of creation.
 func put(t *testing.T, s *Set, text, version string, created time.Time) {
 	t.Helper()
 	o := parse(t, text)
@@ -25,7 +25,7 @@ func put(t *testing.T, s *Set, text, version string, created time.Time) {
 	s.Put(r)
 }
 
-// TestSince follows a flow through changes of the policies.
+// TestSince checks Since of a flow while policies change.
 func TestSince(t *testing.T) {
 	now := noon()
 	s := NewSet(func() time.Time { return now })
@@ -49,7 +49,7 @@ func TestSince(t *testing.T) {
 	widened := now
 	put(t, s, ingress(`{ports: [{port: 8080}]}`), "3", created)
 	now = now.Add(time.Minute)
-	put(t, s, ingress(`{ports: [{port: 8080}]}`), "3", created) // listed anew
+	put(t, s, ingress(`{ports: [{port: 8080}]}`), "3", created) // the policy comes in another list
 	expect("widened", Allowed, widened, "api-in")
 	put(t, s, denyIngress, "4", created)
 	expect("another", Allowed, widened, "api-in", "deny-in")
@@ -73,7 +73,7 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// TestSinceGrant is about a policy that is new and lets in what others deny.
+// TestSinceGrant checks Since for a new policy that allows what others deny.
 func TestSinceGrant(t *testing.T) {
 	s := NewSet(noon)
 	web := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}
@@ -85,8 +85,7 @@ func TestSinceGrant(t *testing.T) {
 	}
 }
 
-// TestMetadata takes an update that changes nothing of what a policy says for
-// no change.
+// TestMetadata checks that an update of only the metadata does not count as a change.
 func TestMetadata(t *testing.T) {
 	s := NewSet(noon)
 	put(t, s, denyIngress, "1", noon().Add(-time.Hour))
@@ -118,15 +117,15 @@ func TestNamespaces(t *testing.T) {
 	got = append(got, verdict())
 	s.DeleteNamespace("metrics")
 	got = append(got, verdict())
-	s.DeleteNamespace("shop") // its policies go one by one
+	s.DeleteNamespace("shop") // its policies are deleted one by one
 	got = append(got, verdict())
 	if diff := cmp.Diff([]Verdict{Allowed, Denied, Allowed, Undecided, Undecided}, got); diff != "" {
 		t.Errorf("verdicts, -want +got:\n%s", diff)
 	}
 }
 
-// TestDeletedNamespace leaves nothing behind, in whichever order a namespace and
-// its policies are deleted.
+// TestDeletedNamespace checks that nothing remains of a deleted namespace, in whatever
+// order it and its policies are deleted.
 func TestDeletedNamespace(t *testing.T) {
 	for _, policyFirst := range []bool{true, false} {
 		s := NewSet(noon)
@@ -147,7 +146,7 @@ func TestDeletedNamespace(t *testing.T) {
 	}
 }
 
-// TestInvalid takes in what the API server would refuse: it matches nothing.
+// TestInvalid adds policies that the API server would refuse. They must match nothing.
 func TestInvalid(t *testing.T) {
 	bad := func(o string) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: metav1.LabelSelectorOperator(o)}}}
@@ -200,8 +199,8 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
-// TestHuge bounds what is said of policies with a thousand rules, ports and
-// peers, and of a thousand policies.
+// TestHuge checks the bounds of texts for policies with a thousand rules, ports and peers,
+// and for a thousand policies.
 func TestHuge(t *testing.T) {
 	o := parse(t, denyIngress)
 	for i := range 1000 {
@@ -233,8 +232,8 @@ func TestHuge(t *testing.T) {
 	}
 }
 
-// TestConcurrent changes policies and namespaces while flows are judged, for the
-// race detector; a flow is always judged by one state of the policy or the other.
+// TestConcurrent changes policies and namespaces while flows are evaluated, for the race
+// detector. Each flow must see either the old or the new state of a policy.
 func TestConcurrent(t *testing.T) {
 	s := newSet(t)
 	open, err := NewRecord(parse(t, ingress(`{}`)))

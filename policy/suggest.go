@@ -15,43 +15,42 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Suggestion is what would allow a flow that policies deny.
+// Suggestion holds policies that would allow a denied flow.
 type Suggestion struct {
-	// Policies are one NetworkPolicy for each direction that denies the flow,
-	// ingress first.
+	// Policies has one NetworkPolicy for each direction that denies the flow, ingress
+	// first.
 	Policies []*networkingv1.NetworkPolicy
-	// Within has, for each of Policies, the name of the policy that selects all
-	// pods which that one selects.
+	// Within has, for each of Policies, the name of an existing policy that selects all
+	// pods which the new one selects.
 	Within []string
-	// Also are the other pairs of ends between which the policies allow what is
-	// denied today, at the flow's port, the first MaxAlso of them; AlsoCount is
-	// how many were found. AtLeast reports that there may be more, as the ends
-	// are too many to look at all pairs.
+	// Also holds other pairs of ends between which the new policies allow traffic that is
+	// denied today, at the flow's port. It has at most MaxAlso pairs; AlsoCount is the
+	// number of all. AtLeast reports that there may be more, because there are too many
+	// pairs to check.
 	Also      []Pair
 	AlsoCount int
 	AtLeast   bool
 }
 
-// Pair is two ends of a flow.
+// Pair is the two ends of a flow.
 type Pair struct{ Source, Destination End }
 
-// MaxAlso bounds the pairs that a Suggestion names, and maxReplayed those that
-// are looked at: some seconds.
+// MaxAlso bounds the pairs in a Suggestion, and maxReplayed the pairs that are checked,
+// which takes some seconds.
 const MaxAlso, maxReplayed = 10, 500_000
 
-// Suggest returns NetworkPolicies that together allow the flow. ends are all pods
-// of the ends' namespaces, and what else is known of the cluster.
+// Suggest returns NetworkPolicies that together allow the flow. ends are all pods in the
+// namespaces of both ends, and other known ends of the cluster.
 //
-// A pod that no policy selects in a direction may do everything; the first one
-// that does takes all else from it. A suggestion therefore selects only pods that
-// one of the denying policies selects: its pod selector is that policy's with the
-// labels of the pod's workload added. On the other side it selects pods with the
-// labels of the peer's workload, as the next pods of a Deployment will need it
-// too.
+// A pod that no policy selects in a direction may do everything. The first policy that
+// selects it denies everything else. So a suggestion selects only pods that one of the
+// denying policies selects: its pod selector is that policy's selector plus the labels of
+// the pod's workload. On the other side it selects pods with the labels of the peer's
+// workload, because the next pods of a Deployment will need the same.
 //
-// The suggestion is then replayed on all ends: Also has what it allows beyond the
-// flow. It is an error if it denied anything that is allowed today, if no policy
-// can say what is needed, or if nothing is denied.
+// The suggestion is then replayed on all ends. Also has everything that it allows beyond
+// the flow. Suggest returns an error if the suggestion would deny something that is allowed
+// today, if no policy can express what is needed, or if nothing is denied.
 func (s *Set) Suggest(f *Flow, ends []End) (Suggestion, error) {
 	if f.Protocol != corev1.ProtocolTCP && f.Protocol != corev1.ProtocolUDP && f.Protocol != corev1.ProtocolSCTP {
 		return Suggestion{}, fmt.Errorf("a NetworkPolicy cannot allow %s without allowing everything", f.Protocol)
@@ -74,8 +73,8 @@ func (s *Set) Suggest(f *Flow, ends []End) (Suggestion, error) {
 	return made, s.replay(f, &made, ends)
 }
 
-// suggestSide makes the policy for one direction, and names the policy that
-// selects all pods which it selects.
+// suggestSide returns the policy for one direction, and the name of an existing policy that
+// selects all pods which the new one selects.
 func (s *Set) suggestSide(f *Flow, d Direction, ends []End) (p *networkingv1.NetworkPolicy, within string, err error) {
 	pod, other := &f.Destination, &f.Source
 	if d == Egress {
@@ -109,8 +108,8 @@ func (s *Set) suggestSide(f *Flow, d Direction, ends []End) (p *networkingv1.Net
 	}, within, nil
 }
 
-// narrow adds to a selector what one of the policies that isolate the pod selects
-// by, the one that adds least, and names that policy.
+// narrow adds to a selector the requirements of one of the policies that isolate the pod.
+// It takes the policy that adds the fewest, and returns its name.
 func (s *Set) narrow(pod *End, d Direction, own *metav1.LabelSelector) (selector metav1.LabelSelector, within string, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -130,12 +129,12 @@ func (s *Set) narrow(pod *End, d Direction, own *metav1.LabelSelector) (selector
 	return selector, within, nil
 }
 
-// nameFor is a name that says what the policy does, and that no policy of the
-// namespace has which does something else.
+// nameFor returns a name that says what the policy does. No other policy of the namespace
+// has this name.
 func (s *Set) nameFor(f *Flow, spec *networkingv1.NetworkPolicySpec, namespace string) string {
 	text, err := json.Marshal(spec)
 	if err != nil {
-		panic(fmt.Sprintf("marshal a NetworkPolicy's spec: %v", err)) // it holds nothing that could fail
+		panic(fmt.Sprintf("marshal a NetworkPolicy's spec: %v", err)) // marshalling a spec cannot fail
 	}
 	hash := sha256.Sum256(text)
 	name := strings.ToLower(fmt.Sprintf("allow-%s-%d-%s-%s", spec.PolicyTypes[0], f.Port, f.Protocol, hex.EncodeToString(hash[:4])))
@@ -143,7 +142,7 @@ func (s *Set) nameFor(f *Flow, spec *networkingv1.NetworkPolicySpec, namespace s
 	defer s.mu.RUnlock()
 	ns := s.namespaces[namespace]
 	for base, i := name, 2; ; i++ {
-		// One of this name does not allow the flow: somebody has changed it.
+		// A policy with this name does not allow the flow, so somebody has changed it.
 		if _, taken := ns.find(name); !taken {
 			return name
 		}
@@ -151,7 +150,7 @@ func (s *Set) nameFor(f *Flow, spec *networkingv1.NetworkPolicySpec, namespace s
 	}
 }
 
-// peerFor is the end as a policy of a namespace names it.
+// peerFor returns the peers that stand for the end in a policy of the namespace.
 func peerFor(e *End, namespace string, ends []End) ([]networkingv1.NetworkPolicyPeer, error) {
 	var p networkingv1.NetworkPolicyPeer
 	switch e.Kind {
@@ -180,9 +179,9 @@ func peerFor(e *End, namespace string, ends []End) ([]networkingv1.NetworkPolicy
 	return []networkingv1.NetworkPolicyPeer{p}, nil
 }
 
-// replay compares what is allowed at the flow's port before and after, between
-// all ends. It fills in Also, and fails if a pod becomes isolated: then all else
-// that no policy allows it would be denied.
+// replay compares what is allowed at the flow's port between all ends, before and after. It
+// fills in Also. It returns an error if a pod becomes isolated, because then all its other
+// traffic would be denied.
 func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
 	after := s.clone(f)
 	var selected [2]*Record
@@ -211,8 +210,8 @@ func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
 	return nil
 }
 
-// newlyIsolated returns an error if a new policy selects a pod that no policy
-// restricts in that direction today.
+// newlyIsolated returns an error if a new policy selects a pod that no policy selects in
+// that direction today.
 func (s *Set) newlyIsolated(selected [2]*Record, pods []End) error {
 	for d, r := range selected {
 		for i := range pods {
@@ -225,15 +224,15 @@ func (s *Set) newlyIsolated(selected [2]*Record, pods []End) error {
 	return nil
 }
 
-// compare notes which pairs of ends are denied before and not after, besides the
-// flow's own.
+// compare adds to Also the pairs of ends that are denied before and allowed after, except
+// for the flow's own ends.
 func (made *Suggestion) compare(before, after *Set, selected [2]*Record, f *Flow, ends []End) {
 	replayed := 0
 	for i := range ends {
 		for k := range ends {
 			flow := Flow{Source: ends[i], Destination: ends[k], Protocol: f.Protocol, Port: f.Port}
 			if !selected[Ingress].selects(&flow.Destination) && !selected[Egress].selects(&flow.Source) {
-				continue // nothing changes
+				continue // the new policies do not change this pair
 			}
 			if replayed++; replayed > maxReplayed {
 				made.AtLeast = true
@@ -260,7 +259,7 @@ func (s *Set) isolated(pod *End, d Direction) bool {
 	})
 }
 
-// clone copies what is known of the flow's namespaces.
+// clone returns a Set with what is known of the flow's namespaces.
 func (s *Set) clone(f *Flow) *Set {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -274,14 +273,14 @@ func (s *Set) clone(f *Flow) *Set {
 	return c
 }
 
-// selects reports whether the policy is about the pod; a nil Record is about none.
+// selects reports whether the policy selects the pod. A nil Record selects none.
 func (r *Record) selects(pod *End) bool {
 	return r != nil && pod.Kind == Pod && pod.Namespace == r.namespace && r.pods.match(pod.Labels) == matches
 }
 
 func (a *Answer) denied() bool { return a.Ingress.Verdict == Denied || a.Egress.Verdict == Denied }
 
-// same reports whether both are the same pod, or else the same address.
+// same reports whether both are the same pod, or the same address if they are no pods.
 func (e *End) same(other *End) bool {
 	if e.Kind == Pod && other.Kind == Pod {
 		return e.Namespace == other.Namespace && e.Name == other.Name

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestSuggest shows suggestions as they would be applied.
+// TestSuggest compares suggestions with the expected YAML.
 func TestSuggest(t *testing.T) {
 	deployed := frontend()
 	deployed.Labels = labels.Set{"app": "frontend", "pod-template-hash": "5b9"}
@@ -99,13 +99,13 @@ func text(t *testing.T, o any) string {
 	return string(b)
 }
 
-// statefulPod is one of a StatefulSet's pods.
+// statefulPod returns a pod of a StatefulSet.
 func statefulPod(name, address string) End {
 	return newPod("shop", name, address, labels.Set{"app": "db", "statefulset.kubernetes.io/pod-name": name})
 }
 
-// TestSuggestWithin suggests policies that select only pods which a denying policy
-// selects: all others would lose what they may do today.
+// TestSuggestWithin checks that suggested policies select only pods that a denying policy
+// selects. Other pods would lose what they may do today.
 func TestSuggestWithin(t *testing.T) {
 	const db0 = `{metadata: {name: db-0}, spec: {podSelector: {matchLabels: {app: db, statefulset.kubernetes.io/pod-name: db-0}}}}`
 	tests := []struct {
@@ -150,7 +150,7 @@ func TestSuggestWithin(t *testing.T) {
 	}
 }
 
-// TestSuggestAlso names what a suggestion allows beside what was asked for.
+// TestSuggestAlso checks the list of what a suggestion allows in addition.
 func TestSuggestAlso(t *testing.T) {
 	s := newSet(t, denyIngress)
 	ends := []End{api(), frontend()}
@@ -165,7 +165,8 @@ func TestSuggestAlso(t *testing.T) {
 	}
 }
 
-// TestSuggestName leaves a policy alone that has the name and was changed.
+// TestSuggestName checks that an existing policy with the same name that was changed is not
+// overwritten.
 func TestSuggestName(t *testing.T) {
 	s := newSet(t, denyIngress)
 	flow := Flow{Source: frontend(), Destination: api(), Protocol: corev1.ProtocolTCP, Port: 8080}

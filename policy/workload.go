@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 )
 
-// selectorFor selects, of all the pods in its namespace, those with the same
-// labels as the pod: its labels must be there, and one label of every pod that
-// has all of these and more must not. A pod without labels cannot be selected: a
-// selector that asks for none of the labels there are selects whatever comes next.
+// selectorFor returns a selector for the pods of the namespace with the same labels as the
+// pod. It requires the pod's labels. For each pod that has all of these labels and more, it
+// excludes one of the additional labels. A pod without labels cannot be selected, because a
+// selector that only excludes labels selects every new pod.
 func selectorFor(pod *End, ends []End) (metav1.LabelSelector, error) {
 	if len(pod.Labels) == 0 {
 		return metav1.LabelSelector{}, fmt.Errorf("pod %s/%s has no labels, so that no policy can tell it from others: give it one", pod.Namespace, pod.Name)
@@ -37,8 +37,8 @@ func selectorFor(pod *End, ends []End) (metav1.LabelSelector, error) {
 	return s, nil
 }
 
-// beyond returns the first lasting label that other has beyond all of own; more is
-// false if other lacks one of own or has no such label.
+// beyond returns the first lasting label of other that own lacks. more is false if other
+// lacks a label of own, or has no such label.
 func beyond(own, other labels.Set) (key string, more bool) {
 	for k, v := range own {
 		if value, ok := other[k]; !ok || value != v {
@@ -53,8 +53,8 @@ func beyond(own, other labels.Set) (key string, more bool) {
 	return key, more
 }
 
-// intersect returns a selector of the objects that both select, and how many
-// requirements the second adds to the first.
+// intersect returns a selector for the objects that both select, and the number of
+// requirements that the second adds.
 func intersect(own *metav1.LabelSelector, other *selector) (both metav1.LabelSelector, added int) {
 	both = *own.DeepCopy()
 	requirements, _ := other.Requirements()
@@ -67,7 +67,7 @@ func intersect(own *metav1.LabelSelector, other *selector) (both metav1.LabelSel
 	return both, added
 }
 
-// implied reports whether whatever a selector selects meets the requirement.
+// implied reports whether everything that the selector selects meets the requirement.
 func implied(s *metav1.LabelSelector, r *labels.Requirement) bool {
 	if _, known := s.MatchLabels[r.Key()]; known {
 		return r.Matches(labels.Set(s.MatchLabels))
@@ -77,7 +77,7 @@ func implied(s *metav1.LabelSelector, r *labels.Requirement) bool {
 	})
 }
 
-// expression writes a requirement as a policy does.
+// expression returns a requirement in the form of a policy.
 func expression(r *labels.Requirement) metav1.LabelSelectorRequirement {
 	e := metav1.LabelSelectorRequirement{Key: r.Key()}
 	switch r.Operator() {
@@ -93,8 +93,8 @@ func expression(r *labels.Requirement) metav1.LabelSelectorRequirement {
 	return e
 }
 
-// lasting are the labels that the pods of one workload share, and its next
-// ones will have. A pod that has no others is known by all it has.
+// lasting returns the labels that all pods of a workload share, also its future pods. If a
+// pod has no such labels, it returns all its labels.
 func lasting(set labels.Set) labels.Set {
 	left := make(labels.Set, len(set))
 	for k, v := range set {
@@ -108,8 +108,8 @@ func lasting(set labels.Set) labels.Set {
 	return left
 }
 
-// passing reports whether controllers give every pod, or every generation of
-// them, another value of the label.
+// passing reports whether controllers give each pod, or each generation of pods, another
+// value of the label.
 func passing(key string) bool {
 	switch key {
 	case "pod-template-hash", "controller-revision-hash", "pod-template-generation",
