@@ -7,6 +7,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +23,52 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/explain"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
+
+// TestListensFirst starts an agent whose address is taken, and whose pattern for
+// prefixes is wrong: the address fails first, as it is taken before anything that
+// can be slow.
+func TestListensFirst(t *testing.T) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Listen: l.Addr().String(), PrefixPattern: "no group", Logger: slog.New(slog.DiscardHandler)}
+	_, err = New(t.Context(), cfg)
+	if err == nil || !strings.HasPrefix(err.Error(), "--listen "+cfg.Listen) {
+		t.Errorf("%v, want an error of --listen", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	// It gives the address back when something else fails.
+	for range 2 {
+		_, err = New(t.Context(), cfg)
+		if err == nil || !errors.As(err, new(ConfigError)) {
+			t.Errorf("%v, want an error of the pattern", err)
+		}
+	}
+}
+
+// TestProbesWhileOpening asks an agent that has nothing yet but its server.
+func TestProbesWhileOpening(t *testing.T) {
+	a := &Agent{}
+	a.opening.Store(true)
+	for _, c := range []struct {
+		name  string
+		check check
+		want  int
+	}{
+		{"healthz", a.healthy, http.StatusOK},
+		{"readyz", a.ready, http.StatusServiceUnavailable},
+	} {
+		answered := httptest.NewRecorder()
+		answer(c.check)(answered, nil)
+		if answered.Code != c.want {
+			t.Errorf("%s: %d %q, want %d", c.name, answered.Code, answered.Body, c.want)
+		}
+	}
+}
 
 // fakeReader is a reader without a socket.
 type fakeReader struct {
@@ -100,32 +149,5 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 	}
 	close(hung.hang)
 	for range a.receivers[1].table.Windows() { //nolint:revive // until it is closed: the receiver has ended
-	}
-}
-
-// TestUnbound says why a group is not bound, and never names a port id as a
-// process.
-func TestUnbound(t *testing.T) {
-	tests := []struct {
-		name string
-		err  error
-		want string // "" for bound
-	}{
-		{"bound", nil, ""},
-		// Nobody owns the group here: whoever did has just ended.
-		{
-			"taken", &nflog.OpenError{Group: 65000, Owner: 1, Reason: nflog.ErrGroupTaken, Err: errors.New("EPERM")},
-			"group 65000 is not bound: it is read by another process, and a group has one reader",
-		},
-		{"failed", errors.New("bad file descriptor"), "group 65000 is not bound: bad file descriptor"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			r := &receiver{group: 65000, reader: &fakeReader{err: tt.err}}
-			err := r.unbound(time.Now())
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
-				t.Errorf("unbound = %v, want %q", err, tt.want)
-			}
-		})
 	}
 }

@@ -9,55 +9,56 @@ import (
 	"time"
 )
 
-// pulse tells a goroutine that works from one that is stuck. The zero pulse
-// has not begun and is well.
-type pulse struct{ last atomic.Int64 }
+// progress tells a goroutine that works from one that is stuck. The zero progress is
+// idle. It may be called concurrently.
+type progress struct{ last atomic.Int64 }
 
-func (p *pulse) beat(now time.Time) { p.last.Store(now.UnixNano()) }
+// mark notes that a step begins.
+func (p *progress) mark(now time.Time) { p.last.Store(now.UnixNano()) }
 
-// rest says that nothing is under way.
-func (p *pulse) rest() { p.last.Store(0) }
+// idle notes that nothing is under way.
+func (p *progress) idle() { p.last.Store(0) }
 
-// pauses rests while yes, and beats when it is over.
-func (p *pulse) pauses(yes bool) {
-	if yes {
-		p.rest()
+// setIdle calls idle when a wait begins, and mark when it ends.
+func (p *progress) setIdle(idle bool) {
+	if idle {
+		p.idle()
 	} else {
-		p.beat(time.Now())
+		p.mark(time.Now())
 	}
 }
 
-func (p *pulse) stuck(now time.Time, after time.Duration) bool {
+// isStuck reports whether one step has taken longer than maxStep.
+func (p *progress) isStuck(now time.Time) bool {
 	last := p.last.Load()
-	return last != 0 && now.UnixNano()-last > int64(after)
+	return last != 0 && now.UnixNano()-last > int64(maxStep)
 }
 
-// stuckAfter is how long a stage may take over one step before it is stuck.
-const stuckAfter = time.Minute
+// maxStep is how long a stage may work on one step. Then it counts as stuck.
+const maxStep = time.Minute
 
-// healthy fails when a goroutine on the packets' way, or one that writes
-// events, is stuck.
+// healthy returns an error if a goroutine of the pipeline is stuck.
 func (a *Agent) healthy() error {
 	if a.opening.Load() {
 		return nil
 	}
 	now := a.now()
 	for i, r := range a.receivers {
-		if r.pulse.stuck(now, stuckAfter) {
+		if r.progress.isStuck(now) {
 			return fmt.Errorf("the reader of group %d is stuck", r.group)
 		}
-		if a.deliverers[i].pulse.stuck(now, stuckAfter) {
+		if a.deliverers[i].progress.isStuck(now) {
 			return fmt.Errorf("the flows of group %d are not consumed (is standard output read?)", r.group)
 		}
 	}
-	if a.emitter.BusyFor(now) > stuckAfter {
+	if a.emitter.BusyFor(now) > maxStep {
 		return errors.New("writing events is stuck")
 	}
 	return nil
 }
 
-// ready fails until the groups are bound and pods are known, and while no event
-// can be written for want of rights.
+// ready returns an error until the groups are bound and pods are known, and while rights
+// to write events are missing.
 func (a *Agent) ready() error {
 	if a.opening.Load() {
 		return errors.New("starting: NFLOG groups and API clients are not open yet")

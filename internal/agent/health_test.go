@@ -31,15 +31,15 @@ func TestHealthy(t *testing.T) {
 		want  string // of the answer; "" for well
 	}{
 		{"before the start", func(*receiver, *deliverer) {}, time.Hour, ""},
-		{"working", func(r *receiver, d *deliverer) { r.pulse.beat(start); d.pulse.beat(start) }, stuckAfter, ""},
-		{"a reader that is stuck", func(r *receiver, _ *deliverer) { r.pulse.beat(start) }, stuckAfter + 1, "the reader of group 7 is stuck"},
-		{"a reader that waits for packets", func(r *receiver, _ *deliverer) { r.pulse.beat(start); r.pulse.pauses(true) }, time.Hour, ""},
-		{"flows that go nowhere", func(_ *receiver, d *deliverer) { d.pulse.beat(start) }, stuckAfter + 1, "the flows of group 7 are not consumed"},
-		{"nothing to deliver", func(_ *receiver, d *deliverer) { d.pulse.beat(start); d.pulse.rest() }, time.Hour, ""},
+		{"working", func(r *receiver, d *deliverer) { r.progress.mark(start); d.progress.mark(start) }, maxStep, ""},
+		{"a reader that is stuck", func(r *receiver, _ *deliverer) { r.progress.mark(start) }, maxStep + 1, "the reader of group 7 is stuck"},
+		{"a reader that waits for packets", func(r *receiver, _ *deliverer) { r.progress.mark(start); r.progress.setIdle(true) }, time.Hour, ""},
+		{"flows that go nowhere", func(_ *receiver, d *deliverer) { d.progress.mark(start) }, maxStep + 1, "the flows of group 7 are not consumed"},
+		{"nothing to deliver", func(_ *receiver, d *deliverer) { d.progress.mark(start); d.progress.idle() }, time.Hour, ""},
 		{"recovered", func(r *receiver, _ *deliverer) {
-			r.pulse.beat(start)
-			r.pulse.beat(start.Add(time.Minute))
-		}, stuckAfter + time.Minute, ""},
+			r.progress.mark(start)
+			r.progress.mark(start.Add(time.Minute))
+		}, maxStep + time.Minute, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestEmitterStuck(t *testing.T) {
 	if err := a.healthy(); err != nil {
 		t.Errorf("while a call is under way: %v", err)
 	}
-	a.now = func() time.Time { return time.Now().Add(stuckAfter + time.Second) }
+	a.now = func() time.Time { return time.Now().Add(maxStep + time.Second) }
 	if err := a.healthy(); err == nil || err.Error() != "writing events is stuck" {
 		t.Errorf("while a call does not end: %v", err)
 	}

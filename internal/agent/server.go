@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,6 +103,22 @@ func toThisHost(h http.Handler) http.Handler {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a failed connection shows at the first write
 		h.ServeHTTP(w, r)
 	})
+}
+
+// isLocal reports whether a request comes from this host and names it as the target. The
+// second check guards against DNS rebinding: a browser on this host sends the name of a
+// strange website.
+func isLocal(r *http.Request) bool {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !remote.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // inTurn lets one request be answered at a time, into memory, so that many of

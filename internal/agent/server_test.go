@@ -4,16 +4,20 @@ package agent
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 )
 
 // pipes is a listener whose connections are pipes, which know a test's time.
@@ -103,5 +107,54 @@ func TestHeaderIsBounded(t *testing.T) {
 	}
 	if err := errors.Join(s.close(), s.wait()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOnlyThisHost asks for what is for this host alone, and for what is not.
+func TestOnlyThisHost(t *testing.T) {
+	well := func() error { return nil }
+	a := answers{
+		metrics: prometheus.NewRegistry(), healthy: well, ready: well, pprof: true,
+		flows: &stream{followers: newFollowers(prometheus.NewRegistry()), nodeName: "n1"},
+	}
+	mux := a.mux()
+	status := func(path, remote, host string) int {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // the flows would not end
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody)
+		r.RemoteAddr, r.Host = remote, host
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w.Code
+	}
+	tests := []struct {
+		remote, host string
+		want         int
+	}{
+		{"127.0.0.1:5000", "127.0.0.1:9090", http.StatusOK},
+		{"127.0.0.1:5000", "localhost:9090", http.StatusOK},
+		{"[::1]:5000", "[::1]:9090", http.StatusOK},
+		{"[::ffff:127.0.0.1]:5000", "127.0.0.1", http.StatusOK},
+		{"10.0.0.5:5000", "127.0.0.1:9090", http.StatusForbidden},
+		{"127.0.0.1:5000", "evil.example.com:9090", http.StatusForbidden},
+		{"127.0.0.1:5000", "10.0.0.1:9090", http.StatusForbidden},
+		{"", "localhost", http.StatusForbidden},
+	}
+	for _, tt := range tests {
+		for _, path := range []string{flowstream.Path, "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine"} {
+			if got := status(path, tt.remote, tt.host); got != tt.want {
+				t.Errorf("%s from %s to %s: status %d, want %d", path, tt.remote, tt.host, got, tt.want)
+			}
+		}
+		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+			if got := status(path, tt.remote, tt.host); got != http.StatusOK {
+				t.Errorf("%s from %s to %s: status %d", path, tt.remote, tt.host, got)
+			}
+		}
+	}
+	a.pprof = false
+	mux = a.mux()
+	if got := status("/debug/pprof/", "127.0.0.1:5000", "localhost"); got != http.StatusNotFound {
+		t.Errorf("/debug/pprof without --pprof: status %d", got)
 	}
 }
