@@ -1,24 +1,24 @@
 package policy
 
-// Reason is why a flow was dropped.
+// Reason says why a flow was dropped.
 type Reason struct {
-	// Code is the kind of reason, for programs; "" where nobody has asked.
+	// Code is the kind of reason, for programs; "" if nobody has asked.
 	Code ReasonCode
-	// Text continues a sentence: "denied by NetworkPolicy shop/api-ingress (no
-	// rule allows it)". It is "" where nothing is known. Text and Policies may
-	// name what only the platform may know.
+	// Text continues a sentence: "denied by NetworkPolicy shop/api-ingress (no rule allows
+	// it)". It is "" if nothing is known. Text and Policies may contain names that only the
+	// platform may know.
 	Text string
-	// Policies are those that denied the flow, "namespace/name"; nil for none.
+	// Policies are the policies that denied the flow, as "namespace/name"; nil for none.
 	Policies []string
 
-	// Source and Destination are what the owners of the flow's two ends may
-	// read, Node is what readers of a node's events may read. They are set where
-	// namespaces are hidden from each other.
+	// Source and Destination are what the owners of the flow's two ends may read. Node is
+	// what readers of a node's events may read. They are set if namespaces are hidden from
+	// each other.
 	Source, Destination, Node View
 
-	// AtLeast reports whether a rule that logs such packets has a limit, so that
-	// there may have been more packets than were counted. Limit is that limit,
-	// such as "10/minute"; "" where only its existence is known.
+	// AtLeast reports whether a rule that logs such packets has a limit, so that there may
+	// have been more packets than were counted. Limit is that limit, such as "10/minute",
+	// or "" if only its existence is known.
 	AtLeast bool
 	Limit   string
 }
@@ -26,7 +26,7 @@ type Reason struct {
 // View is the part of a reason that the owners of one end may read.
 type View struct {
 	Text       string // as Reason.Text
-	HidePrefix bool   // the rule's prefix names what they may not know
+	HidePrefix bool   // the rule's prefix contains names that they may not know
 }
 
 // ReasonCode is a kind of reason. Codes do not change once released: JSON lines,

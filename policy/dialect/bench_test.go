@@ -8,7 +8,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/flow"
 )
 
-// wide is a window of 65,536 flows from many sources, with the prefixes in turn.
+// wide returns a window of 65,536 flows from many sources. The flows have the prefixes in
+// turn.
 func wide(prefixes ...string) window {
 	return func(yield func(*flow.Flow) bool) {
 		f := logged("", 80, 1, 0)
@@ -23,8 +24,8 @@ func wide(prefixes ...string) window {
 	}
 }
 
-// BenchmarkWindow merges a window as full as a table gets; the time for a flow
-// is beside that for all of them. Half of k3s's are of policies.
+// BenchmarkWindow merges a window of the largest size. It also reports the time for one
+// flow. With k3s, policies' rules log half of the flows.
 func BenchmarkWindow(b *testing.B) {
 	for _, bb := range []struct {
 		name, pattern string

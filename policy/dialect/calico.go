@@ -8,8 +8,8 @@ const (
 	kindCalicoGlobal  = "Calico GlobalNetworkPolicy"
 	kindCalicoTier    = "Calico tier"
 	kindCalicoProfile = "Calico profile"
-	// calicoHashed is the length of a prefix whose middle Felix replaced by a
-	// hash, because it was longer.
+	// calicoHashed is the length of a prefix that was too long, so that Felix replaced its
+	// middle by a hash.
 	calicoHashed = 63
 )
 
@@ -40,7 +40,7 @@ func parseCalico(prefix string) (Said, bool) {
 		return Said{}, false
 	}
 	if len(prefix) >= calicoHashed {
-		said.Kind = "Calico policy" // its name cannot be read
+		said.Kind = "Calico policy" // its name cannot be parsed
 		return said, true
 	}
 	said.Kind, said.Policy = calicoOwner(owner, index, id)
@@ -49,7 +49,7 @@ func parseCalico(prefix string) (Said, bool) {
 
 func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
-// calicoOwner reads the id of a rule's owner.
+// calicoOwner parses the id of a rule's owner.
 func calicoOwner(owner byte, index, id string) (kind, name string) {
 	if owner == 'R' {
 		return kindCalicoProfile, id
@@ -68,8 +68,8 @@ func calicoOwner(owner byte, index, id string) (kind, name string) {
 	return calicoNamespaced(id)
 }
 
-// calicoNamespaced reads "namespace/name". Kubernetes' own policies have names
-// that begin with knp.default.
+// calicoNamespaced parses "namespace/name". Names of Kubernetes NetworkPolicies begin with
+// knp.default.
 func calicoNamespaced(id string) (kind, name string) {
 	namespace, name, _ := strings.Cut(id, "/")
 	if own, ok := strings.CutPrefix(name, "knp.default."); ok {

@@ -1,9 +1,8 @@
-// Package dialect reads what firewall rules say of themselves. In go NFLOG
-// prefixes and flows; out come verdicts and policies, and of several records of
-// the same packets one.
+// Package dialect parses what the prefixes of firewall rules say. Its input is NFLOG
+// prefixes and flows. Its output is verdicts and policies, and one flow for packets that
+// several rules logged.
 //
-// Who writes a cluster's rules has a way of his own to log: k3s names the policy
-// and logs a packet once more for the pod, Calico tells of allowed packets too,
-// kube-router says nothing at all. A Parser may be used by several goroutines, a
-// Merger by one.
+// Each network plugin logs in its own way: k3s names the policy, and logs a packet again
+// for the pod; Calico also logs allowed packets; kube-router has no prefix. A Parser may be
+// used by several goroutines, a Merger by one.
 package dialect

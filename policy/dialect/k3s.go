@@ -4,13 +4,13 @@ import "strings"
 
 const (
 	k3sPrefix = "DROP by policy "
-	// k3sRoom is how much iptables leaves of the policy's name.
+	// k3sRoom is the length at which iptables cuts the policy's name.
 	k3sRoom = 63 - len(k3sPrefix)
 )
 
-// parseK3s reads the prefix of k3s's rule at the end of a policy's chain: "DROP
-// by policy <namespace>/<name>". What it logs another policy may still allow;
-// if none does, the pod's rule logs it once more, without prefix.
+// parseK3s parses the prefix of k3s's rule at the end of a policy's chain: "DROP by policy
+// <namespace>/<name>". Another policy may still allow the packet. If none does, the pod's
+// rule logs the packet again, without a prefix.
 func parseK3s(prefix string) (Said, bool) {
 	policy, ok := strings.CutPrefix(prefix, k3sPrefix)
 	if !ok {

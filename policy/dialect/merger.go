@@ -11,49 +11,49 @@ import (
 )
 
 const (
-	// memory is how long a policy's record tells of later packets of its flow:
-	// the rules log a few a minute, each at its own pace.
+	// memory is how long a policy's record applies to later packets of its flow. The rules
+	// log only a few packets a minute, each at its own rate.
 	memory = time.Minute
-	// maxTraffic bounds the traffic that is remembered; what is forgotten costs
-	// a reason, no count.
+	// maxTraffic bounds the remembered traffic. If a record is forgotten, a reason is
+	// missing, but all counts stay right.
 	maxTraffic = 4096
-	// maxPolicies bounds the policies remembered of one flow.
+	// maxPolicies bounds the remembered policies of one flow.
 	maxPolicies = 8
 )
 
-// Merger makes one flow of those that several rules logged of the same packets.
+// Merger makes one flow from the flows that several rules logged for the same packets.
 //
-// k3s logs a packet at the end of each policy that does not allow it, and once
-// more, without prefix, if none has. NetworkPolicies look at nothing that a
-// flow's packets do not share. So the last of these flows is the one that
-// counts; the others name its policies, or where there is no last one, were
-// allowed after all.
+// k3s logs a packet at the end of each policy that does not allow it. If no policy allows
+// it, the pod's rule logs it again, without a prefix. NetworkPolicies look only at fields
+// that all packets of a flow share. So only the flow of the pod's rule counts, and the
+// other flows name its policies. If the pod's rule logged nothing, a policy allowed the
+// packets.
 type Merger struct {
 	parser *Parser
-	known  map[traffic]record // of the last maxTraffic/2 or more
+	known  map[traffic]record // the newest records, at most maxTraffic/2
 	older  map[traffic]record
-	noted  map[traffic]noted // policies' flows of the window at hand
+	noted  map[traffic]noted // flows of policies' rules in the current window
 	parsed map[string]*parsed
-	last   *parsed // of parsed: most flows in a row come from one rule
+	last   *parsed // the last used one of parsed, because most flows in a row come from one rule
 	counts Counts
 }
 
-// maxPrefixes bounds the prefixes that are remembered; there are fewer.
+// maxPrefixes bounds the remembered prefixes. Package decode returns fewer.
 const maxPrefixes = 4096
 
-// parsed is what a prefix says, never changed.
+// parsed is a parsed prefix. It never changes.
 type parsed struct {
 	prefix string
 	said   [1]Said
 }
 
-// Counts are packets of policies' flows: those that the pod's rule logged as
-// well, and those that it did not.
+// Counts counts the packets of flows that policies' rules logged: those that the pod's rule
+// logged too, and the others.
 type Counts struct {
 	Duplicate, Unconfirmed uint64
 }
 
-// traffic is what the records of one packet agree on.
+// traffic holds the fields that the records of one packet have in common.
 type traffic struct {
 	source, destination netip.Addr
 	protocol            decode.Protocol
@@ -62,7 +62,7 @@ type traffic struct {
 	fragment            bool
 }
 
-// record is what policies' rules said of some traffic.
+// record is what policies' rules said about some traffic.
 type record struct {
 	policies []Said // never changed
 	last     time.Time
@@ -73,7 +73,7 @@ type noted struct {
 	confirmed bool
 }
 
-// NewMerger returns a Merger for the flows of one group, nil where the parser's
+// NewMerger returns a Merger for the flows of one group. It returns nil if the parser's
 // dialect has no duplicates.
 func NewMerger(p *Parser) *Merger {
 	if p.dialect != Auto && p.dialect != K3s {
@@ -85,13 +85,13 @@ func NewMerger(p *Parser) *Merger {
 // Window is a batch of flows. Each flow is valid until the next.
 type Window interface {
 	Flows() iter.Seq[*flow.Flow]
-	// With goes through those whose prefix is wanted.
+	// With iterates over the flows whose prefix is wanted.
 	With(wanted func(prefix string) bool) iter.Seq[*flow.Flow]
 }
 
-// Merge returns a window's flows, each packet once, with the policies' records
-// of it. A nil Merger returns them as they are. Each flow is valid until the
-// next. Between two flows another window may be merged as a whole.
+// Merge returns a window's flows, each packet once, with what policies' rules said about
+// it. A nil Merger returns the flows unchanged. Each flow is valid until the next one.
+// Between two flows another window may be merged as a whole.
 func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	return func(yield func(*flow.Flow, []Said) bool) {
 		if m == nil {
@@ -102,7 +102,7 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 			}
 			return
 		}
-		if outer := m.noted; len(outer) > 0 { // of the window that this one comes between
+		if outer := m.noted; len(outer) > 0 { // of the window that this one interrupts
 			m.noted = map[traffic]noted{}
 			defer func() { m.noted = outer }()
 		}
@@ -116,8 +116,8 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 	}
 }
 
-// Unchanged says that Merge would return a window's flows as they are. It may say
-// no where it would as well.
+// Unchanged reports whether Merge would return a window's flows unchanged. It may return
+// false although Merge would.
 func (m *Merger) Unchanged(w Window) bool {
 	if m == nil {
 		return true
@@ -128,12 +128,12 @@ func (m *Merger) Unchanged(w Window) bool {
 	return len(m.known)+len(m.older) == 0
 }
 
-// isProvisional says whether a prefix is of a policy's record.
+// isProvisional reports whether a prefix belongs to a policy's rule.
 func (m *Merger) isProvisional(prefix string) bool {
 	return prefix != "" && m.parse(prefix)[0].provisional
 }
 
-// Counts returns what became of policies' flows since it was called last.
+// Counts returns the counts since the last call.
 func (m *Merger) Counts() Counts {
 	if m == nil {
 		return Counts{}
@@ -143,10 +143,10 @@ func (m *Merger) Counts() Counts {
 	return c
 }
 
-// note remembers policies' flows.
+// note remembers the flows of policies' rules.
 func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 	for f := range flows {
-		if f.Overflow { // of many flows: nothing tells which
+		if f.Overflow { // it stands for many flows, so it tells nothing about one
 			m.counts.Unconfirmed += f.Packets
 			continue
 		}
@@ -156,7 +156,7 @@ func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 	}
 }
 
-// parse returns the one thing that a prefix says.
+// parse returns what a prefix says.
 func (m *Merger) parse(prefix string) []Said {
 	if m.last == nil || m.last.prefix != prefix {
 		m.last = m.lookUp(prefix)
@@ -191,7 +191,7 @@ func (m *Merger) remember(key traffic, said []Said, last time.Time) {
 	m.known[key] = record{r.policies, last}
 }
 
-// recall returns what policies said of the traffic a memory's time around.
+// recall returns what policies' rules said about the traffic within the time memory.
 func (m *Merger) recall(key traffic, at time.Time) record {
 	r, ok := m.known[key]
 	if !ok {
@@ -203,7 +203,7 @@ func (m *Merger) recall(key traffic, at time.Time) record {
 	return r
 }
 
-// take says whether a flow is to be kept, and what policies said of it.
+// take reports whether a flow is kept, and returns what policies' rules said about it.
 func (m *Merger) take(f *flow.Flow) (said []Said, keep bool) {
 	switch {
 	case f.Prefix != "":
@@ -218,7 +218,7 @@ func (m *Merger) take(f *flow.Flow) (said []Said, keep bool) {
 	return m.recall(key, f.LastSeen).policies, true
 }
 
-// settle counts the policies' flows of the window.
+// settle counts the packets of the policies' flows of the window.
 func (m *Merger) settle() {
 	for _, n := range m.noted {
 		if n.confirmed {

@@ -15,7 +15,7 @@ import (
 
 func noon() time.Time { return time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC) }
 
-// logged is a flow to a port with a prefix, some seconds after noon.
+// logged returns a flow to a port with a prefix, some seconds after noon.
 func logged(prefix string, port uint16, packets uint64, second int) flow.Flow {
 	at := noon().Add(time.Duration(second) * time.Second)
 	return flow.Flow{
@@ -25,7 +25,7 @@ func logged(prefix string, port uint16, packets uint64, second int) flow.Flow {
 	}
 }
 
-// kept is a flow that a Merger keeps, in short.
+// kept is the short form of a flow that a Merger keeps.
 type kept struct {
 	Prefix   string
 	Port     uint16
@@ -45,7 +45,8 @@ func through(m *Merger, flows ...flow.Flow) []kept {
 	return all
 }
 
-// asTheyAre is flows of which a Merger keeps all and says nothing.
+// asTheyAre returns flows as a Merger returns them if it keeps all and knows nothing about
+// them.
 func asTheyAre(flows []flow.Flow) []kept {
 	var all []kept
 	for i := range flows {
@@ -54,7 +55,8 @@ func asTheyAre(flows []flow.Flow) []kept {
 	return all
 }
 
-// TestUnchanged: windows are until the first policy's record, and none is then.
+// TestUnchanged checks that windows are unchanged until the first record of a policy, and
+// not afterwards.
 func TestUnchanged(t *testing.T) {
 	m := newMerger(t, Auto)
 	plain := []flow.Flow{logged("mine", 80, 3, 0), logged("", 80, 3, 0)}
@@ -72,7 +74,7 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
-// each is a window of flows, which come in one place.
+// each is a Window that returns each flow in the same variable.
 func each(flows []flow.Flow) window {
 	return func(yield func(*flow.Flow) bool) {
 		var f flow.Flow
@@ -112,7 +114,7 @@ const (
 	byB = "DROP by policy shop/b"
 )
 
-// TestWindow follows windows of flows, each packet of which is kept or counted.
+// TestWindow merges windows of flows. Each packet must be kept or counted.
 func TestWindow(t *testing.T) {
 	overflow := logged(byA, 0, 7, 0)
 	overflow.Overflow = true
@@ -186,7 +188,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestWindowBetween merges a window between two flows of another: each counts
+// TestWindowBetween merges a window between two flows of another window. Each must count
 // its own packets.
 func TestWindowBetween(t *testing.T) {
 	m := newMerger(t, K3s)
@@ -203,7 +205,7 @@ func TestWindowBetween(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBounded remembers policies of more traffic than there is room.
+// TestMemoryIsBounded checks the bound on remembered traffic.
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMerger(t, K3s)
 	var many window = func(yield func(*flow.Flow) bool) {
@@ -233,7 +235,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestStopEarly counts what was noted although the consumer stops.
+// TestStopEarly checks that the counts are right although the consumer stops early.
 func TestStopEarly(t *testing.T) {
 	m := newMerger(t, K3s)
 	for range m.Merge(each([]flow.Flow{logged(byA, 80, 3, 0), logged("", 80, 3, 0), logged("", 81, 1, 0)})) {

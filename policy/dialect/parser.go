@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// Parser reads prefixes.
+// Parser parses prefixes.
 type Parser struct {
 	dialect Dialect
 	pattern *regexp.Regexp // nil for none
 }
 
 const (
-	maxPattern = 1024 // bytes; a pattern's cost grows with its length
-	maxParsed  = 256  // bytes of a prefix; the kernel's are shorter
+	maxPattern = 1024 // bytes; the cost of a pattern grows with its length
+	maxParsed  = 256  // bytes of a prefix; the kernel's prefixes are shorter
 )
 
-// NewParser returns a parser of a dialect, "" for Auto. pattern is a regular
-// expression for other prefixes, "" for none: of its named groups "policy" is
-// the policy's name, and "verdict" a word such as drop or accept.
+// NewParser returns a parser for a dialect, "" for Auto. pattern is a regular expression
+// for other prefixes, "" for none. Its named group "policy" is the policy's name, and its
+// group "verdict" a word such as drop or accept.
 func NewParser(d Dialect, pattern string) (*Parser, error) {
 	if d == "" {
 		d = Auto
@@ -65,8 +65,8 @@ func compile(pattern string) (*regexp.Regexp, error) {
 	return r, nil
 }
 
-// Parse returns what a prefix says. A prefix that it does not understand says
-// nothing.
+// Parse returns what a prefix says. If it cannot parse the prefix, it returns the zero
+// value.
 func (p *Parser) Parse(prefix string) Said {
 	if prefix == "" || len(prefix) > maxParsed {
 		return Said{}
@@ -87,10 +87,10 @@ func (p *Parser) Parse(prefix string) Said {
 	return Said{}
 }
 
-// Allows says whether a prefix tells of packets that were not dropped.
+// Allows reports whether a prefix belongs to packets that were allowed.
 func (p *Parser) Allows(prefix string) bool { return p.Parse(prefix).Verdict == Allowed }
 
-// parsePattern reads a prefix by the user's own pattern.
+// parsePattern parses a prefix with the user's pattern.
 func (p *Parser) parsePattern(prefix string) (Said, bool) {
 	if p.pattern == nil {
 		return Said{}, false
@@ -109,7 +109,7 @@ func (p *Parser) parsePattern(prefix string) (Said, bool) {
 	return said, true
 }
 
-// verdictOf reads the word for a verdict.
+// verdictOf returns the verdict for a word.
 func verdictOf(word string) Verdict {
 	switch strings.ToLower(word) {
 	case "a", "allow", "allowed", "accept", "accepted", "pass", "passed", "permit", "permitted":

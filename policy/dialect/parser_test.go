@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// TestParse is the golden table of prefixes.
+// TestParse checks the prefixes of all dialects.
 func TestParse(t *testing.T) {
 	long := strings.Repeat("x", 50)
 	const own = `^(?P<verdict>\w+) by (?P<policy>[\w/-]+):`
@@ -110,7 +110,7 @@ func TestNewParser(t *testing.T) {
 	}
 }
 
-// FuzzParse reads whatever a rule may say of itself.
+// FuzzParse parses arbitrary prefixes.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "DROP by policy a/b", "DPI0|gnp/x", "DRI", "A|||", "drop by x: "} {
 		f.Add(s)

@@ -1,6 +1,6 @@
 package dialect
 
-// Dialect is a way of logging. Auto tells them apart by the prefixes.
+// Dialect is a way of logging. Auto recognises the dialect by the prefixes.
 type Dialect string
 
 // The dialects.
@@ -12,7 +12,7 @@ const (
 	Calico     Dialect = "calico"
 )
 
-// Names returns the dialects as flags name them.
+// Names returns the names of the dialects, as in flags.
 func Names() []string {
 	return []string{string(Auto), string(Plain), string(KubeRouter), string(K3s), string(Calico)}
 }
@@ -22,28 +22,28 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	Unsaid  Verdict = iota // the prefix does not tell
-	Denied                 // it, or what follows it, dropped the packet
-	Allowed                // it let the packet pass, or go on to other rules
+	Unsaid  Verdict = iota // the prefix does not say it
+	Denied                 // the rule, or a later one, dropped the packet
+	Allowed                // the rule let the packet pass, or go on to other rules
 )
 
-// String returns the verdict in a word.
+// String returns the verdict as a word.
 func (v Verdict) String() string { return [...]string{"unsaid", "denied", "allowed"}[v] }
 
-// Said is what a prefix says of its rule. What it does not say is zero.
+// Said is what a prefix says about its rule. Fields that it does not mention are zero.
 type Said struct {
 	Verdict Verdict
 	// Direction is "ingress" or "egress", as seen from the pod.
 	Direction string
-	// Kind is what Policy is: "NetworkPolicy" for one of Kubernetes itself,
-	// "Calico NetworkPolicy", "Calico GlobalNetworkPolicy", "Calico tier" for a
-	// tier of which no policy allows the packet, "Calico profile", or "policy".
+	// Kind is the kind of Policy: "NetworkPolicy" for one of Kubernetes, "Calico
+	// NetworkPolicy", "Calico GlobalNetworkPolicy", "Calico tier" for a tier in which no
+	// policy allows the packet, "Calico profile", or "policy".
 	Kind string
-	// Policy is "namespace/name" or, of what has no namespace, the name.
+	// Policy is "namespace/name", or only the name if it has no namespace.
 	Policy string
-	// Cut says that Policy may be the beginning of a longer name.
+	// Cut reports that Policy may be the beginning of a longer name.
 	Cut bool
-	// provisional says that another record of the same packet confirms it, or
-	// the packet was not dropped.
+	// provisional reports that the packet may have been allowed. Another record of the same
+	// packet confirms the drop.
 	provisional bool
 }

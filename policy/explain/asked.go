@@ -9,9 +9,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// asked is the flow as policies are asked about it; ok is false if they cannot
-// be. NetworkPolicies are about whoever opens a connection, and an answer to
-// that is none.
+// asked returns the flow as a question to the policies. ok is false if it is no such
+// question: NetworkPolicies apply to the end that opens a connection, so an answer packet
+// is none.
 func (e *Explainer) asked(f *flow.Flow, source, destination *resolve.Endpoint) (asked policy.Flow, ok bool) {
 	if f.Overflow || answers(f) || source.Partial || destination.Partial {
 		return policy.Flow{}, false
@@ -22,9 +22,8 @@ func (e *Explainer) asked(f *flow.Flow, source, destination *resolve.Endpoint) (
 	}, true
 }
 
-// answers says that the packets answer others, or do not tell what they are. In
-// the midst of a TCP connection the server is taken for the end with the lower
-// port.
+// answers reports whether the packets answer others, or may do so. In the middle of a TCP
+// connection the end with the lower port counts as the server.
 func answers(f *flow.Flow) bool {
 	const echo4, echo6 = 8, 128
 	switch f.Protocol {

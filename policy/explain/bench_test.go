@@ -9,8 +9,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// BenchmarkExplain explains a flow in a cluster with 1,000 policies, from its
-// endpoints to the text. Those of its namespace, a fiftieth of them or all,
+// BenchmarkExplain explains a flow in a cluster with 1,000 policies, from its endpoints to
+// the text. One fiftieth of the policies, or all of them, are in the flow's namespace. They
 // select the pod, and none allows the flow.
 func BenchmarkExplain(b *testing.B) {
 	for _, namespaces := range []int{50, 1} {

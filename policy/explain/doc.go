@@ -1,9 +1,8 @@
-// Package explain says why a flow was dropped. In go flows with the endpoints
-// they resolved to and what their rules' prefixes say; out comes a Reason: the
-// NetworkPolicies that deny the flow and the rule that comes nearest to
-// allowing it, or that none does and the node's own rule is to blame.
+// Package explain finds out why a flow was dropped. Its input is a flow with its endpoints,
+// and what the prefixes of the rules say. Its output is a Reason: the NetworkPolicies that
+// deny the flow and the rule that is nearest to allowing it, or that no policy denies it
+// and the node's own rule does.
 //
-// It learns of NetworkPolicies and Namespaces from watches of the API server,
-// which Run keeps going. Explain answers from memory and never waits; it may be
-// called from several goroutines, Run once.
+// Run watches NetworkPolicies and Namespaces in the API server. Explain answers from memory
+// and never waits. Explain may be called from several goroutines, Run once.
 package explain

@@ -16,20 +16,20 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// Config says how flows are explained.
+// Config configures an Explainer.
 type Config struct {
-	// NodeName is this node's name, for what is said of its rules.
+	// NodeName is the name of this node, for texts about its rules.
 	NodeName string
-	// Rules reads the prefixes; it must be given.
+	// Rules parses the prefixes. It is required.
 	Rules *dialect.Parser
-	// PartialPods says that an address which no known pod has may still be a
-	// pod's, because not all pods are watched.
+	// PartialPods reports that an unknown address may belong to a pod, because not all pods
+	// are watched.
 	PartialPods bool
-	// NamespaceOnly says that the owners of one end may learn of other namespaces
-	// no more than their names. Explain then tells views.
+	// NamespaceOnly reports that the owners of one end may learn only the names of other
+	// namespaces. Explain then fills in the views.
 	NamespaceOnly bool
-	// Fresh is how long ago a policy may have changed for its change to explain
-	// that a flow was dropped which it allows now; 0 is a minute.
+	// Fresh is the time after a policy's change in which the change explains the drop of a
+	// flow that the policy now allows; 0 is a minute.
 	Fresh time.Duration
 
 	Registerer prometheus.Registerer // nil: nothing is measured
@@ -37,16 +37,16 @@ type Config struct {
 	Now        func() time.Time      // nil: time.Now
 }
 
-// Explainer explains flows. Make one with New.
+// Explainer explains flows. Create one with New.
 type Explainer struct {
 	cfg      Config
 	policies *policy.Set
 	feeds    []*resolve.Feed
 }
 
-// New makes an Explainer that reads policies through networking, a client of
-// networking.k8s.io/v1, and namespaces through core, one of core/v1. Without
-// them (nil) it knows what the rules say and no more.
+// New returns an Explainer. It reads policies through networking, a client of
+// networking.k8s.io/v1, and namespaces through core, a client of core/v1. Without clients
+// (nil) it knows only what the prefixes of the rules say.
 func New(cfg Config, core, networking rest.Interface) (*Explainer, error) {
 	if cfg.Fresh == 0 {
 		cfg.Fresh = time.Minute
@@ -99,8 +99,8 @@ func (e *Explainer) register() error {
 	return nil
 }
 
-// Run keeps policies up to date until ctx ends, and returns after all it
-// started has ended. Its error is always nil: what fails is tried again.
+// Run keeps the policies up to date until ctx ends. It returns when everything that it
+// started has ended. It always returns nil, because it repeats what fails.
 func (e *Explainer) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, f := range e.feeds {
@@ -110,8 +110,8 @@ func (e *Explainer) Run(ctx context.Context) error {
 	return nil
 }
 
-// Synced says whether the policies and namespaces that there were at the start
-// are known, or are forbidden to this process.
+// Synced reports whether the policies and namespaces of the start are known, or are
+// forbidden to this process.
 func (e *Explainer) Synced() bool {
 	for _, f := range e.feeds {
 		if !f.Synced() {
@@ -131,7 +131,7 @@ func (e *Explainer) WaitSynced(ctx context.Context) error {
 	return nil
 }
 
-// knows says whether the policies are known.
+// knows reports whether the policies are known.
 func (e *Explainer) knows() bool {
 	for _, f := range e.feeds {
 		if !f.Known() {
@@ -141,8 +141,8 @@ func (e *Explainer) knows() bool {
 	return len(e.feeds) > 0
 }
 
-// Explain says why a flow was dropped. said is what other rules said of its
-// packets, nil for nothing.
+// Explain returns why a flow was dropped. said is what other rules said about its packets;
+// nil for nothing.
 func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) policy.Reason {
 	var answer *policy.Answer
 	if e.knows() {

@@ -9,14 +9,14 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// reader is who reads a reason: the platform, or the owners of one namespace,
-// who may learn of the others no more than their names.
+// reader is a reader of reasons: the platform, or the owners of one namespace, who may
+// learn only the names of other namespaces.
 type reader struct {
 	platform  bool
 	namespace string
 }
 
-// knows reports whether the reader may know what lies in a namespace.
+// knows reports whether the reader may know the objects in a namespace.
 func (r reader) knows(namespace string) bool { return r.platform || namespace == r.namespace }
 
 // knowsRule reports whether the reader may know what a rule's prefix names.
@@ -27,18 +27,18 @@ func (r reader) knowsRule(prefix string, said *dialect.Said) bool {
 	if owner := owner(said); owner != "" {
 		return owner == r.namespace
 	}
-	// What has a slash may name something of a namespace that the dialect cannot
-	// read.
+	// A prefix with a slash may name something in a namespace, which the dialect cannot
+	// parse.
 	return said.Policy != "" || !strings.Contains(prefix, "/")
 }
 
-// owner returns the namespace of what a prefix names, "" for what has none or
-// where the prefix does not tell.
+// owner returns the namespace of what a prefix names. It is "" if that has no namespace, or
+// if the prefix does not tell.
 func owner(said *dialect.Said) string {
 	if namespace, _, ok := strings.Cut(said.Policy, "/"); ok {
 		return namespace
 	}
-	// Felix' profiles are kns.NAMESPACE and ksa.NAMESPACE.SERVICEACCOUNT.
+	// Felix names its profiles kns.NAMESPACE and ksa.NAMESPACE.SERVICEACCOUNT.
 	kind, rest, _ := strings.Cut(said.Policy, ".")
 	if kind == "kns" || kind == "ksa" {
 		namespace, _, _ := strings.Cut(rest, ".")
@@ -50,7 +50,7 @@ func owner(said *dialect.Said) string {
 // nodeEvents is the namespace of events about nodes.
 const nodeEvents = "default"
 
-// tell puts a flow's reason into words for all who may read it.
+// tell returns a flow's reason, with the texts for all its readers.
 func (e *Explainer) tell(f *flow.Flow, said []dialect.Said, a *policy.Answer, source, destination *resolve.Endpoint) policy.Reason {
 	platform := reader{platform: true}
 	t := e.reasonFor(platform, f.Prefix, said, a)
@@ -66,8 +66,8 @@ func (e *Explainer) tell(f *flow.Flow, said []dialect.Said, a *policy.Answer, so
 	return t
 }
 
-// reasonFor returns a flow's reason as a reader may know it. a is nil where the
-// policies cannot be asked.
+// reasonFor returns a flow's reason as a reader may know it. a is nil if the policies
+// cannot be asked.
 func (e *Explainer) reasonFor(r reader, prefix string, said []dialect.Said, a *policy.Answer) policy.Reason {
 	rule := e.ruleReason(r, prefix, said)
 	if a == nil {

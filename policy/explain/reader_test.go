@@ -16,9 +16,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// TestViews shows what the owners of both ends and of the node may read of
-// traffic from a pod of shop to one of bank, whose secret policies shop may not
-// learn, nor bank shop's "inner" ones.
+// TestViews checks what the owners of both ends and of the node may read. The traffic goes
+// from a pod of shop to a pod of bank. shop must not learn bank's secret policies, and bank
+// must not learn shop's "inner" policies.
 func TestViews(t *testing.T) {
 	policyOf := func(namespace, name string, way networkingv1.PolicyType) *networkingv1.NetworkPolicy {
 		return &networkingv1.NetworkPolicy{
@@ -42,7 +42,7 @@ func TestViews(t *testing.T) {
 		policies                []*networkingv1.NetworkPolicy
 		text                    string
 		shop, bank, node        string
-		hideShop, hideBank, all bool // the prefix; all: from the node too
+		hideShop, hideBank, all bool // hide the prefix; all: from the node's readers too
 	}{
 		{name: "ingress", policies: []*networkingv1.NetworkPolicy{in},
 			text: "denied by NetworkPolicy bank/secret (no rule allows it)",
@@ -121,8 +121,8 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// TestViewOfAnUnnamedRule holds that the words for a rule that no policy stands
-// behind leave out a prefix that the reader may not know.
+// TestViewOfAnUnnamedRule checks the text for a rule without a policy. It must not contain
+// a prefix that the reader may not know.
 func TestViewOfAnUnnamedRule(t *testing.T) {
 	rules, err := dialect.NewParser(dialect.Plain, "")
 	if err != nil {

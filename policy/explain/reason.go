@@ -10,11 +10,11 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
-// maxShown and maxNames bound the policies that a text names, and the bytes that
-// these take beyond the first: what follows must not be cut off an event.
+// maxShown bounds the policies in a text, and maxNames the bytes of their names after the
+// first. Otherwise the end of the text could be cut off an event.
 const maxShown, maxNames = 4, 300
 
-// combine puts together what the policies say and what the rule does.
+// combine combines the answer of the policies with what the rule's prefix says.
 func (e *Explainer) combine(r reader, a *policy.Answer, rule policy.Reason, prefix string) policy.Reason {
 	in, out := &a.Ingress, &a.Egress
 	denied := denial(r, a)
@@ -47,7 +47,7 @@ func (e *Explainer) combine(r reader, a *policy.Answer, rule policy.Reason, pref
 	return none
 }
 
-// selected names the pods that a policy could have selected.
+// selected names the pods that policies could select.
 func selected(in, out *policy.Side) string {
 	if in.Verdict != policy.NoPod && out.Verdict != policy.NoPod {
 		return "either pod"
@@ -67,8 +67,8 @@ func (e *Explainer) ruleName(prefix string) string {
 	return name
 }
 
-// lately says that a flow is allowed for so short a time that the node may not
-// have known it.
+// lately returns the text for a flow that is allowed for so short a time that the node may
+// not have known it.
 func lately(r reader, s *policy.Side, ago time.Duration) string {
 	since := fmt.Sprintf("allowed since %d s ago", int(max(ago, 0).Seconds()))
 	if s.Verdict == policy.Allowed && !r.knows(s.Namespace) {
@@ -80,7 +80,7 @@ func lately(r reader, s *policy.Side, ago time.Duration) string {
 	return since + ", when a NetworkPolicy that selected the pod was deleted or changed in " + s.Namespace
 }
 
-// Denial is the reason if policies deny a flow, nil if they do not.
+// Denial returns the reason if policies deny a flow, else nil.
 func Denial(a *policy.Answer) *policy.Reason { return denial(reader{platform: true}, a) }
 
 func denial(r reader, a *policy.Answer) *policy.Reason {
@@ -98,7 +98,7 @@ func denial(r reader, a *policy.Answer) *policy.Reason {
 	return nil
 }
 
-// names are the policies with their namespace.
+// names returns the policies as namespace/name.
 func names(s *policy.Side) []string {
 	var all []string
 	for _, name := range s.Policies {
@@ -107,10 +107,10 @@ func names(s *policy.Side) []string {
 	return all
 }
 
-// sideText is "NetworkPolicy shop/api-ingress, shop/default-deny (no rule
-// allows it; nearest: api-ingress allows port 9090/TCP from it)". What egress
-// denies is the sender's. Who may not know the policies reads "a NetworkPolicy in
-// namespace shop".
+// sideText returns a text such as "NetworkPolicy shop/api-ingress, shop/default-deny (no
+// rule allows it; nearest: api-ingress allows port 9090/TCP from it)". For egress the
+// policies are those of the sender. A reader who may not know the policies gets "a
+// NetworkPolicy in namespace shop".
 func sideText(r reader, s *policy.Side) string {
 	if !r.knows(s.Namespace) {
 		return "a NetworkPolicy in namespace " + s.Namespace
@@ -147,7 +147,7 @@ func nearest(m *policy.Miss, d policy.Direction) string {
 	return m.Policy + " allows this port " + way + " " + m.Peers
 }
 
-// ruleReason is what the rules say by their prefixes.
+// ruleReason returns the reason that the prefixes of the rules give.
 func (e *Explainer) ruleReason(to reader, prefix string, said []dialect.Said) policy.Reason {
 	if own := e.cfg.Rules.Parse(prefix); own.Verdict != dialect.Unsaid || own.Policy != "" {
 		said = append(said[:len(said):len(said)], own)

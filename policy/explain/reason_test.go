@@ -37,7 +37,7 @@ func pod(name string, labels resolve.LabelSet) resolve.Endpoint {
 	return resolve.Endpoint{IP: netip.MustParseAddr("10.0.0.5"), Kind: resolve.Pod, Namespace: "shop", Name: name, Labels: labels, Ports: "http=8080/TCP"}
 }
 
-// isolated is a policy of the pods with app=api, created an hour ago.
+// isolated returns a policy for the pods with app=api, created an hour ago.
 func isolated(name string, rules ...networkingv1.NetworkPolicyIngressRule) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(noon().Add(-time.Hour))},
@@ -59,12 +59,12 @@ func from(app string) networkingv1.NetworkPolicyIngressRule {
 	}}}
 }
 
-// why returns what the platform reads.
+// why returns the reason that the platform reads.
 func why(code policy.ReasonCode, text string, policies ...string) policy.Reason {
 	return policy.Reason{Code: code, Text: text, Policies: policies}
 }
 
-// TestReason shows the reasons as they stand in events.
+// TestReason checks the texts of reasons as they are in events.
 func TestReason(t *testing.T) {
 	egress := &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "front-out"},
@@ -157,7 +157,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// TestPartialPod gives no reason for a pod whose labels are not all known.
+// TestPartialPod checks that there is no reason for a pod whose labels are not all known.
 func TestPartialPod(t *testing.T) {
 	e := newExplainer(t)
 	front, api := pod("frontend", "app=frontend"), pod("api", "")
@@ -170,7 +170,7 @@ func TestPartialPod(t *testing.T) {
 	}
 }
 
-// TestExempt blames the node's rule for what no policy may deny.
+// TestExempt checks that the node's rule is named for traffic that no policy can deny.
 func TestExempt(t *testing.T) {
 	e := newExplainer(t)
 	r, err := policy.NewRecord(isolated("default-deny"))
@@ -192,7 +192,7 @@ func TestExempt(t *testing.T) {
 	}
 }
 
-// TestRuleReason shows what is told without the API.
+// TestRuleReason checks the reasons without the API server.
 func TestRuleReason(t *testing.T) {
 	e := newExplainer(t)
 	k3s := []dialect.Said{

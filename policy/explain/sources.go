@@ -13,11 +13,10 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// without is what is missing where the API server forbids a source.
+// without names what is missing if the API server forbids a source.
 const without = "NetworkPolicies in explanations; --explain=false asks for none"
 
-// policySource keeps records of policies in the informer's store, which the
-// set shares.
+// policySource keeps compiled policies in the informer's store. The Set shares them.
 func (e *Explainer) policySource(client rest.Interface) resolve.Source {
 	put := func(obj any) {
 		if r, ok := obj.(*policy.Record); ok {
@@ -29,7 +28,7 @@ func (e *Explainer) policySource(client rest.Interface) resolve.Source {
 		Strip: func(obj any) (any, error) {
 			o, ok := obj.(*networkingv1.NetworkPolicy)
 			if !ok {
-				return obj, nil // a record already
+				return obj, nil // it is compiled already
 			}
 			r, err := policy.NewRecord(o)
 			if err != nil {

@@ -2,9 +2,9 @@ package explain
 
 import "github.com/kube-nflog/kube-nflog/policy"
 
-// Verdict says what policies make of a flow that has not been sent: whether it
-// is Allowed, Denied or Undecided, by what, and if it is denied, as Reason.Text
-// has it.
+// Verdict returns the result of the policies for a flow that has not been sent: whether it
+// is Allowed, Denied or Undecided, and by what. If it is denied, the text is that of
+// Reason.Text.
 func Verdict(a *policy.Answer) (text string, verdict policy.Verdict) {
 	if denied := Denial(a); denied != nil {
 		return denied.Text, policy.Denied
@@ -16,7 +16,7 @@ func Verdict(a *policy.Answer) (text string, verdict policy.Verdict) {
 	return "allowed: " + passages, policy.Allowed
 }
 
-// passage says why one direction is allowed.
+// passage returns why one direction is allowed.
 func passage(s *policy.Side) string {
 	switch s.Verdict {
 	case policy.Allowed:

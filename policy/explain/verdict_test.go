@@ -7,7 +7,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// TestVerdict never calls allowed what is not decided.
+// TestVerdict checks that nothing undecided is called allowed.
 func TestVerdict(t *testing.T) {
 	side := func(d policy.Direction, v policy.Verdict) policy.Side {
 		return policy.Side{Direction: d, Verdict: v, Namespace: "shop", Policies: []string{"p"}, Count: 1, AllowedBy: "p"}
