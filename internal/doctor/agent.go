@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// agent looks at the metrics of one that runs on this host.
+// agent checks the metrics of the agent that runs on this host.
 func agent(ctx context.Context, cfg *Config) []Finding {
 	const check = "agent"
 	for _, address := range cfg.Agents {
@@ -34,13 +34,13 @@ func agent(ctx context.Context, cfg *Config) []Finding {
 		"no agent answers on this host at %s", strings.Join(cfg.Agents, ", "))}
 }
 
-// agentGroups returns the groups that the agent which runs on this host reads,
-// none where no agent answers at one of the addresses. It waits for none of them
-// for long, so that the checks still end in time.
+// agentGroups returns the groups that the agent on this host reads, none if no agent
+// answers at one of the addresses. It does not wait long for an address, so that the checks
+// still end in time.
 func agentGroups(ctx context.Context, addresses []string) (groups []uint16) {
 	for _, address := range addresses {
 		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-		m, _ := scrape(ctx, address) // the check of the agent says why it does not answer
+		m, _ := scrape(ctx, address) // another check reports why it does not answer
 		cancel()
 		for _, counter := range m["kube_nflog_packets_received_total"].GetMetric() {
 			if g, err := strconv.ParseUint(labelOf(counter, "group"), 10, 16); err == nil {
@@ -54,7 +54,7 @@ func agentGroups(ctx context.Context, addresses []string) (groups []uint16) {
 	return groups
 }
 
-// families are metrics by name.
+// families are metric families by name.
 type families map[string]*dto.MetricFamily
 
 func scrape(ctx context.Context, address string) (families, error) {
@@ -66,14 +66,13 @@ func scrape(ctx context.Context, address string) (families, error) {
 	return parser.TextToMetricFamilies(strings.NewReader(body))
 }
 
-// get returns a page, of at most 16 MiB; an error for a status that is none of
-// success.
+// get returns the first 16 MiB of a page. A status other than success is an error.
 func get(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return "", err
 	}
-	// No proxy of the environment: the agent is on this host.
+	// It does not use the environment's proxy, because the agent is on this host.
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -108,7 +107,7 @@ func labelOf(m *dto.Metric, name string) string {
 	return ""
 }
 
-// examine tells what the counters mean.
+// examine returns findings for the counters.
 func (f families) examine(ctx context.Context, address string) []Finding {
 	var found []Finding
 	if _, err := get(ctx, "http://"+address+"/readyz"); err != nil {
@@ -133,7 +132,7 @@ func (f families) examine(ctx context.Context, address string) []Finding {
 	return found
 }
 
-// byLabel lists the values above 0 of a family by one of its labels.
+// byLabel returns the values above 0 of a family, by one of its labels, as text.
 func (f families) byLabel(name, label string) string {
 	var texts []string
 	for _, m := range f[name].GetMetric() {
@@ -147,7 +146,7 @@ func (f families) byLabel(name, label string) string {
 func (f families) failedWrites() string {
 	var texts []string
 	for _, m := range f["kube_nflog_event_writes_total"].GetMetric() {
-		// A write goes on after these two: see emit.
+		// After these two results a write continues, see emit.
 		result := labelOf(m, "result")
 		if result != "ok" && result != "exists" && result != "missing" && m.GetCounter().GetValue() > 0 {
 			texts = append(texts, fmt.Sprintf("%s %s %.0f", labelOf(m, "operation"), result, m.GetCounter().GetValue()))

@@ -18,12 +18,12 @@ import (
 type Cluster struct {
 	url    string
 	client *http.Client // authenticates
-	// serviceAccount tells that it does so as a pod. A person may have rights that
-	// the agent does not have.
+	// serviceAccount reports whether the credentials are those of a pod. A person may have
+	// rights that the agent lacks.
 	serviceAccount bool
 }
 
-// NewCluster returns how to reach an API server, nil for a nil config: there is no
+// NewCluster returns a Cluster for the config. It returns nil for a nil config: there is no
 // cluster then.
 func NewCluster(cfg *rest.Config) (*Cluster, error) {
 	if cfg == nil {
@@ -40,11 +40,11 @@ func NewCluster(cfg *rest.Config) (*Cluster, error) {
 	return &Cluster{url: strings.TrimSuffix(url.String(), "/"), client: client, serviceAccount: cfg.BearerTokenFile != ""}, nil
 }
 
-// permission is what the agent asks the API server for.
+// permission is a right that the agent needs at the API server.
 type permission struct {
 	verb, group, resource string
-	status                Status // of its absence
-	without               string // what becomes of that
+	status                Status // status of the finding if it is missing
+	without               string // what does not work without it
 }
 
 func permissions() (all []permission) {
@@ -67,17 +67,16 @@ func permissions() (all []permission) {
 	return all
 }
 
-// maxSkew is how far clocks may be apart: the agent allows for as much.
+// maxSkew is the largest difference between clocks for which the agent allows.
 const maxSkew = 2 * time.Second
 
-// manyPods is when each node should no longer watch all of them.
+// manyPods is the number of pods from which on not every node should watch all of them.
 const manyPods = 30_000
 
-// podBytes is about what the agent keeps of a pod, see resolve.
+// podBytes is the approximate memory that the agent needs for a pod, see resolve.
 const podBytes = 360
 
-// apiServer looks at how it is reached, the rights there, and what there is to
-// know.
+// apiServer checks the connection, the rights, and the number of pods.
 func apiServer(ctx context.Context, cfg *Config) []Finding {
 	const check = "api"
 	if cfg.Cluster == nil {
@@ -95,7 +94,7 @@ func apiServer(ctx context.Context, cfg *Config) []Finding {
 	return append(found, cfg.Cluster.pods(ctx))
 }
 
-// skew compares the server's clock, of whole seconds, with this host's.
+// skew compares the server's clock, which has whole seconds, with this host's.
 func skew(date, sent, received time.Time) []Finding {
 	if date.IsZero() {
 		return nil
@@ -114,7 +113,7 @@ func skew(date, sent, received time.Time) []Finding {
 		"this host's clock is about %v apart from the API server's: a packet's time is compared with when pods started and ended", apart.Round(time.Second))}
 }
 
-// rights asks for each permission whether the agent has it.
+// rights asks the API server for each permission of the agent.
 func (c *Cluster) rights(ctx context.Context) []Finding {
 	const check = "rights"
 	var found []Finding
@@ -141,7 +140,7 @@ func (c *Cluster) rights(ctx context.Context) []Finding {
 	return []Finding{ok(check, "all %d permissions that the agent needs are there (%s)", len(permissions()), whose)}
 }
 
-// may makes a SelfSubjectAccessReview.
+// may asks with a SelfSubjectAccessReview.
 func (c *Cluster) may(ctx context.Context, p permission) (bool, error) {
 	type attributes struct {
 		Verb     string `json:"verb"`
@@ -168,7 +167,7 @@ func (c *Cluster) may(ctx context.Context, p permission) (bool, error) {
 	return review.Status.Allowed, err
 }
 
-// pods counts what the informer would hold.
+// pods counts the pods that the informer would keep.
 func (c *Cluster) pods(ctx context.Context) Finding {
 	const check = "pods"
 	var list struct {
@@ -187,8 +186,8 @@ func (c *Cluster) pods(ctx context.Context) Finding {
 	return ok(check, "there are %d pods: an agent keeps about %d KiB of them", count, count*podBytes>>10)
 }
 
-// date asks for what needs no rights, and returns the server's time, the zero
-// time where it does not tell.
+// date sends a request that needs no rights, and returns the server's time, or the zero
+// time if the answer has none.
 func (c *Cluster) date(ctx context.Context) (time.Time, error) {
 	header, err := c.call(ctx, http.MethodGet, "/version", nil, nil)
 	if err != nil {
@@ -196,13 +195,13 @@ func (c *Cluster) date(ctx context.Context) (time.Time, error) {
 	}
 	date, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
-		return time.Time{}, nil //nolint:nilerr // it need not tell
+		return time.Time{}, nil //nolint:nilerr // an error here does not matter
 	}
 	return date, nil
 }
 
-// call makes a request and decodes the answer, of at most 16 MiB, into answer,
-// if that is not nil.
+// call sends a request and decodes the first 16 MiB of the answer into answer, if that is
+// not nil.
 func (c *Cluster) call(ctx context.Context, method, path string, body []byte, answer any) (http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {

@@ -1,8 +1,7 @@
-// Package doctor looks for what keeps drops from being reported: on the host,
-// in its firewall's rules, in the rights at the API server, and in a running
-// agent. In goes what to look at; out come findings, each with its remedy. It
-// changes nothing, waits for nothing longer than Timeout, and may be called
-// concurrently.
+// Package doctor finds what keeps drops from being reported: on the host, in its firewall
+// rules, in the rights at the API server, and in a running agent. Its input says what to
+// check. Its output is findings, each with a remedy. It changes nothing, waits for no
+// answer longer than Timeout, and may be called concurrently.
 package doctor
 
 import (
@@ -16,41 +15,41 @@ import (
 	"time"
 )
 
-// Timeout bounds each answer that is waited for.
+// Timeout bounds the wait for each answer.
 const Timeout = 1500 * time.Millisecond
 
-// Status says how bad a finding is.
+// Status is the severity of a finding.
 type Status string
 
 // The statuses.
 const (
 	OK      Status = "ok"
-	Note    Status = "note"    // worth knowing; drops are reported
-	Problem Status = "problem" // drops are not reported, or not all
+	Note    Status = "note"    // good to know; drops are reported
+	Problem Status = "problem" // drops are not reported, or not all of them
 )
 
-// Finding is what one check found.
+// Finding is the result of one check.
 type Finding struct {
-	Check  string `json:"check"` // its name, which does not change
+	Check  string `json:"check"` // the name of the check, which does not change
 	Status Status `json:"status"`
 	Says   string `json:"says"`
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Config says what to look at.
+// Config says what to check.
 type Config struct {
-	Groups  []uint16 // that the agent reads; empty for those of the agent that runs here
-	Cluster *Cluster // how the API server is reached; nil where there is none
-	Agents  []string // the addresses where an agent may listen
+	Groups  []uint16 // groups that the agent reads; empty for those of the agent on this host
+	Cluster *Cluster // nil if there is no cluster
+	Agents  []string // addresses at which an agent may listen
 }
 
-// defaultGroup is examined where no group is given and no agent runs.
+// defaultGroup is checked if no group is given and no agent runs.
 const defaultGroup = 100
 
 // Findings are in the order of a packet's way.
 type Findings []Finding
 
-// Examine makes all checks.
+// Examine runs all checks.
 func Examine(ctx context.Context, cfg Config) Findings {
 	if len(cfg.Groups) == 0 {
 		cfg.Groups = agentGroups(ctx, cfg.Agents)

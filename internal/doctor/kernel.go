@@ -12,7 +12,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/groups"
 )
 
-// kernel looks at what a reader of the group needs.
+// kernel checks what a reader of the group needs.
 func kernel(_ context.Context, cfg *Config) []Finding {
 	found := []Finding{capability(), support()}
 	for _, g := range cfg.Groups {
@@ -41,7 +41,7 @@ func capability() Finding {
 	return ok(check, "CAP_NET_ADMIN is there")
 }
 
-// support tries, as the kernel may load NFLOG's module only when it is needed.
+// support tries to use NFLOG, because the kernel may load the module only on demand.
 func support() Finding {
 	const check = "kernel"
 	has, err := groups.Supported()

@@ -9,12 +9,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
 )
 
-// maxNames is how many pods or chains are named in one finding.
+// maxNames bounds the pods or chains that one finding names.
 const maxNames = 5
 
-// owned makes one finding for each program that drops in its own chains what no
-// rule before logs, and returns the places in other chains. Rules of others do
-// not last in such chains, so that no finding has a command that adds one.
+// owned returns one finding for each program that drops unlogged packets in its own chains,
+// and the places in other chains. Rules that others add to such chains do not last, so no
+// finding has a command that adds one.
 func owned(places []firewall.Place, nothingLogged bool) (found []Finding, others []firewall.Place) {
 	by := map[firewall.Owner][]firewall.Place{}
 	for _, p := range places {
@@ -29,8 +29,8 @@ func owned(places []firewall.Place, nothingLogged bool) (found []Finding, others
 	return found, by[firewall.Host]
 }
 
-// ofOwner says what the drops in an owner's chains mean. Where NetworkPolicies are
-// denied unlogged, that is a problem, whatever else is logged.
+// ofOwner returns what the drops in an owner's chains mean. If NetworkPolicies deny packets
+// unlogged, that is a problem, whatever else is logged.
 func ofOwner(owner firewall.Owner, places []firewall.Place, nothingLogged bool) []Finding {
 	const check = "drops"
 	status := Note
@@ -61,8 +61,8 @@ func ofOwner(owner firewall.Owner, places []firewall.Place, nothingLogged bool) 
 	return nil
 }
 
-// calicoRemedy names the commands that print rules for what Calico writes here.
-// They are for a look: Felix takes foreign rules out.
+// calicoRemedy returns the commands that print rules for Calico's chains. They are only for
+// a look, because Felix removes foreign rules.
 func calicoRemedy(places []firewall.Place) string {
 	var commands []string
 	for _, p := range places {
@@ -77,12 +77,12 @@ func calicoRemedy(places []firewall.Place) string {
 	return "no rule lasts in these chains, as Felix takes those of others out; for a look at this node until then: " + strings.Join(commands, ", ")
 }
 
-// invalidState is kube-router's comment on a rule of each pod's chain that is no
-// policy's: it drops what belongs to no connection.
+// invalidState is kube-router's comment on a rule in each pod's chain. The rule drops
+// packets that belong to no connection, and no policy causes it.
 const invalidState = "rule to drop invalid state for pod"
 
-// ofKubeRouter takes the chains apart in which it decides about pods. There and
-// beside them it drops what belongs to no connection.
+// ofKubeRouter separates the chains in which kube-router decides about pods from its other
+// chains. In all of them it also drops packets that belong to no connection.
 func ofKubeRouter(places []firewall.Place) (found []Finding) {
 	const check = "drops"
 	var pods []string
@@ -107,9 +107,9 @@ func ofKubeRouter(places []firewall.Place) (found []Finding) {
 	return found
 }
 
-// podOf names the pod that the comments of kube-router's rules for it name: older
-// versions "… POD name:api namespace: shop", newer ones "shop/api reject". It
-// names the chain where there are none.
+// podOf returns the pod in the comments of kube-router's rules for it. Older versions write
+// "… POD name:api namespace: shop", newer ones "shop/api reject". Without such a comment it
+// returns the name of the chain.
 func podOf(c *firewall.Chain) string {
 	const name = `([a-z0-9][a-z0-9.-]*)`
 	older := regexp.MustCompile(`POD name: ?` + name + ` namespace: ?` + name)
@@ -125,7 +125,7 @@ func podOf(c *firewall.Chain) string {
 	return "the pod of chain " + c.Name
 }
 
-// chainNames names the chains of places, each once.
+// chainNames returns the names of the places' chains, each once.
 func chainNames(places []firewall.Place) string {
 	var names []string
 	for _, p := range places {
@@ -137,7 +137,7 @@ func chainNames(places []firewall.Place) string {
 	return some(names)
 }
 
-// some names the first of many.
+// some joins the first of many names.
 func some(names []string) string {
 	if len(names) <= maxNames {
 		return strings.Join(names, ", ")

@@ -10,13 +10,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
 )
 
-// maxSilent is how many silent drops are named one by one.
+// maxSilent is the number of silent drops that are listed one by one.
 const maxSilent = 10
 
-// wholeHeader is how many bytes of a packet hold every header in practice.
+// wholeHeader is the number of bytes that contain every header in practice.
 const wholeHeader = 128
 
-// firewallRules looks at which rules log, and which drop without having logged.
+// firewallRules checks which rules log, and which drop unlogged packets.
 func firewallRules(ctx context.Context, cfg *Config) []Finding {
 	var found []Finding
 	ruleset, err := firewall.ReadNFT()
@@ -39,7 +39,7 @@ func firewallRules(ctx context.Context, cfg *Config) []Finding {
 	return append(found, wholly(ruleset, cfg.Groups)...)
 }
 
-// wholly looks at all rules there are.
+// wholly checks a complete list of rules.
 func wholly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
 	for _, g := range groups {
 		found = append(found, logging(ruleset, g)...)
@@ -47,7 +47,7 @@ func wholly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
 	return append(found, silent(ruleset, groups)...)
 }
 
-// partly looks at rules that are not all: what is not found may be there.
+// partly checks an incomplete list of rules: what is missing may exist.
 func partly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
 	for _, f := range wholly(ruleset, groups) {
 		if strings.HasPrefix(f.Says, "no rule ") {
@@ -58,7 +58,7 @@ func partly(ruleset firewall.Ruleset, groups []uint16) (found []Finding) {
 	return found
 }
 
-// logging looks at the rules that log to the group.
+// logging checks the rules that log to the group.
 func logging(ruleset firewall.Ruleset, group uint16) []Finding {
 	places := ruleset.LogsTo(group)
 	if len(places) == 0 {
@@ -85,8 +85,8 @@ func logging(ruleset firewall.Ruleset, group uint16) []Finding {
 	return found
 }
 
-// limits makes one finding for each program that writes rules with a limit, and
-// one for each such rule of others, whose limit can be changed.
+// limits returns one finding for each program that writes rules with a limit, and one for
+// each other such rule, because its limit can be changed.
 func limits(places []firewall.Place) (found []Finding) {
 	const check = "limit"
 	type kind struct {
@@ -133,8 +133,8 @@ func otherGroups(ruleset firewall.Ruleset) string {
 	return strings.Join(names, ", ")
 }
 
-// silent names the places that drop without having logged: a problem if all
-// that drop do. What a known program writes is one finding for all its places.
+// silent returns the places that drop unlogged packets. They are a problem if all places
+// that drop are silent. Places of a known program are one finding.
 func silent(ruleset firewall.Ruleset, groups []uint16) []Finding {
 	const check = "drops"
 	logged, places := ruleset.Drops(groups)

@@ -9,8 +9,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/firewall"
 )
 
-// calico is what Felix writes for two pods, without flow logs; it goes on so for
-// each pod, and drops beside them what is on no known interface.
+// calico is what Felix writes for two pods, without flow logs. It writes the same for each
+// pod, and it drops packets of unknown interfaces.
 const calico = `
 :FORWARD ACCEPT [0:0]
 :cali-FORWARD - [0:0]
@@ -37,7 +37,7 @@ const calico = `
 -A cali-tw-cali2 -m comment --comment "cali:WQJ64LtbzEP_A0C2" -m comment --comment "End of tier default. Drop" -j DROP
 `
 
-// kubeRouter is what kube-router writes for two pods, the second in the words of
+// kubeRouter is what kube-router writes for two pods; the second pod's rules are those of
 // newer versions.
 const kubeRouter = `
 :FORWARD ACCEPT [0:0]
@@ -58,8 +58,8 @@ const kubeRouter = `
 -A KUBE-POD-FW-BBBB -m comment --comment "shop/db reject" -m mark ! --mark 0x10000/0x10000 -j REJECT --reject-with icmp-port-unreachable
 `
 
-// TestOwnedRules looks at rules that other programs keep: one finding for each,
-// and no command that such a program undoes.
+// TestOwnedRules checks rules that other programs manage: there is one finding for each
+// program, and no command that the program would undo.
 func TestOwnedRules(t *testing.T) {
 	invalid := note("drops", "", "kube-router drops without a policy, unlogged (iptables-nft KUBE-NWPLCY-COMMON, iptables-nft KUBE-POD-FW-AAAA): "+
 		"what belongs to no connection, or goes to a port that no Service has; no NetworkPolicy denies that")
@@ -127,7 +127,7 @@ func TestOwnedRules(t *testing.T) {
 	}
 }
 
-// without takes the lines out that contain the text.
+// without removes the lines that contain the text.
 func without(rules, text string) (left string) {
 	for line := range strings.Lines(rules) {
 		if !strings.Contains(line, text) {

@@ -10,13 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settings looks at the kernel's settings that decide what is seen.
+// settings checks the kernel's settings that decide what the agent sees.
 func settings(context.Context, *Config) []Finding {
 	return []Finding{bridge(), buffer(), clock()}
 }
 
-// bridge looks at whether packets between the ports of a bridge pass the
-// rules.
+// bridge checks whether packets between the ports of a bridge pass the rules.
 func bridge() Finding {
 	const check = "bridge"
 	bridges, err := countBridges()
@@ -35,7 +34,7 @@ func bridge() Finding {
 		"br_netfilter is not loaded: packets between two pods on one of the %d bridges pass no rule of the IP families", bridges)
 }
 
-// sysctl reads a setting of this network namespace; "" where there is none.
+// sysctl returns a setting of this network namespace; "" if there is none.
 func sysctl(name string) string {
 	value, err := os.ReadFile("/proc/sys/" + name)
 	if err != nil {
@@ -44,7 +43,7 @@ func sysctl(name string) string {
 	return strings.TrimSpace(string(value))
 }
 
-// countBridges asks the kernel for the interfaces that are bridges.
+// countBridges returns how many interfaces are bridges.
 func countBridges() (int, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
@@ -67,7 +66,7 @@ func countBridges() (int, error) {
 	return count, nil
 }
 
-// linkKind finds IFLA_INFO_KIND, "" for a device without one.
+// linkKind returns IFLA_INFO_KIND, "" for a device without one.
 func linkKind(attributes []byte) (kind string) {
 	ad, err := netlink.NewAttributeDecoder(attributes)
 	if err != nil {
@@ -89,11 +88,11 @@ func linkKind(attributes []byte) (kind string) {
 	return kind
 }
 
-// wantedBuffer is the receive buffer that the agent asks for.
+// wantedBuffer is the receive buffer that the agent requests.
 const wantedBuffer = 16 << 20
 
-// buffer asks for the receive buffer that the agent wants, on a socket of its
-// own, and looks at what the kernel gives.
+// buffer requests the agent's receive buffer on a new socket, and checks what the kernel
+// gives.
 func buffer() Finding {
 	const check = "buffer"
 	got, err := receiveBuffer()
@@ -122,11 +121,11 @@ func receiveBuffer() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the receive buffer: %w", err)
 	}
-	return got / 2, nil // the kernel doubles it, for its own bookkeeping
+	return got / 2, nil // the kernel doubles the value for its own bookkeeping
 }
 
-// clock asks the kernel whether something keeps the clock right. Pods are told
-// by the time at which they had an address.
+// clock checks whether a time service keeps the clock right. The agent needs it, because it
+// identifies pods by the time at which they had an address.
 func clock() Finding {
 	const check = "clock"
 	var state unix.Timex

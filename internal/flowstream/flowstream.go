@@ -1,6 +1,6 @@
-// Package flowstream is the way on which a running agent's flows are followed
-// over HTTP. An agent answers Path with JSON lines, one per flow and window, as
-// they come; Open asks for them. A line that is no flow is a Missed or an Ended.
+// Package flowstream lets clients follow a running agent's flows over HTTP. An agent
+// answers Path with JSON lines, one for each flow and window, live. Open requests them. A
+// line that is no flow is a Missed or an Ended.
 package flowstream
 
 import (
@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// Path is where an agent's flows are followed.
+// Path is the path for following an agent's flows.
 const Path = "/flows"
 
-// Missed is a line that stands for flows which a reader was too slow for.
+// Missed is a line that counts flows for which a reader was too slow.
 type Missed struct {
 	Flows uint64 `json:"missed"`
 }
 
-// Ended is the last line where an agent ends a reader.
+// Ended is the last line if an agent ends a reader.
 type Ended struct {
 	Why string `json:"ended"`
 }
@@ -27,7 +27,7 @@ type Ended struct {
 // RefusedError is the answer of an agent that cannot be followed now.
 type RefusedError struct{ error }
 
-// Open asks the agent at the address for its flows.
+// Open requests the flows of the agent at the address.
 func Open(ctx context.Context, address string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+Path, http.NoBody)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// style colours text for a terminal, or does not.
+// style colours text for a terminal, or leaves it unchanged.
 type style struct{ on bool }
 
 const (
@@ -26,21 +26,21 @@ func (s style) paint(colour, text string) string {
 	return colour + text + reset
 }
 
-// column is one of the columns of rows that come one by one.
+// column is a column of rows that come one by one.
 type column struct {
 	title  string
-	widest int // cell so far: it grows, and never shrinks
-	width  int // that it has in a row
+	widest int // the widest cell so far; it never shrinks
+	width  int // width in a row
 	right  bool
-	yields bool // its width, where the terminal is too narrow
-	// A column that is optional is not there until it has a cell.
+	yields bool // it becomes narrower if the terminal is too narrow
+	// An optional column appears with its first cell.
 	optional bool
 	colour   string
 }
 
 const (
-	between  = "  " // columns
-	leastEnd = 24   // of a column that yields: an address, and some of a name
+	between  = "  " // text between columns
+	leastEnd = 24   // least width of a column that yields: an address, and some of a name
 )
 
 // cleanCells makes cells safe to print.
@@ -51,8 +51,8 @@ func cleanCells(cells ...string) []string {
 	return cells
 }
 
-// layOut makes room for a row in a terminal of that width, 0 for as much as it
-// takes. It says whether a column but the last has another width than before.
+// layOut sets the widths of the columns for a row in a terminal of that width, 0 for no
+// limit. It reports whether the width of a column other than the last has changed.
 func layOut(columns []column, cells []string, width int) (changed bool) {
 	before := slices.Clone(columns)
 	total := -len(between)
@@ -71,14 +71,14 @@ func layOut(columns []column, cells []string, width int) (changed bool) {
 		total--
 	}
 	for i := range columns {
-		// The width of the last one shows nowhere, but that it is there does.
+		// The last column's width is not visible, only that the column exists.
 		changed = changed || columns[i].width != before[i].width && (i < len(columns)-1 || before[i].width == 0)
 	}
 	return changed
 }
 
-// narrow takes a character from the widest column that yields; false if there
-// is none to take.
+// narrow makes the widest column that yields one character narrower. It returns false if no
+// column can become narrower.
 func narrow(columns []column) bool {
 	var widest *column
 	for i := range columns {
@@ -93,8 +93,8 @@ func narrow(columns []column) bool {
 	return true
 }
 
-// row returns the cells side by side, each as wide as its column, and no
-// spaces at the end. A width above 0 cuts it.
+// row returns the cells side by side, each as wide as its column, without spaces at the
+// end. A width above 0 cuts the row.
 func row(s style, columns []column, cells []string, width int) string {
 	var b strings.Builder
 	used := 0
@@ -150,7 +150,7 @@ func titles(columns []column) []string {
 	return all
 }
 
-// shorten cuts a name that is too long, and leaves the address behind it.
+// shorten shortens a name and keeps the address after it.
 func shorten(text string, length int) string {
 	const leastName = 8
 	if utf8.RuneCountInString(text) <= length {

@@ -1,8 +1,8 @@
-// Package watch shows drops to a person. In go JSON lines as emit writes them,
-// one per flow and window; out come, on a terminal or a pipe, one row for each
-// flow that is new and a rate while it goes on, or a table of the busiest
-// flows, or the lines themselves, filtered.
+// Package watch shows drops to a person. Its input is JSON lines as emit writes them, one
+// for each flow and window. On a terminal or a pipe it prints a row for each new flow and
+// its rate while it goes on, or a table of the busiest flows, or the filtered lines
+// themselves.
 //
-// A View belongs to one goroutine. However many flows come, what it keeps and
-// what it prints in a second are bounded, and it says what it left out.
+// A View belongs to one goroutine. It keeps and prints a bounded amount, however many flows
+// come, and reports what it left out.
 package watch

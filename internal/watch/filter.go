@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Filter chooses flows. What is empty chooses all.
+// Filter selects flows. An empty field selects all.
 type Filter struct {
-	Protocols []string       // by name, in any case
+	Protocols []string       // by name, in upper or lower case
 	Ports     []uint16       // destination ports
 	Nets      []netip.Prefix // one end is in one of them
-	Prefixes  []string       // what the NFLOG prefix starts with
+	Prefixes  []string       // beginnings of the NFLOG prefix
 
-	Namespaces []string // of an end
-	Pods       []string // one end is one of them, by "name" or "namespace/name"
-	Policies   []string // one of those that denied it, by "name" or "namespace/name"
-	Reasons    []string // what the reason contains, in any case
+	Namespaces []string // namespaces of an end
+	Pods       []string // pods at one end, by "name" or "namespace/name"
+	Policies   []string // policies that denied the flow, by "name" or "namespace/name"
+	Reasons    []string // parts of the reason, in upper or lower case
 }
 
 func (f *Filter) wants(l *line) bool {
@@ -63,7 +63,7 @@ func (f *Filter) wantsPolicy(l *line) bool {
 	})
 }
 
-// named reports whether name is full, or its part behind the namespace.
+// named reports whether name is full, or the part of full after the namespace.
 func named(name, full string) bool { return name == full || strings.HasSuffix(full, "/"+name) }
 
 func (f *Filter) wantsReason(l *line) bool {

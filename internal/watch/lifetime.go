@@ -15,21 +15,20 @@ import (
 	"golang.org/x/term"
 )
 
-// Bounds of a watch whose reader may have gone without a sign: kubectl exec
-// leaves the process behind in the agent's container, where it takes memory.
+// Bounds for a watch whose reader may be gone: kubectl exec leaves the process in the
+// agent's container, where it takes memory.
 const (
 	Unattended   = 30 * time.Minute // a watch of an agent without a terminal
 	outputWithin = 5 * time.Minute  // one write of a watch of an agent
 )
 
-// The causes of a watch's end.
+// The causes for which a watch ends.
 var (
 	errOutputClosed = errors.New("standard output is closed")
 	errTimeOver     = errors.New("the time is over")
 )
 
-// Output is a watch's output. stuck is closed when a write takes longer than
-// outputWithin.
+// Output is a watch's output. stuck is closed if a write takes longer than outputWithin.
 type Output struct {
 	io.Writer
 
@@ -40,8 +39,8 @@ type Output struct {
 // NewOutput returns an Output that writes to w.
 func NewOutput(w io.Writer) *Output { return &Output{Writer: w, stuck: make(chan struct{})} }
 
-// TerminalSize returns the function that asks the terminal for its size, nil if the
-// output is no terminal.
+// TerminalSize returns a function that returns the terminal's size, or nil if the output is
+// no terminal.
 func (o *Output) TerminalSize() func() (width, height int) {
 	f, ok := o.Writer.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -66,11 +65,11 @@ func (o *Output) Write(b []byte) (int, error) {
 // Lifetime says when a watch ends.
 type Lifetime struct {
 	For     time.Duration // how long to watch, 0 for no end
-	OfAgent bool          // it ends when nobody reads its output: it takes a follower's place
+	OfAgent bool          // end when nobody reads the output, because the watch takes a follower's place
 }
 
-// Run watches until run ends by itself, ctx ends, the time is over, or nobody
-// reads the output any more.
+// Run calls run. It ends when run ends, ctx ends, the time is over, or nobody reads the
+// output any more.
 func (l Lifetime) Run(ctx context.Context, out *Output, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -87,7 +86,7 @@ func (l Lifetime) Run(ctx context.Context, out *Output, run func(context.Context
 	go func() { ended <- run(ctx) }()
 	stuck := out.stuck
 	if !l.OfAgent {
-		stuck = nil // it keeps nobody else out
+		stuck = nil // the watch takes nobody else's place
 	}
 	select {
 	case err := <-ended:
@@ -100,7 +99,7 @@ func (l Lifetime) Run(ctx context.Context, out *Output, run func(context.Context
 	}
 }
 
-// awaitClosed returns when the reader of a pipe, or the terminal, has gone.
+// awaitClosed waits until the reader of a pipe, or the terminal, is gone.
 func awaitClosed(f *os.File) {
 	fds := []unix.PollFd{{Fd: int32(f.Fd())}} // errors and hang-ups are always reported
 	for {

@@ -13,13 +13,12 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/printable"
 )
 
-// EndedError is the error of a View whose lines ended with a flowstream.Ended:
-// why.
+// EndedError is the error of a View whose lines ended with a flowstream.Ended. It says why.
 type EndedError string
 
 func (e EndedError) Error() string { return string(e) }
 
-// line is a flow's JSON line, or one of the others of a flow stream.
+// line is the JSON line of a flow, or another line of a flow stream.
 type line struct {
 	flowstream.Missed
 	flowstream.Ended
@@ -44,14 +43,14 @@ type line struct {
 
 // end is one end of a flow.
 type end struct {
-	IP        netip.Addr `json:"ip"` // invalid where the line has none
+	IP        netip.Addr `json:"ip"` // invalid if the line has none
 	Port      *uint16    `json:"port"`
 	Kind      string     `json:"kind"`
 	Namespace string     `json:"namespace"`
 	Name      string     `json:"name"`
 }
 
-// key is what agrees in all lines of a flow.
+// key holds the fields that all lines of a flow have in common.
 type key struct {
 	group                uint16
 	prefix, hook, target string
@@ -74,7 +73,7 @@ func (l *line) key() key {
 	return key{l.Group, l.Prefix, l.Hook, l.target(), l.Source.IP, l.Destination.IP, l.Overflow}
 }
 
-// target is what was denied: "8080/TCP", "ICMP 8/0", "GRE".
+// target returns what was denied: "8080/TCP", "ICMP 8/0", "GRE".
 func (l *line) target() string {
 	switch {
 	case l.Destination.Port != nil:
@@ -85,7 +84,7 @@ func (l *line) target() string {
 	return l.Protocol
 }
 
-// way is where the packets were seen: "forward cali1 > eth0".
+// way returns where the packets were logged: "forward cali1 > eth0".
 func (l *line) way() string {
 	words := []string{l.Hook}
 	if l.In != "" {
@@ -97,7 +96,7 @@ func (l *line) way() string {
 	return strings.Join(words, " ")
 }
 
-// text names an end: by its owner, if that is known, and its address.
+// text returns an end: its owner, if it is known, and its address.
 func (e *end) text() string {
 	switch {
 	case !e.IP.IsValid():

@@ -10,26 +10,26 @@ import (
 
 const (
 	maxTracked = 10_000          // flows that are told apart
-	maxRows    = 200             // rows in a second; the rest is summed up
-	forget     = time.Minute     // a flow that was silent for so long is new again
-	firstEvery = 2 * time.Second // between the rows of a flow that goes on, at first
+	maxRows    = 200             // rows in a second; the other flows are summed up
+	forget     = time.Minute     // a flow without packets for this long is new again
+	firstEvery = 2 * time.Second // first interval between the rows of a flow that goes on
 	lastEvery  = 30 * time.Second
 )
 
-// list prints a row for each flow that is new, and now and then one for each
-// that goes on. The titles come before the first row, and again where a column
-// had to become wider, so that rows are in line with the titles above them.
+// list prints a row for each new flow, and from time to time one for a flow that goes on.
+// It prints the titles before the first row, and again when a column became wider, so that
+// rows are always aligned with the titles above them.
 type list struct {
 	out     *bufio.Writer
 	notes   io.Writer
 	title   string
-	size    func() (width, height int) // nil where there is no terminal
+	size    func() (width, height int) // nil if there is no terminal
 	style   style
 	columns []column
 	flows   map[key]*seen
 	rows    int // printed since the last tick
 
-	moreFlows, morePackets, missedFlows uint64 // since the last tick, without a row
+	moreFlows, morePackets, missedFlows uint64 // counts since the last tick, of flows without a row
 }
 
 // seen is a flow that had a row.
@@ -82,7 +82,7 @@ func (s *list) show(l *line, now time.Time) error {
 	return s.printFlow(l, l.Packets, "")
 }
 
-// tick prints what goes on, and what had no row of its own.
+// tick prints the flows that go on, and sums up the flows without a row.
 func (s *list) tick(now time.Time) error {
 	for k, f := range s.flows {
 		if f.pending > 0 && now.Sub(f.shown) >= f.every && s.rows < maxRows {
@@ -125,7 +125,8 @@ func (s *list) printFlow(l *line, packets uint64, rate string) error {
 	)
 	width, below := 0, ""
 	if s.size != nil {
-		// A terminal is too narrow for a column of reasons: it has a line below.
+		// A terminal is too narrow for a column of reasons. The reason is on the line
+		// below.
 		width, _ = s.size()
 		reason := &cells[len(cells)-1]
 		if rate == "" && *reason != "" {
@@ -144,7 +145,7 @@ func (s *list) printFlow(l *line, packets uint64, rate string) error {
 	return s.print(s.style.paint(magenta, below))
 }
 
-// print shows a row at once: there are few.
+// print prints a row at once, without a buffer, because there are few rows.
 func (s *list) print(text string) error {
 	if _, err := s.out.WriteString(text + "\n"); err != nil {
 		return fmt.Errorf("print a drop: %w", err)
@@ -155,7 +156,7 @@ func (s *list) print(text string) error {
 	return nil
 }
 
-// rateText is packets per second, in as few digits as tell.
+// rateText returns packets per second, with as few digits as needed.
 func rateText(perSecond float64) string {
 	if perSecond < 10 {
 		return fmt.Sprintf("%.1f/s", perSecond)

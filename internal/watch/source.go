@@ -10,8 +10,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 )
 
-// FollowAgent shows the flows of the agent that answers first, until it or ctx
-// ends.
+// FollowAgent shows the flows of the agent that answers first, until the agent or ctx ends.
 func (v *View) FollowAgent(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, address := range addresses {
@@ -34,11 +33,11 @@ func (v *View) FollowAgent(ctx context.Context, addresses []string) error {
 		strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "\n  "))
 }
 
-// followEnd says why following ended, nil where the user ended it.
+// followEnd returns why following ended, nil if the user ended it.
 func followEnd(ctx context.Context, address string, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return nil //nolint:nilerr // that is why there is an error
+		return nil //nolint:nilerr // the user's end is the cause of the error
 	case errors.As(err, new(EndedError)):
 		return fmt.Errorf("the agent at %s ended this: %w", address, err)
 	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
@@ -47,8 +46,8 @@ func followEnd(ctx context.Context, address string, err error) error {
 	return fmt.Errorf("follow the agent at %s: %w", address, err)
 }
 
-// Host shows what a source on this host writes: open returns it ready to run, or
-// an error. The source runs until ctx ends, or the view does.
+// Host shows the lines of a source on this host. open returns a function that runs the
+// source, or an error. The source runs until ctx or the view ends.
 func (v *View) Host(ctx context.Context, open func(ctx context.Context, lines io.Writer) (run func(context.Context) error, err error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,7 +63,7 @@ func (v *View) Host(ctx context.Context, open func(ctx context.Context, lines io
 		ended <- err
 	}()
 	shown := v.Run(lines)
-	// A view that failed must not keep the source waiting.
+	// The source must not wait for a view that failed.
 	_ = lines.Close() // never fails
 	cancel()
 	return errors.Join(shown, <-ended)

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// rateOver is how many seconds a rate in the table is taken over.
+// rateOver is the number of seconds over which a rate in the table is measured.
 const rateOver = 5
 
-// pipeRows is how many rows a table has where there is no terminal.
+// pipeRows is the number of rows if there is no terminal.
 const pipeRows = 20
 
-// Terminal sequences: the other screen without a cursor, and back; to the
-// upper left corner; the rest of the line, of the screen.
+// Terminal sequences: switch to the other screen and hide the cursor, and back; move to the
+// upper left corner; clear the rest of the line, and of the screen.
 const (
 	enterScreen = "\x1b[?1049h\x1b[?25l"
 	leaveScreen = "\x1b[?25h\x1b[?1049l"
@@ -26,8 +26,8 @@ const (
 	clearBelow  = "\x1b[J"
 )
 
-// top draws the table of the busiest flows every second: over the last one on
-// a terminal, one below the other elsewhere.
+// top draws the table of the busiest flows every second. On a terminal each table replaces
+// the last one. Elsewhere tables follow each other.
 type top struct {
 	out   io.Writer
 	title string
@@ -35,9 +35,9 @@ type top struct {
 	style style
 
 	flows   map[key]*busy
-	second  int // that is being counted, modulo rateOver
+	second  int // the second that is being counted, modulo rateOver
 	packets uint64
-	more    uint64 // packets of flows that are not told apart, and flows missed
+	more    uint64 // packets of flows that are not told apart, and number of missed flows
 	lost    uint64
 }
 
@@ -91,7 +91,7 @@ func (t *top) show(l *line, now time.Time) error {
 	return nil
 }
 
-// tick draws the table and begins the next second.
+// tick draws the table and starts the next second.
 func (t *top) tick(now time.Time) error {
 	err := t.print(t.frame(now))
 	t.second = (t.second + 1) % rateOver
@@ -104,7 +104,7 @@ func (t *top) tick(now time.Time) error {
 	return err
 }
 
-// frame is one drawing of the table.
+// frame returns the text of the table.
 func (t *top) frame(now time.Time) string {
 	width, height := 0, pipeRows+2
 	if t.size != nil {

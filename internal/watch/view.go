@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// Mode is how drops are shown.
+// Mode is the form in which drops are shown.
 type Mode uint8
 
 // The modes.
 const (
 	List Mode = iota // a row for each new flow, and a rate while it goes on
-	Top              // a table of the busiest flows, drawn anew every second
+	Top              // a table of the busiest flows, drawn again every second
 	JSON             // the lines as they come
 )
 
-// Config says what a View shows and where.
+// Config configures a View.
 type Config struct {
 	Mode   Mode
 	Filter Filter
 	Out    io.Writer
-	Notes  io.Writer // gets what is no flow: the title of a List, what JSON misses; nil for nobody
+	Notes  io.Writer // receives what is no flow: the title of a List, and what JSON misses; nil for nobody
 	Title  string    // what is watched
 	Colour bool
-	// Size is the terminal's width and height; nil where Out is no terminal.
+	// Size returns the terminal's width and height; nil if Out is no terminal.
 	Size func() (width, height int)
 }
 
-// View shows drops. Make one with New.
+// View shows drops. Create one with New.
 type View struct {
 	cfg    Config
 	screen screen
 }
 
-// screen is a mode that keeps something.
+// screen is a mode with a state.
 type screen interface {
 	open() error
 	show(l *line, now time.Time) error
@@ -65,7 +65,7 @@ func New(cfg Config) *View {
 	return v
 }
 
-// Run shows lines until they end. Its error is the reader's or the writer's.
+// Run shows lines until they end. It returns the error of the reader or of the writer.
 func (v *View) Run(lines io.Reader) (err error) {
 	if v.screen == nil {
 		return v.passOn(lines)
@@ -95,7 +95,7 @@ func (v *View) Run(lines io.Reader) (err error) {
 	}
 }
 
-// read parses lines until they end, or nobody takes them.
+// read parses lines until they end or stop is closed.
 func (v *View) read(lines io.Reader, parsed chan<- line, stop <-chan struct{}) error {
 	return scan(lines, func(raw []byte) error {
 		l, err := parse(raw)
@@ -119,7 +119,7 @@ func (v *View) take(l *line) error {
 	return v.screen.show(l, time.Now())
 }
 
-// passOn prints the lines that the filter wants, as they are.
+// passOn prints the lines that the filter selects, unchanged.
 func (v *View) passOn(lines io.Reader) error {
 	return scan(lines, func(raw []byte) error {
 		l, err := parse(raw)

@@ -22,7 +22,7 @@ const icmp = `{"lastSeen":"2026-05-04T10:00:00Z","group":100,"prefix":"","hook":
 	`"protocol":"ICMPv6","source":{"ip":"fd00::5","kind":"Unknown"},"destination":{"ip":"fd00::7","kind":"Unknown"},` +
 	`"packets":1,"icmpType":128,"icmpCode":0}`
 
-// timeless replaces the times of rows, which are local.
+// timeless replaces the times of rows, which are in the local time zone.
 func timeless(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
@@ -50,14 +50,14 @@ HH:MM:SS  fd00::5                   fd00::7          ICMPv6 128/0        1      
 	}
 }
 
-// reasoned is sample with a reason and without a prefix.
+// reasoned returns sample with a reason and without a prefix.
 func reasoned() string {
 	return strings.Replace(strings.TrimSuffix(sample, "}")+
 		`,"reason":"denied by NetworkPolicy shop/api-ingress (no rule allows it)","policies":["shop/api-ingress"]}`, "deny: ", "", 1)
 }
 
-// TestListReasons shows a flow with a reason, and no column for prefixes, as
-// there is none. On a terminal the reason has a line of its own.
+// TestListReasons checks the reason of a flow. There is no column for prefixes, because
+// there is no prefix. On a terminal the reason is on its own line.
 func TestListReasons(t *testing.T) {
 	tests := []struct {
 		name string
@@ -93,7 +93,7 @@ HH:MM:SS  shop/frontend (10.0.0.5)  10.0.1.7     …
 	}
 }
 
-// TestEnded shows lines until the agent says why it ends them.
+// TestEnded checks that a view ends when the agent says why it ends the lines.
 func TestEnded(t *testing.T) {
 	for _, mode := range []Mode{List, Top, JSON} {
 		err := New(Config{Mode: mode, Out: io.Discard}).Run(strings.NewReader(sample + "\n" + `{"ended":"no \u001bplace"}` + "\n"))
@@ -104,8 +104,8 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// showPods lists flows between pods with names of these lengths, and the terminal's width; 0
-// for none.
+// showPods lists flows between pods with names of these lengths. width is the terminal's
+// width; nil for no terminal.
 func showPods(t *testing.T, width func() int, names ...[2]int) string {
 	t.Helper()
 	var out strings.Builder
@@ -132,8 +132,8 @@ func showPods(t *testing.T, width func() int, names ...[2]int) string {
 	return out.String()
 }
 
-// TestListLinesUp looks whether each row's columns begin below the last titles,
-// with names as long as Kubernetes takes, of which nothing is missing on a pipe.
+// TestListLinesUp checks that each row's columns are below the last titles, with the
+// longest names that Kubernetes allows. On a pipe names are complete.
 func TestListLinesUp(t *testing.T) {
 	text := showPods(t, nil, [2]int{3, 9}, [2]int{253, 20}, [2]int{5, 253}, [2]int{60, 60})
 	var header string
@@ -160,7 +160,7 @@ func TestListLinesUp(t *testing.T) {
 	}
 }
 
-// TestListInATerminal shows the same pods in terminals of several widths.
+// TestListInATerminal checks the same pods in terminals of several widths.
 func TestListInATerminal(t *testing.T) {
 	pods := [][2]int{{9, 60}}
 	tests := []struct {
@@ -185,8 +185,8 @@ HH:MM:SS  shop/aaaaaaa… (10.0.0.5)  shop/bbbbbbb… (10.0.1.7)  8000/TCP      
 	}
 }
 
-// TestListRates lets a flow go on: its first row comes at once, the others
-// with its rate, ever more rarely.
+// TestListRates checks the rows of a flow that goes on: the first row comes at once, and
+// rows with its rate at longer and longer intervals.
 func TestListRates(t *testing.T) {
 	var out strings.Builder
 	s := &list{out: bufio.NewWriter(&out), notes: io.Discard, flows: make(map[key]*seen)}
@@ -222,13 +222,13 @@ func TestListRates(t *testing.T) {
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	// Silent for a minute, it is forgotten and new again.
+	// After a minute without packets the flow is forgotten and new again.
 	if err := s.tick(start.Add(2 * time.Minute)); err != nil || len(s.flows) != 0 {
 		t.Errorf("%d flows are known after a minute of silence (%v)", len(s.flows), err)
 	}
 }
 
-// TestListIsBounded shows more flows at once than have rows.
+// TestListIsBounded checks the rows if there are more flows than rows.
 func TestListIsBounded(t *testing.T) {
 	var out strings.Builder
 	s := &list{out: bufio.NewWriter(&out), notes: io.Discard, flows: make(map[key]*seen)}
@@ -312,7 +312,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestHostileText shows that nothing in a line reaches the terminal's controls.
+// TestHostileText checks that no text in a line can control the terminal.
 func TestHostileText(t *testing.T) {
 	for _, mode := range []Mode{List, Top} {
 		var out strings.Builder
@@ -328,7 +328,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-// TestTop draws flows of different rates on a terminal of 60 by 4.
+// TestTop checks the table for flows of different rates on a terminal of 60 by 4.
 func TestTop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
@@ -355,7 +355,7 @@ func TestTop(t *testing.T) {
 		if diff := cmp.Diff(want, timeless(got)); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
-		// Five seconds later, what was counted then is no rate any more.
+		// Five seconds later these packets do not count for the rate any more.
 		for range rateOver {
 			if err := s.tick(time.Now()); err != nil {
 				t.Fatal(err)
