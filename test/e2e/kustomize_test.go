@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -30,6 +32,7 @@ func TestKustomize(t *testing.T) {
 	d.expectEvent(ctx, t, k, firstEvent, 0)
 	t.Logf("from kubectl apply to the first event: %s", time.Since(applied).Round(100*time.Millisecond))
 	rollout(ctx, t, k)
+	checkProbes(ctx, t, k)
 	checkArguments(ctx, t, k, n, `["run","--listen=:19090"]`)
 	checkWatch(ctx, t, k, n, d)
 	checkDoctor(ctx, t, k, n, d)
@@ -49,4 +52,14 @@ func TestKustomize(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectNoResidue(ctx, t, k, n)
+}
+
+// checkProbes looks for probes that the kubelet sent before the agent listened. They would
+// leave a Warning event on its pod at each start.
+func checkProbes(ctx context.Context, t *testing.T, k kubectl) {
+	t.Helper()
+	failed := k.must(ctx, t, "get", "events", "-n", "kube-nflog", "--field-selector", "reason=Unhealthy", "-o", "jsonpath={.items[*].message}")
+	if strings.Contains(failed, "connection refused") {
+		t.Errorf("a probe found nobody listening: %s", failed)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/kube-nflog/kube-nflog/test/framework/agent"
@@ -50,6 +51,7 @@ func TestConnectionFlood(t *testing.T) {
 			_ = c.Close() // the agent has closed most of them
 		}
 	}()
+	before := anonymous(t, a.PID())
 	for i := range flooding(t) {
 		flood := floods[i%len(floods)]
 		c, err := dial(s.ctx, flood.from, flood.to)
@@ -71,6 +73,7 @@ func TestConnectionFlood(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("the agent's anonymous memory: %s before, %s after %d connections", before, anonymous(t, a.PID()), flooding(t))
 	m, err := a.Metrics(s.ctx)
 	system.Must(t, err)
 	if got := m.Sum("kube_nflog_connections"); got > 64 {
@@ -82,6 +85,17 @@ func TestConnectionFlood(t *testing.T) {
 	if got := m.Sum("kube_nflog_followers"); got != 1 {
 		t.Errorf("%v follow at the end, want 1: %s", got, follower.complained())
 	}
+}
+
+// anonymous returns a process's resident memory that no file backs, as proc_pid_status(5)
+// has it. It is for the log alone: a loaded machine's memory proves nothing.
+func anonymous(t *testing.T, pid int) string {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	system.Must(t, err)
+	_, after, _ := strings.Cut(string(status), "RssAnon:")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(line)
 }
 
 // dial connects from the namespace.
