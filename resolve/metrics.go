@@ -20,19 +20,19 @@ type metrics struct {
 
 // newMetrics registers r's metrics; with nil they count for nobody.
 func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
-	lookups := counters("lookups_total", "Addresses looked up, by what they turned out to be.", "kind")
+	lookups := counters("lookups_total", "Looked-up addresses, by the kind of their owner.", "kind")
 	m := &metrics{
 		ambiguous: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kube_nflog_resolve_ambiguous_total",
-			Help: "Addresses looked up that two pods may have had at the time, or another than the last known.",
+			Help: "Looked-up addresses whose owner is uncertain: two pods may have had the address, or the last known owner may have lost it.",
 		}),
 		watchErrors: counters("watch_errors_total", "Failed lists and watches, by resource.", "resource"),
-		dns:         counters("dns_queries_total", "Reverse DNS questions: found, none, error, or refused as there were too many.", "result"),
-		peers:       counters("peer_lookups_total", "Pods asked for by address: found, node, none, error, or refused as there were too many.", "result"),
-		truncated:   counters("truncated_total", "Lists in objects that were too long to be read whole, by resource and list; counted each time an object is read.", "resource", "list"),
-		probes: counters("watch_probes_total", "Small requests that prove that a silent watch of pods is well: proved, unanswered in time, "+
+		dns:         counters("dns_queries_total", "Reverse DNS questions: found, none, error, or refused because there were too many.", "result"),
+		peers:       counters("peer_lookups_total", "Look-ups of pods by address at the API server: found, node, none, error, or refused because there were too many.", "result"),
+		truncated:   counters("truncated_total", "Lists in objects that were too long to be read completely, by resource and list. A list counts each time its object is read.", "resource", "list"),
+		probes: counters("watch_probes_total", "Small requests that check a silent watch of pods: proved, unanswered in time, "+
 			"or overtaken by the end of the watch.", "result"),
-		waits: counters("waits_total", "Flows held for an address's owner: woken by news, expired, released at the end, or not held (overflow).", "result"),
+		waits: counters("waits_total", "Flows that waited for the owner of an address: woken by news, expired, released at the end, or not held (overflow).", "result"),
 	}
 	for kind := range m.lookups {
 		m.lookups[kind] = lookups.WithLabelValues(strings.ToLower(Kind(kind).String()))
@@ -52,10 +52,10 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 // sizes are the gauges that are read off r when they are asked for.
 func sizes(r *Resolver) []prometheus.Collector {
 	return []prometheus.Collector{
-		gauge("waiting", "Flows that are held for an address's owner.", func() float64 { return float64(r.waits.len()) }),
-		gauge("addresses", "Addresses that a live pod owns.", func() float64 { live, _, _ := r.owners.size(); return float64(live) }),
-		gauge("ended_owners", "Ended ownerships of addresses that are remembered.", func() float64 { _, ended, _ := r.owners.size(); return float64(ended) }),
-		counter("evicted_owners_total", "Ended ownerships forgotten early, because there were too many.", func() float64 { _, _, evicted := r.owners.size(); return float64(evicted) }),
+		gauge("waiting", "Flows that wait for the owner of an address.", func() float64 { return float64(r.waits.len()) }),
+		gauge("addresses", "Addresses of running pods.", func() float64 { live, _, _ := r.owners.size(); return float64(live) }),
+		gauge("ended_owners", "Remembered former owners of addresses.", func() float64 { _, ended, _ := r.owners.size(); return float64(ended) }),
+		counter("evicted_owners_total", "Former owners of addresses that were forgotten early, because there were too many.", func() float64 { _, _, evicted := r.owners.size(); return float64(evicted) }),
 	}
 }
 

@@ -88,13 +88,13 @@ func (e *Emitter) gauges() []prometheus.Collector {
 		})
 	}
 	return []prometheus.Collector{
-		gauge("event_packets_pending", "Packets taken up for an event that are still to be written.",
+		gauge("event_packets_pending", "Accepted packets whose event is not written yet.",
 			func(l *ledger) float64 { return float64(l.account.pending) }),
 		gauge("event_queue", "Event objects that wait for a writer.",
 			func(l *ledger) float64 { return float64(l.queued()) }),
-		gauge("event_records", "Event objects that the ledger keeps count of.",
+		gauge("event_records", "Event objects in memory.",
 			func(l *ledger) float64 { return float64(l.records) }),
-		gauge("event_budget_calls_per_second", "Calls to the API server that the node may make now.",
+		gauge("event_budget_calls_per_second", "Calls per second to the API server that this agent allows itself now.",
 			func(l *ledger) float64 { return l.budget.rate }),
 	}
 }

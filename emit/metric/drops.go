@@ -59,14 +59,14 @@ func (s side) String() string {
 }
 
 // lowerBound is the help of metrics that count drops.
-const lowerBound = " A lower bound where the rule that logs has a limit."
+const lowerBound = " A lower bound if the rule that logs has a limit."
 
 func newDrops() *drops {
 	return &drops{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kube_nflog_drops_total",
 			Help: "Dropped packets, by direction as this node sees it (receiving, sending, both, none: which end is a pod here), " +
-				"namespaces ((node), (external) or (unknown) where there is none), protocol, NFLOG prefix and the code of the reason." +
+				"namespaces ((node), (external) or (unknown) for an end without one), protocol, NFLOG prefix and the code of the reason." +
 				lowerBound,
 		}, []string{"direction", "source_namespace", "destination_namespace", "protocol", "prefix", "reason_code"}),
 		known:        map[dropKey]prometheus.Counter{},

@@ -18,8 +18,8 @@ func newReasons() *reasons {
 	r := &reasons{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kube_nflog_explained_packets_total",
-			Help: "Dropped packets by why: denied_ingress, denied_egress or denied_both by NetworkPolicies, allowed by them, allowed_lately, " +
-				"unselected by any, rule (it says so itself) or unknown." + lowerBound,
+			Help: "Dropped packets by reason code: denied_ingress, denied_egress, denied_both, allowed, allowed_lately, " +
+				"unselected, rule or unknown." + lowerBound,
 		}, []string{"reason"}),
 		byCode: map[policy.ReasonCode]prometheus.Counter{},
 	}

@@ -41,7 +41,7 @@ func newTailer() *tailer {
 	return &tailer{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "packet_drops_count",
-			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them. A lower bound where the rule that logs has a limit.",
+			Help: "Dropped packets by namespace or host name, as kube-iptables-tailer counts them. A lower bound if the rule that logs has a limit.",
 		}, []string{"src", "dst"}),
 		src:    newTailerLabels(),
 		dst:    newTailerLabels(),

@@ -53,7 +53,7 @@ func boundConnections(l net.Listener, reg prometheus.Registerer) *boundedListene
 		}),
 	}
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kube_nflog_connections", Help: "Connections to --listen that are open.",
+		Name: "kube_nflog_connections", Help: "Open connections to --listen.",
 	}, b.count)
 	reg.MustRegister(b.displaced, open)
 	return b

@@ -52,15 +52,15 @@ func newFollowers(reg prometheus.Registerer) *followers {
 	f := &followers{
 		missed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kube_nflog_follower_flows_missed_total",
-			Help: "Flows that those who follow this agent (watch --agent) were too slow for.",
+			Help: "Flows that followers of this agent (watch --agent) missed, because they were too slow.",
 		}),
 	}
 	f.displaced = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "kube_nflog_followers_displaced_total",
-		Help: "Followers of this agent (watch --agent) that a newer one took the place of.",
+		Help: "Followers of this agent (watch --agent) that a newer follower displaced.",
 	})
 	following := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kube_nflog_followers", Help: "How many follow this agent's flows (watch --agent).",
+		Name: "kube_nflog_followers", Help: "Current followers of this agent (watch --agent).",
 	}, func() float64 { return float64(f.count.Load()) })
 	reg.MustRegister(f.missed, f.displaced, following)
 	return f

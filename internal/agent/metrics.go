@@ -41,15 +41,15 @@ func newMetrics(version string) *metrics {
 	}
 	m.received = counter("packets_received_total", "Packets that the kernel delivered.")
 	m.folded = counter("packets_folded_total", "Packets that were decoded and folded into flows.")
-	m.ignored = counter("packets_ignored_total", "Packets whose NFLOG prefix --prefix does not want, or tells of a packet that was allowed.")
-	m.undecodable = counter("packets_undecodable_total", "Packets that are no whole IP header, by reason.", "reason")
-	m.overflowed = counter("packets_overflowed_total", "Folded packets that found the flow table full; they are counted in overflow flows.")
-	m.duplicate = counter("packets_duplicate_total", "Folded packets that a policy's rule logged, and the pod's rule too: they are reported once.")
-	m.unconfirmed = counter("packets_unconfirmed_total", "Folded packets that a policy's rule logged and no pod's rule: another policy allowed them, or the pod's rule is at its limit.")
+	m.ignored = counter("packets_ignored_total", "Packets that --prefix leaves out, or whose NFLOG prefix says that the packet was allowed.")
+	m.undecodable = counter("packets_undecodable_total", "Packets without a complete IP header, by reason.", "reason")
+	m.overflowed = counter("packets_overflowed_total", "Folded packets for which the flow table was full. They are counted in overflow flows.")
+	m.duplicate = counter("packets_duplicate_total", "Folded packets that both a policy's rule and the pod's rule logged. They are reported once.")
+	m.unconfirmed = counter("packets_unconfirmed_total", "Folded packets that a policy's rule logged, but not the pod's rule. Another policy allowed them, or the pod's rule has reached its limit.")
 	m.lost = counter("packets_lost_total", "Packets that the kernel numbered but could not deliver.")
-	m.overruns = counter("socket_overruns_total", "Times that the netlink socket's receive buffer was full.")
-	m.unsized = counter("socket_overruns_unsized_total", "Of these, those that no packet has followed within a second, or at the end: nothing tells how many packets they lost, unless one follows later, whose number adds them to packets_lost_total.")
-	m.reopened = counter("socket_reopened_total", "Times that the netlink socket failed and was bound anew.")
+	m.overruns = counter("socket_overruns_total", "How often the receive buffer of the netlink socket was full.")
+	m.unsized = counter("socket_overruns_unsized_total", "Overruns after which no packet came within a second, or before the end. The number of lost packets is not known. If a packet comes later, they are added to packets_lost_total.")
+	m.reopened = counter("socket_reopened_total", "How often the netlink socket failed and was bound again.")
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

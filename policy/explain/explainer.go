@@ -81,15 +81,15 @@ func (e *Explainer) register() error {
 	}
 	for _, c := range []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "kube_nflog_networkpolicies", Help: "NetworkPolicies that are known.",
+			Name: "kube_nflog_networkpolicies", Help: "Known NetworkPolicies.",
 		}, func() float64 { return float64(e.policies.Len()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "kube_nflog_networkpolicies_cut",
-			Help: "NetworkPolicies with more rules, peers, ports and selector values than are kept; what only the rest may allow is not decided.",
+			Help: "NetworkPolicies with more rules, peers, ports and selector values than are kept. What only the rest may allow is undecided.",
 		}, func() float64 { return float64(e.policies.Cut()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "kube_nflog_networkpolicy_overruns_total",
-			Help: "How often a direction of a flow was not compared with all NetworkPolicies of its namespace, as they have too many rules, peers and ports.",
+			Help: "How often a flow was not compared with all NetworkPolicies of a namespace, because they have too many rules, peers and ports.",
 		}, func() float64 { return float64(e.policies.Overruns()) }),
 	} {
 		if err := e.cfg.Registerer.Register(c); err != nil {
