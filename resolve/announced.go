@@ -13,7 +13,14 @@ func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	if old != nil && slices.Equal(slices.Collect(old.announced()), slices.Collect(p.announced())) {
 		since = old.from
 	}
-	o.retract(old)
+	switch {
+	case p.finished != 0 || len(slices.Collect(p.claimed())) > 0:
+		o.retract(old, now, now)
+	case since == now: // it may still have what it does not announce any more
+		o.retract(old, now, now+o.keep)
+	default:
+		o.unannounce(old)
+	}
 	if !p.announces || p.finished != 0 {
 		return nil
 	}
@@ -27,14 +34,131 @@ func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	return fresh
 }
 
-// retract forgets what the annotation of p said; p may be nil.
-func (o *owners) retract(p *pod) {
+// retract forgets what the annotation of p said, but for a rumour; p may be nil.
+func (o *owners) retract(p *pod, now, possibly int64) {
 	if p == nil {
 		return
 	}
-	for addr := range p.addrsIf(true) {
+	for addr := range p.announced() {
+		o.rumours.add(addr, rumour{uid: p.uid(), from: p.from, until: now, possibly: possibly}, now, o.keep)
+	}
+	o.unannounce(p)
+}
+
+func (o *owners) unannounce(p *pod) {
+	if p == nil {
+		return
+	}
+	for addr := range p.announced() {
 		o.announced.remove(addr, p)
 	}
+}
+
+// maxRumours bounds the addresses with rumours, maxClaims the rumours of each.
+const maxRumours = 4096
+
+// rumours are who announced which address, and does not any more. Such a pod may
+// have had the address without its status ever saying so, or before it did. They
+// name nobody. They only keep another from being named for the moments around its
+// own start and end, where the time stamps alone do not tell who had the address.
+type rumours struct {
+	byAddr map[netip.Addr][]rumour
+	order  queue[ended]
+	lost   int64 // the latest end of those forgotten too early
+}
+
+// rumour is what a pod announced of an address: from when to when. If it has
+// announced something else since, it may still have the address, up to possibly.
+type rumour struct {
+	uid                   string // "" for several pods
+	from, until, possibly int64
+}
+
+func (r rumour) with(other rumour) rumour {
+	if r.uid != other.uid {
+		r.uid = ""
+	}
+	r.from, r.until, r.possibly = min(r.from, other.from), max(r.until, other.until), max(r.possibly, other.possibly)
+	return r
+}
+
+func newRumours() rumours { return rumours{byAddr: map[netip.Addr][]rumour{}, lost: never} }
+
+func (r *rumours) add(addr netip.Addr, heard rumour, now, keep int64) {
+	all, known := r.byAddr[addr]
+	all = slices.DeleteFunc(all, func(old rumour) bool { return old.possibly+keep < now })
+	i := slices.IndexFunc(all, func(old rumour) bool { return old.uid == heard.uid })
+	switch {
+	case i >= 0:
+		all[i] = all[i].with(heard)
+	case len(all) >= maxClaims:
+		all[1] = all[1].with(all[0])
+		all = append(all[1:], heard)
+	default:
+		all = append(all, heard)
+	}
+	r.byAddr[addr] = all
+	if known {
+		return
+	}
+	r.order.push(ended{addr: addr, forget: heard.possibly + keep})
+	if r.order.len() > maxRumours {
+		r.lost = max(r.lost, r.latest(r.order.first().addr))
+		r.pop()
+	}
+}
+
+// forget drops the addresses of which nothing was heard for long.
+func (r *rumours) forget(now, keep int64) {
+	for r.order.len() > 0 && r.order.first().forget <= now {
+		first := r.order.first()
+		if again := r.latest(first.addr) + keep; again > now {
+			r.order.pop()
+			r.order.push(ended{addr: first.addr, forget: again})
+			continue
+		}
+		r.pop()
+	}
+}
+
+// latest is the end of the last rumour about addr.
+func (r *rumours) latest(addr netip.Addr) int64 {
+	end := int64(never)
+	for _, heard := range r.byAddr[addr] {
+		end = max(end, heard.possibly)
+	}
+	return end
+}
+
+func (r *rumours) pop() {
+	delete(r.byAddr, r.order.first().addr)
+	r.order.pop()
+}
+
+// rumoured reports whether another pod than that of c may have had addr by its
+// announcement alone. possibly includes those that announced something else since.
+func (o *owners) rumoured(addr netip.Addr, at int64, c claim, possibly bool) bool {
+	if len(o.announced) == 0 && len(o.rumours.byAddr) == 0 || !o.calico(c.pod.node.Value(), addr) {
+		return false
+	}
+	if c.until != forever {
+		if p, n := o.announced.get(addr); n > 1 || n == 1 && p.uid() != c.pod.uid() && p.from-o.skew <= at {
+			return true
+		}
+	}
+	if at <= o.rumours.lost+o.skew {
+		return true
+	}
+	for _, r := range o.rumours.byAddr[addr] {
+		until := r.until
+		if possibly {
+			until = r.possibly
+		}
+		if r.uid != c.pod.uid() && r.from-o.skew <= at && at <= until+o.skew {
+			return true
+		}
+	}
+	return false
 }
 
 // announcing returns the pod that had addr at the time at (Unix nanoseconds) by
@@ -64,10 +188,12 @@ func (o *owners) announcing(addr netip.Addr, at int64) (*pod, verdict) {
 		return nil, nobody
 	case o.contact.wasBlind(at, o.skew):
 		return nil, nobody
+	case o.rumoured(addr, at, claim{pod: p, until: forever}, at < p.from+o.skew):
+		return nil, nobody
 	case o.now() < at+o.skew:
 		return nil, unsettled
 	}
-	if v := o.current(at); v != owned {
+	if v := o.current(at + 2*o.skew); v != owned {
 		return nil, v
 	}
 	return p, owned

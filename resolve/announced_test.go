@@ -119,9 +119,19 @@ func TestAnnouncedAddress(t *testing.T) {
 		}, want: Endpoint{Kind: Pod, Namespace: "shop", Name: "victim", UID: "uid-victim", Identifier: "shop/victim", NodeName: "n2"}},
 		"another pod's, which then ends": {tell: func(c *teller) {
 			c.tell(madePod("victim", "10.0.0.5"), announcer("evil", "10.0.0.5/32"))
-			c.clock = 71 * time.Second
+			c.clock = 90 * time.Second
 			c.gone("shop/victim")
 		}, want: podNamed("victim")},
+		"another pod's, which ends at this moment": {tell: func(c *teller) {
+			c.tell(madePod("victim", "10.0.0.5"), announcer("evil", "10.0.0.5/32"))
+			c.clock = 71 * time.Second
+			c.gone("shop/victim")
+		}, want: Endpoint{Ambiguous: true}},
+		"another pod's, which says nothing else and is gone": {tell: func(c *teller) {
+			c.tell(announcer("evil", "10.0.0.5/32"), announcer("victim", "10.0.0.5/32"))
+			c.clock = 71 * time.Second
+			c.gone("shop/victim")
+		}, want: Endpoint{}},
 		"of which another pod's status is to tell": {tell: func(c *teller) {
 			c.tell(announcer("victim", "10.0.0.5/32"), announcer("evil", "10.0.0.5/32"))
 		}, want: Endpoint{}},
@@ -196,6 +206,7 @@ func TestAnnouncedIsAwaited(t *testing.T) {
 	}
 	seen := now
 	now = now.Add(skew)
+	proven(r.owners, r.now())
 	if r.Await(addr("10.0.0.5"), seen, func() {}) {
 		t.Error("held, although the owner is known")
 	}
@@ -227,6 +238,66 @@ func TestReturnedAddress(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A pod that is being deleted says that it has given its address back, and has it
+// for a while longer: what it sends then is not another's who takes it.
+func TestReturnedTooEarly(t *testing.T) {
+	c := newTeller(t, Config{})
+	c.tell(madePod("evil", "10.0.0.5"))
+	terminating := func(annotation string) *corev1.Pod {
+		return change(madePod("evil", "10.0.0.5"), func(p *corev1.Pod) {
+			p.DeletionTimestamp, p.Annotations = at(time.Minute), map[string]string{annotationCalico: annotation}
+		})
+	}
+	c.tell(terminating(""))
+	c.clock = 90 * time.Second
+	c.tell(terminating("10.0.0.6/32")) // it has not got it again
+	c.tell(change(madePod("next", "10.0.0.5"), func(p *corev1.Pod) { p.Status.Conditions[0].LastTransitionTime = *at(90 * time.Second) }))
+	c.clock = 5 * time.Minute
+	for _, gone := range []bool{false, true} {
+		if gone {
+			c.gone("shop/evil")
+		}
+		for seen, want := range map[time.Duration]string{30 * time.Second: "evil", 89 * time.Second: "", 100 * time.Second: "next"} {
+			if got := c.Lookup(addr("10.0.0.5"), noon().Add(seen)); got.Name != want || got.Ambiguous != (want == "") {
+				t.Errorf("gone %v, at %v: %+v, want %q", gone, seen, got, want)
+			}
+		}
+	}
+}
+
+// Rumours about more addresses than are remembered, or by more pods, let no other
+// be named, for the moments in which they count.
+func TestRumoursAreBounded(t *testing.T) {
+	c := newTeller(t, Config{})
+	c.nodes.replace(nil, nodePlace(calicoNode()))
+	c.tell(madePod("victim", "10.0.0.5"))
+	for i := range maxRumours + 10 {
+		c.tell(announcer("evil", fmt.Sprintf("10.0.%d.%d/32", i>>8, i&255)))
+	}
+	for i := range 2 * maxClaims {
+		name := fmt.Sprint("evil-", i)
+		c.tell(announcer(name, "10.0.0.9/32"))
+		c.gone("shop/" + name)
+	}
+	if addrs, of := len(c.owners.rumours.byAddr), len(c.owners.rumours.byAddr[addr("10.0.0.9")]); addrs != maxRumours || of != maxClaims {
+		t.Errorf("rumours of %d addresses, %d of one, want %d and %d", addrs, of, maxRumours, maxClaims)
+	}
+	c.clock = 2 * time.Minute
+	c.gone("shop/victim")
+	c.clock = 3 * time.Minute
+	for seen, want := range map[time.Duration]Endpoint{90 * time.Second: podNamed("victim"), 121 * time.Second: {Ambiguous: true}} {
+		got := c.Lookup(addr("10.0.0.5"), noon().Add(seen))
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Endpoint{}, "IP")); diff != "" {
+			t.Errorf("at %v (-want +got):\n%s", seen, diff)
+		}
+	}
+	c.clock = time.Hour
+	c.tell(madePod("later", "10.0.0.7"))
+	if n := len(c.owners.rumours.byAddr); n != 0 {
+		t.Errorf("%d addresses have rumours an hour later", n)
 	}
 }
 

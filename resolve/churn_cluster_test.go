@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 )
 
 // livePod is a pod of the random cluster, as its API server knows it.
@@ -19,6 +20,8 @@ type livePod struct {
 	node    int
 	addr    netip.Addr // invalid before it has one
 	owns    bool       // it truly has the address
+	hostile bool       // the tenant's
+	status  int64      // when its status is to have the address, 0 not planned
 	release int64      // when it gives the address back, 0 not planned
 	remove  int64      // when it is deleted, 0 not planned
 }
@@ -27,15 +30,15 @@ type livePod struct {
 type news struct {
 	arrives int64
 	key     string
-	pod     *pod
+	object  *corev1.Pod
 	deleted bool
 }
 
 // act lets one thing happen in the cluster.
 func (c *churn) act() {
 	switch n := c.rng.IntN(100); {
-	case n < 20 && len(c.pods) < 12:
-		c.create()
+	case n < 20 && len(c.pods) < 16:
+		c.create(c.rng.IntN(4) == 0)
 	case n < 50:
 		c.assign()
 	case n < 58:
@@ -48,13 +51,22 @@ func (c *churn) act() {
 		c.breakWatch()
 	case n < 75 && c.stepping && c.rng.IntN(4) == 0:
 		c.stepClock()
+	case n >= 80 && n < 83:
+		c.lie()
+	case n == 90:
+		c.claimByService()
+	case n == 91:
+		c.removeIdle()
 	}
 }
 
 // create makes a pod; some have the name of one that was deleted before.
-func (c *churn) create() {
+func (c *churn) create(hostile bool) {
 	c.serial++
-	name := fmt.Sprintf("pod-%d", c.serial)
+	namespace, name := "shop", fmt.Sprintf("pod-%d", c.serial)
+	if hostile {
+		namespace = tenantNamespace
+	}
 	if c.rng.IntN(3) == 0 {
 		name = fmt.Sprintf("db-%d", c.rng.IntN(4))
 	}
@@ -62,8 +74,8 @@ func (c *churn) create() {
 		return
 	}
 	node := c.rng.IntN(len(c.drifts))
-	p := &livePod{node: node, object: &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(fmt.Sprintf("uid-%d", c.serial))},
+	p := &livePod{node: node, hostile: hostile, object: &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(fmt.Sprintf("%s-%d", namespace, c.serial)), Annotations: map[string]string{}},
 		Spec:       corev1.PodSpec{NodeName: fmt.Sprintf("n%d", node)},
 		Status:     corev1.PodStatus{Phase: corev1.PodPending, StartTime: c.stamp(node, 0)},
 	}}
@@ -120,14 +132,34 @@ func (c *churn) assign() {
 		c.tally.Reuses++
 	}
 	p.addr, p.owns = addr, true
-	c.truth[addr] = append(c.recent(addr), owning{string(p.object.UID), c.now, math.MaxInt64 / 2})
+	c.truth[addr] = append(c.recent(addr), owning{uid: string(p.object.UID), from: c.now, to: math.MaxInt64 / 2})
+	if c.calico && c.rng.IntN(2) == 0 {
+		p.status = c.now + int64(c.upTo(20*time.Second)) // the kubelet waits for images
+	} else {
+		c.writeStatus(p)
+	}
+	if c.calico {
+		p.object.Annotations[annotationCalico] = addr.String() + "/32"
+		p.object.Annotations["cni.projectcalico.org/podIP"] = addr.String() + "/32"
+	}
+	c.tell(p)
+}
+
+// writeStatus has the status of a pod have its address.
+func (c *churn) writeStatus(p *livePod) {
+	p.status = 0
 	p.object.Status.Phase = corev1.PodRunning
-	p.object.Status.PodIPs = []corev1.PodIP{{IP: addr.String()}}
+	p.object.Status.PodIPs = []corev1.PodIP{{IP: p.addr.String()}}
 	p.object.Status.Conditions = []corev1.PodCondition{{
 		Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue,
 		LastTransitionTime: *c.stamp(p.node, c.upTo(200*time.Millisecond)),
 	}}
-	c.tell(p)
+	all := c.truth[p.addr]
+	for i := range all {
+		if all[i].uid == string(p.object.UID) {
+			all[i].told = c.now
+		}
+	}
 }
 
 // recent is what is true of addr without what no question is about any more.
@@ -141,6 +173,7 @@ func (c *churn) finishPod() {
 	if p == nil {
 		return
 	}
+	c.writeStatus(p)
 	c.giveBack(p)
 	p.object.Status.Phase = corev1.PodSucceeded
 	p.object.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
@@ -176,8 +209,15 @@ func (c *churn) force() {
 // settle lets happen what was planned for by now.
 func (c *churn) settle() {
 	for _, p := range slices.Clone(c.pods) {
+		if p.status != 0 && p.status <= c.now && p.remove != math.MaxInt64 {
+			c.writeStatus(p)
+			c.tell(p)
+		}
 		if p.owns && p.release != 0 && p.release <= c.now {
 			c.giveBack(p)
+			if c.calico && p.remove != math.MaxInt64 {
+				c.tell(p)
+			}
 		}
 		switch {
 		case p.remove == math.MaxInt64 && !p.owns:
@@ -193,9 +233,12 @@ func (c *churn) settle() {
 }
 
 func (c *churn) giveBack(p *livePod) {
-	p.owns = false
+	p.owns, p.status = false, 0
 	all := c.truth[p.addr]
 	all[len(all)-1].to = c.now
+	if c.calico {
+		p.object.Annotations[annotationCalico], p.object.Annotations["cni.projectcalico.org/podIP"] = "", ""
+	}
 }
 
 func (c *churn) drop(p *livePod) {
@@ -209,11 +252,11 @@ func (c *churn) gone(p *livePod) { c.send(p, true) }
 func (c *churn) send(p *livePod, deleted bool) {
 	c.version++
 	p.object.ResourceVersion = fmt.Sprint(c.version)
-	stripped := newPod(p.object.DeepCopy(), "")
-	key := stripped.key()
+	object := p.object.DeepCopy()
+	key := object.Namespace + "/" + object.Name
 	arrives := max(c.arrival[key], c.now+int64(c.upTo(lateness)))
 	c.arrival[key] = arrives
-	c.news = append(c.news, news{arrives, key, stripped, deleted})
+	c.news = append(c.news, news{arrives, key, object, deleted})
 	sort.SliceStable(c.news, func(i, j int) bool { return c.news[i].arrives < c.news[j].arrives })
 }
 
@@ -228,17 +271,27 @@ func (c *churn) arrive() {
 }
 
 func (c *churn) take(n news) {
-	now := c.wall()
+	p := c.resolver.stripPod(n.object)
 	if n.deleted {
 		delete(c.store, n.key)
-		c.owners.remove(n.pod, now, false)
+		c.handler.OnDelete(p)
 	} else {
-		c.owners.set(c.store[n.key], n.pod, now)
-		c.store[n.key] = n.pod
+		c.put(p)
 	}
-	c.owners.note(func(c *contact) { c.heard(now) })
+	watching{c.resolver}.heard()
 	if c.now-c.proof <= int64(skew) {
 		c.proof = c.now
+	}
+}
+
+// put has the informer's store hold p.
+func (c *churn) put(p *pod) {
+	old, known := c.store[p.key()]
+	c.store[p.key()] = p
+	if known {
+		c.handler.OnUpdate(old, p)
+	} else {
+		c.handler.OnAdd(p, false)
 	}
 }
 
@@ -307,17 +360,18 @@ func (c *churn) relist() {
 		if p.remove == math.MaxInt64 { // force deleted
 			continue
 		}
-		fresh := c.owners.same(newPod(p.object.DeepCopy(), ""))
+		fresh := c.resolver.stripPod(p.object.DeepCopy())
 		listed[fresh.key()] = true
-		if old := c.store[fresh.key()]; old == nil || old.version != fresh.version {
-			c.owners.set(old, fresh, now)
+		if old := c.store[fresh.key()]; old != nil && old.version == fresh.version {
+			c.store[fresh.key()] = fresh
+			continue
 		}
-		c.store[fresh.key()] = fresh
+		c.put(fresh)
 	}
 	for key, old := range c.store {
 		if !listed[key] {
 			delete(c.store, key)
-			c.owners.remove(old, now, true)
+			c.handler.OnDelete(cache.DeletedFinalStateUnknown{Key: key, Obj: old})
 		}
 	}
 	c.owners.note((*contact).listed)

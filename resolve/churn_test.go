@@ -8,6 +8,10 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 )
 
 const (
@@ -39,25 +43,25 @@ func steps(t *testing.T) int {
 }
 
 // TestChurn lets pods come and go at random on a few addresses, tells the
-// index as late, as out of order and as incompletely as an API server may, and
-// checks every answer against what was true. Watches fall silent without
+// Resolver as late, as out of order and as incompletely as an API server may,
+// and checks every answer against what was true. Watches fall silent without
 // ending, end and resume, and are answered only to end with a 410; flows last up
-// to a minute.
+// to a minute. A hostile tenant claims addresses of others: see tenant.
 func TestChurn(t *testing.T) {
-	c := newChurn(t, churnSeed)
-	n := steps(t)
-	for range n {
-		c.step()
-	}
-	c.finish()
-	t.Logf("%d steps, seed %d: %+v", n, churnSeed, c.tally)
-	if c.tally.Wrong != 0 || c.tally.Unfounded != 0 || c.tally.Missed != 0 {
-		t.Errorf("wrong pods %d, unfounded ambiguities %d, missed pods %d, want 0", c.tally.Wrong, c.tally.Unfounded, c.tally.Missed)
-	}
-	// A test that asks nothing difficult proves nothing.
-	if c.tally.Right < n/100 || c.tally.Ambiguous < n/1000 || c.tally.Relists < n/1000 || c.tally.Resumes < n/1000 || c.tally.Stalls < n/1000 ||
-		c.tally.Gone < n/1000 || c.tally.Reuses < n/100 || c.tally.Windows < n/100 || c.tally.Stale < n/1000 {
-		t.Errorf("too little happened: %+v", c.tally)
+	for name, calico := range map[string]bool{"without Calico": false, "with Calico": true} {
+		t.Run(name, func(t *testing.T) {
+			c, n := newChurn(t, churnSeed, calico), steps(t)
+			c.run(n)
+			if c.tally.Unfounded != 0 || c.tally.Missed != 0 {
+				t.Errorf("unfounded ambiguities %d, missed pods %d, want 0", c.tally.Unfounded, c.tally.Missed)
+			}
+			if c.tally.Right < n/100 || c.tally.Stale < n/1000 {
+				t.Errorf("too little was answered: %+v", c.tally)
+			}
+			if announced := c.tally.Announced > 0; announced != calico {
+				t.Errorf("%d pods were named by their annotation alone", c.tally.Announced)
+			}
+		})
 	}
 }
 
@@ -65,19 +69,32 @@ func TestChurn(t *testing.T) {
 // an hour, back and forth. The clocks of other nodes are right. What is lost is
 // lost; nothing may be wrong.
 func TestChurnWithClockSteps(t *testing.T) {
-	c := newChurn(t, churnSeed+1)
-	c.stepping = true
-	n := steps(t)
+	for name, calico := range map[string]bool{"without Calico": false, "with Calico": true} {
+		t.Run(name, func(t *testing.T) {
+			c, n := newChurn(t, churnSeed+1, calico), steps(t)
+			c.stepping = true
+			c.run(n)
+			if c.tally.Right < n/500 || c.tally.ClockSteps < n/2000 {
+				t.Errorf("too little happened: %+v", c.tally)
+			}
+		})
+	}
+}
+
+// run takes n steps, and checks that no answer was wrong.
+func (c *churn) run(n int) {
 	for range n {
 		c.step()
 	}
 	c.finish()
-	t.Logf("%d steps, seed %d: %+v", n, churnSeed+1, c.tally)
+	c.t.Logf("%d steps: %+v", n, c.tally)
 	if c.tally.Wrong != 0 {
-		t.Errorf("wrong pods %d, want 0", c.tally.Wrong)
+		c.t.Errorf("%d wrong answers, want 0", c.tally.Wrong)
 	}
-	if c.tally.Right < n/200 || c.tally.Ambiguous < n/1000 || c.tally.ClockSteps < n/2000 {
-		t.Errorf("too little happened: %+v", c.tally)
+	// A test that asks nothing difficult proves nothing.
+	least := min(c.tally.Relists, c.tally.Resumes, c.tally.Stalls, c.tally.Gone, c.tally.Ambiguous)
+	if least < n/1000 || c.tally.Reuses < n/100 || c.tally.Windows < n/100 || c.tally.Lies < n/200 || c.tally.Services < n/1000 {
+		c.t.Errorf("too little happened: %+v", c.tally)
 	}
 }
 
@@ -85,15 +102,20 @@ func TestChurnWithClockSteps(t *testing.T) {
 // early answers) while news was still under way.
 type tally struct {
 	Pods, Reuses, Relists, Resumes, Stalls, Gone, ClockSteps, Late int
-	Windows, Right, Nobody, Ambiguous                              int
+	Windows, Right, Announced, Nobody, Ambiguous                   int
 	Wrong, Unfounded, Missed                                       int
 	EarlyRight, EarlyUnknown, EarlyOvertaken, Stale                int
+	// Lies and Services are what the tenant wrote. Vacant counts answers that
+	// named a pod of the tenant's for an address that nobody had, AmongTenant
+	// those that named one of them for another.
+	Lies, Services, Vacant, AmongTenant int
 }
 
 // owning is what is true: from when to when a pod had an address.
 type owning struct {
 	uid      string
 	from, to int64
+	told     int64 // when its status had it, 0 not yet
 }
 
 // question is about a flow: when its packets were seen, in true time and as the
@@ -112,12 +134,15 @@ type churn struct {
 	rng *rand.Rand
 	now int64 // true time; also the steady clock
 
+	calico   bool // in use: addresses are announced before the status has them
 	stepping bool
 	offsets  []offset // of this node's wall clock, oldest first
 
 	resolver *Resolver
 	owners   *owners
+	handler  cache.ResourceEventHandler
 	store    map[string]*pod // the informer's
+	tenant   tenant
 
 	addrs   []netip.Addr
 	drifts  []time.Duration // of the nodes' clocks; the first is ours
@@ -135,29 +160,52 @@ type churn struct {
 	tally     tally
 }
 
-func newChurn(t *testing.T, seed uint64) *churn {
+func newChurn(t *testing.T, seed uint64, calico bool) *churn {
 	c := &churn{
 		t: t, rng: rand.New(rand.NewPCG(seed, 0)), now: noon().UnixNano(),
+		calico:  calico,
 		store:   map[string]*pod{},
 		drifts:  []time.Duration{0, drift, -drift},
 		offsets: []offset{{}},
 		truth:   map[netip.Addr][]owning{},
 		arrival: map[string]int64{},
 	}
-	r, err := New(Config{NodeName: "n0", Skew: skew, Now: noon}, nil)
+	r, err := New(Config{NodeName: "n0", Skew: skew, Now: noon}, clientOf(t, "http://unused.invalid"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.resolver, c.owners = r, r.owners
+	close(r.ready)
+	c.resolver, c.owners, c.handler = r, r.owners, r.podHandler()
 	began := c.now
 	r.clock.look = func() reading { return reading{wall: c.wallAt(c.now), steady: c.now - began} }
-	c.owners.now = r.clock.wall
 	for i := range 6 {
-		c.addrs = append(c.addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}))
+		c.addrs = append(c.addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 2)}))
+	}
+	for i := range c.drifts {
+		r.nodes.replace(nil, nodePlace(c.node(i)))
 	}
 	watched(c.owners, c.wall())
 	c.now += int64(time.Minute)
 	return c
+}
+
+// node is a Node of the cluster. The first gives addresses to pods, which Calico
+// moves to other nodes as well.
+func (c *churn) node(i int) *corev1.Node {
+	o := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("n%d", i)},
+		Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: fmt.Sprintf("192.168.0.%d", i+1)}}},
+	}
+	if i == 0 {
+		o.Spec.PodCIDR = "10.0.0.0/24"
+	}
+	if c.calico {
+		o.Annotations = map[string]string{
+			annotationCalicoNode:                   fmt.Sprintf("192.168.0.%d/24", i+1),
+			"projectcalico.org/IPv4IPIPTunnelAddr": fmt.Sprintf("10.0.0.%d", i+30),
+		}
+	}
+	return o
 }
 
 // wall is the wall clock, as the resolver looks at it.
@@ -180,6 +228,7 @@ func (c *churn) step() {
 	c.settle()
 	c.act()
 	c.askEarly()
+	c.askTenant()
 	c.answer()
 }
 
@@ -198,29 +247,35 @@ func (c *churn) askEarly() {
 	c.questions = append(c.questions, q)
 	e := c.ask(q)
 	switch {
-	case e.Kind != Pod:
+	case e.Kind == Unknown:
 		c.tally.EarlyUnknown++
-	case e.UID == c.ownerAt(q.addr, q.first) && e.UID == c.ownerAt(q.addr, q.last):
+	case e.Kind == Pod && e.UID == c.ownerAt(q.addr, q.first) && e.UID == c.ownerAt(q.addr, q.last):
 		c.tally.EarlyRight++
-	case c.hadNear(e.UID, q.addr, q.first, unclear) && c.hadNear(e.UID, q.addr, q.last, unclear):
+		c.countAnnounced(q, e)
+	case e.Kind == Pod && c.hadNear(e.UID, q.addr, q.first, unclear) && c.hadNear(e.UID, q.addr, q.last, unclear):
 		c.tally.EarlyOvertaken++ // its end was not told yet
+	case c.isOfTenant(q, e):
 	default:
 		c.tally.Wrong++
-		c.t.Errorf("early: %v answered %s, which was not near it: %v and %v", q, e.UID, c.near(q.addr, q.first), c.near(q.addr, q.last))
+		c.t.Errorf("early: %v answered %+v, which was not near it: %v and %v", q, e, c.near(q.addr, q.first), c.near(q.addr, q.last))
 	}
 }
 
 // ask asks the resolver. If the watch is too silent it probes, as the prober
 // does.
 func (c *churn) ask(q question) Endpoint {
-	e := c.resolver.LookupBetween(q.addr, time.Unix(0, q.firstWall), time.Unix(0, q.lastWall))
+	first, last := time.Unix(0, q.firstWall), time.Unix(0, q.lastWall)
+	e := c.resolver.LookupBetween(q.addr, first, last)
 	_, v := c.owners.find(q.addr, q.lastWall)
+	if v == nobody {
+		_, v = c.owners.announcing(q.addr, q.lastWall)
+	}
 	if v != stale {
 		return e
 	}
 	c.tally.Stale++
 	c.probe()
-	return c.resolver.LookupBetween(q.addr, time.Unix(0, q.firstWall), time.Unix(0, q.lastWall))
+	return c.resolver.LookupBetween(q.addr, first, last)
 }
 
 // probe does what the prober does: a deaf API server does not answer.
@@ -247,8 +302,8 @@ func (c *churn) answer() {
 
 func (c *churn) check(q question) {
 	e := c.ask(q)
-	if e.Kind == Pod {
-		c.checkNamed(q, e.UID)
+	if e.Kind != Unknown {
+		c.checkNamed(q, e)
 		return
 	}
 	truth := c.ownerAt(q.addr, q.last)
@@ -258,7 +313,7 @@ func (c *churn) check(q question) {
 	case !blind && c.isPlain(q, truth):
 		c.tally.Missed++
 		c.t.Errorf("%v answered %+v, was %q of %v", q, e, truth, near)
-	case e.Ambiguous && !blind && q.first == q.last && len(near) < 2:
+	case e.Ambiguous && !blind && !c.calico && q.first == q.last && len(near) < 2:
 		c.tally.Unfounded++
 		c.t.Errorf("%v answered ambiguous, was %q of %v", q, truth, near)
 	case e.Ambiguous:
@@ -270,19 +325,30 @@ func (c *churn) check(q question) {
 
 // checkNamed counts an answer that names a pod. It may be the one that had the
 // address a moment before or after.
-func (c *churn) checkNamed(q question, uid string) {
-	if c.isWrong(uid, q.addr, q.first) || c.isWrong(uid, q.addr, q.last) {
+func (c *churn) checkNamed(q question, e Endpoint) {
+	switch {
+	case c.isOfTenant(q, e):
+	case e.Kind != Pod || c.isWrong(e.UID, q.addr, q.first) || c.isWrong(e.UID, q.addr, q.last):
 		c.tally.Wrong++
-		c.t.Errorf("%v answered %s, was %v and %v", q, uid, c.near(q.addr, q.first), c.near(q.addr, q.last))
-		return
+		c.t.Errorf("%v answered %+v, was %v and %v", q, e, c.near(q.addr, q.first), c.near(q.addr, q.last))
+	default:
+		c.tally.Right++
+		c.countAnnounced(q, e)
 	}
-	c.tally.Right++
+}
+
+func (c *churn) countAnnounced(q question, e Endpoint) {
+	if c.toldAt(e.UID, q.addr) == 0 {
+		c.tally.Announced++
+	}
 }
 
 // isPlain reports whether one pod alone had the address, from long before to
 // long after.
 func (c *churn) isPlain(q question, uid string) bool {
-	return c.covers(uid, q.addr, q.first) && c.covers(uid, q.addr, q.last) &&
+	told := c.toldAt(uid, q.addr)
+	return told != 0 && told+int64(unclear) <= q.first &&
+		c.covers(uid, q.addr, q.first) && c.covers(uid, q.addr, q.last) &&
 		len(c.near(q.addr, q.first)) == 1 && len(c.near(q.addr, q.last)) == 1
 }
 
@@ -324,6 +390,16 @@ func (c *churn) ownerAt(addr netip.Addr, at int64) string {
 		}
 	}
 	return ""
+}
+
+// toldAt is when the status of a pod had the address, 0 for not yet.
+func (c *churn) toldAt(uid string, addr netip.Addr) int64 {
+	for _, o := range c.truth[addr] {
+		if o.uid == uid {
+			return o.told
+		}
+	}
+	return 0
 }
 
 // near lists who had addr within unclear of at.

@@ -6,10 +6,11 @@ import (
 )
 
 // own makes p the live owner of addr, and says whether it was not before. What
-// is no newer than the pod's seen end is old news, and changes nothing.
+// is no newer than the pod's seen end is old news, and changes nothing. A pod that
+// once said that it has given the address back has not got it again.
 func (o *owners) own(addr netip.Addr, p *pod) bool {
 	for _, c := range o.more[addr] {
-		if c.pod.uid() == p.uid() && c.seen && p.version <= c.pod.version {
+		if c.pod.uid() == p.uid() && (c.until == givenBack || c.seen && p.version <= c.pod.version) {
 			return false
 		}
 	}
@@ -24,7 +25,7 @@ func (o *owners) own(addr netip.Addr, p *pod) bool {
 }
 
 func (o *owners) endAll(p *pod, end claim) {
-	for addr := range p.addrs() {
+	for addr := range p.claimed() {
 		o.end(addr, p, end)
 	}
 }
@@ -48,13 +49,17 @@ func (o *owners) owner(addr netip.Addr, uid string) *pod {
 // it was taken in: p may be the last state that a deletion brought, whose start
 // is the time stamp of its node.
 func (o *owners) end(addr netip.Addr, p *pod, end claim) {
-	owner := o.owner(addr, p.uid())
+	owner, before := o.owner(addr, p.uid()), o.endedClaim(addr, p.uid())
 	switch {
-	case owner == nil && (o.contact.stepped() || o.hasEnded(addr, p.uid())):
+	case owner != nil:
+	case before.until == givenBack:
+		owner, end.sure = before.pod, min(end.sure, before.sure)
+	case before.pod != nil || o.contact.stepped():
 		return
-	case owner == nil:
+	default:
 		owner = p
-	case owner == o.live.get(addr):
+	}
+	if owner == o.live.get(addr) {
 		o.live.remove(addr)
 		o.promote(addr)
 	}
@@ -64,11 +69,20 @@ func (o *owners) end(addr netip.Addr, p *pod, end claim) {
 		return
 	}
 	o.addMore(addr, end)
+	if end.until == givenBack {
+		return // there will be another end
+	}
 	o.ended.push(ended{addr, p.uid(), max(end.until, o.contact.told) + o.keep})
 }
 
-func (o *owners) hasEnded(addr netip.Addr, uid string) bool {
-	return slices.ContainsFunc(o.more[addr], func(c claim) bool { return c.until != forever && c.pod.uid() == uid })
+// endedClaim returns the claim on addr of the pod of that UID, if it has ended.
+func (o *owners) endedClaim(addr netip.Addr, uid string) claim {
+	for _, c := range o.more[addr] {
+		if c.until != forever && c.pod.uid() == uid {
+			return c
+		}
+	}
+	return claim{}
 }
 
 // promote moves a second live owner of addr to where a lookup is fastest.
@@ -109,6 +123,7 @@ func (o *owners) dropMore(addr netip.Addr, uid string) {
 // forget drops the ended claims whose time has come, and the oldest ones
 // beyond the bound.
 func (o *owners) forget(now int64) {
+	o.rumours.forget(now, o.keep)
 	for o.ended.len() > 0 {
 		first := o.ended.first()
 		if first.forget > now && o.ended.len() <= maxEnded {

@@ -92,6 +92,8 @@ func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 		return nil, contested // by a pod that came and went unseen
 	case at-o.skew <= o.lost:
 		return nil, contested // by a pod that was forgotten
+	case o.rumoured(addr, at, c, true):
+		return nil, contested
 	case at <= c.sure:
 		return c.pod, owned
 	case c.sure != c.until:

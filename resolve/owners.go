@@ -18,6 +18,11 @@ const maxEnded = 16384
 // forever is the end of a claim that has not ended.
 const forever = math.MaxInt64
 
+// givenBack is the end of a claim whose pod says by Calico's annotation that it
+// has given the address back, and is still there. Anybody may have written that,
+// so until the pod is gone it may have the address.
+const givenBack = forever / 2
+
 // claim is one pod's ownership of one address. It starts at pod.from. Times
 // are Unix nanoseconds.
 type claim struct {
@@ -53,6 +58,7 @@ type owners struct {
 	// announced are the pods whose annotation alone says that they have the
 	// address.
 	announced holders[*pod]
+	rumours   rumours
 
 	contact contact
 	evicted uint64 // ended claims forgotten too early, for maxEnded or maxClaims
@@ -70,7 +76,7 @@ func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) boo
 	return &owners{
 		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole, now: now,
 		live: newAddrMap(), more: map[netip.Addr][]claim{}, lost: never, contact: newContact(int64(skew), int64(keep)),
-		calico: func(string, netip.Addr) bool { return false }, announced: holders[*pod]{},
+		calico: func(string, netip.Addr) bool { return false }, announced: holders[*pod]{}, rumours: newRumours(),
 	}
 }
 
@@ -83,7 +89,7 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	o.contact.took(now)
 	if old != nil && old.uid() != p.uid() { // deleted and made again unseen
 		o.endAll(old, o.endOf(old, now, true))
-		o.retract(old)
+		o.retract(old, now, now)
 		old = nil
 	}
 	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.contact.stepped() {
@@ -100,11 +106,16 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 		return nil
 	}
 	if old != nil {
-		for addr := range old.addrs() {
-			if !p.has(addr) {
+		for addr := range old.claimed() {
+			if !p.holds(addr) {
 				o.end(addr, old, o.contact.seenLosing(now))
 			}
 		}
+	}
+	if p.returned {
+		end := o.contact.seenLosing(now)
+		end.until = givenBack
+		o.endAll(p, end)
 	}
 	for addr := range p.addrs() {
 		if o.own(addr, p) {
@@ -121,17 +132,8 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 	defer o.mu.Unlock()
 	defer o.forget(now)
 	o.contact.took(now)
-	o.retract(p)
-	end := o.endOf(p, now, unseen)
-	if !p.returned {
-		o.endAll(p, end)
-		return
-	}
-	for addr := range p.addrsIf(true) {
-		if o.owner(addr, p.uid()) != nil { // not given back before
-			o.end(addr, p, end)
-		}
-	}
+	o.retract(p, now, now)
+	o.endAll(p, o.endOf(p, now, unseen))
 }
 
 // endOf is the end of the claims of a deleted pod.

@@ -48,6 +48,10 @@ type pod struct {
 // addrs yields the pod's addresses, as its status has them.
 func (p *pod) addrs() iter.Seq[netip.Addr] { return p.addrsIf(!p.announces && !p.returned) }
 
+// claimed yields the addresses that its status has, also those that it says it has
+// given back.
+func (p *pod) claimed() iter.Seq[netip.Addr] { return p.addrsIf(!p.announces) }
+
 // announced yields the addresses that the annotation alone says it has.
 func (p *pod) announced() iter.Seq[netip.Addr] { return p.addrsIf(p.announces) }
 
@@ -74,8 +78,12 @@ func (p *pod) keepAddrs(addrs []netip.Addr) {
 	}
 }
 
-func (p *pod) has(addr netip.Addr) bool {
-	return !p.announces && !p.returned && (p.addr == addr || p.more != nil && slices.Contains(*p.more, addr))
+// has reports whether it has the address, by its status.
+func (p *pod) has(addr netip.Addr) bool { return !p.returned && p.holds(addr) }
+
+// holds is has for one that it says it has given back, too.
+func (p *pod) holds(addr netip.Addr) bool {
+	return !p.announces && (p.addr == addr || p.more != nil && slices.Contains(*p.more, addr))
 }
 
 func (p *pod) cutLists() cuts { return p.cuts }

@@ -71,13 +71,18 @@ func (o *owners) stepped(now, since, by int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.contact.step(now, since, by)
-	o.ended, o.lost = queue[ended]{}, never
+	o.ended, o.lost, o.rumours = queue[ended]{}, never, newRumours()
 	begun := func(p *pod) { p.from = min(p.from, now) }
 	for addr, claims := range o.more {
 		kept := claims[:0]
 		for _, c := range claims {
-			if c.until == forever {
+			switch c.until {
+			case forever:
 				begun(c.pod)
+				kept = append(kept, c)
+			case givenBack:
+				begun(c.pod)
+				c.sure = never
 				kept = append(kept, c)
 			}
 		}

@@ -1,0 +1,146 @@
+package resolve
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// The hostile tenant of the random cluster may write pods and Services of one
+// namespace, on every node. It writes what it likes into the annotation by which
+// Calico announces addresses, at any time in the life of a pod, and into the
+// external addresses of Services.
+const tenantNamespace = "evil"
+
+// tenant is what it has written beside its pods.
+type tenant struct {
+	services map[string]*corev1.Service
+	handler  cache.ResourceEventHandler
+}
+
+// bait is an address that no pod has.
+type bait struct {
+	address string
+	kind    Kind // what it is
+}
+
+// baits are addresses that no pod has.
+func (c *churn) baits() []bait {
+	baits := []bait{{"203.0.113.5", External}, {"192.168.0.77", External}, {"192.168.0.1", Node}, {"192.168.0.2", Node}, {"10.96.0.1", Service}}
+	if c.calico {
+		baits = append(baits, bait{"10.0.0.30", Node}) // the end of a tunnel, from the addresses of pods
+	}
+	return baits
+}
+
+// claimed is an address that the tenant claims.
+func (c *churn) claimed() string {
+	if c.rng.IntN(4) != 0 {
+		return c.addrs[c.rng.IntN(len(c.addrs))].String()
+	}
+	baits := c.baits()
+	return baits[c.rng.IntN(len(baits))].address
+}
+
+// lie has the tenant write the annotations of one of its pods.
+func (c *churn) lie() {
+	p := c.any(func(p *livePod) bool { return p.hostile && p.remove != math.MaxInt64 })
+	if p == nil {
+		return
+	}
+	c.tally.Lies++
+	value := c.claimed() + "/32"
+	switch c.rng.IntN(12) {
+	case 0:
+		value = "" // given back
+	case 1:
+		value += ",fd00::5/128"
+	case 2:
+		value = strings.Join([]string{value, c.claimed(), c.claimed()}, ",")
+	case 3:
+		value = c.claimed()
+	}
+	p.object.Annotations[annotationCalico], p.object.Annotations["cni.projectcalico.org/podIP"] = value, value
+	if c.rng.IntN(12) == 0 {
+		clear(p.object.Annotations)
+	}
+	c.tell(p)
+}
+
+// removeIdle deletes one of the tenant's pods that has no address.
+func (c *churn) removeIdle() {
+	p := c.any(func(p *livePod) bool { return p.hostile && !p.addr.IsValid() })
+	if p != nil {
+		c.gone(p)
+		c.drop(p)
+	}
+}
+
+// claimByService has the tenant write a Service.
+func (c *churn) claimByService() {
+	if c.tenant.services == nil {
+		c.tenant = tenant{services: map[string]*corev1.Service{}, handler: placeHandler(c.resolver.services)}
+		c.tenant.handler.OnAdd(servicePlace(&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1"},
+		}), false)
+	}
+	c.tally.Services++
+	o := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: tenantNamespace, Name: fmt.Sprintf("web-%d", c.rng.IntN(4))}}
+	o.Spec.ClusterIP = "10.96.0.1" + o.Name[len(o.Name)-1:]
+	o.Spec.ClusterIPs = []string{o.Spec.ClusterIP}
+	o.Spec.LoadBalancerIP = c.claimed()
+	for range 1 + c.rng.IntN(3) {
+		o.Spec.ExternalIPs = append(o.Spec.ExternalIPs, c.claimed())
+	}
+	old := c.tenant.services[o.Name]
+	c.tenant.services[o.Name] = o
+	if old == nil {
+		c.tenant.handler.OnAdd(servicePlace(o), false)
+	} else {
+		c.tenant.handler.OnUpdate(servicePlace(old), servicePlace(o))
+	}
+}
+
+// askTenant asks about addresses that no pod has, which the tenant claims.
+func (c *churn) askTenant() {
+	if c.tenant.services == nil || c.rng.IntN(8) != 0 {
+		return
+	}
+	for _, b := range c.baits() {
+		at := time.Unix(0, c.wallAt(c.now-int64(c.upTo(10*time.Second))))
+		if e := c.resolver.Lookup(netip.MustParseAddr(b.address), at); e.Kind != b.kind {
+			c.tally.Wrong++
+			c.t.Errorf("%s answered %+v, is a %v", b.address, e, b.kind)
+		}
+	}
+}
+
+// isOfTenant reports whether an answer names a pod of the tenant's, and hurts
+// nobody else: the address was nobody's, or another's of the tenant. Until its
+// status has an address, a pod that alone announces one is believed.
+func (c *churn) isOfTenant(q question, e Endpoint) bool {
+	if e.Kind != Pod || e.Namespace != tenantNamespace {
+		return false
+	}
+	result := &c.tally.Vacant
+	for _, at := range []int64{q.first, q.last} {
+		switch truth := c.ownerAt(q.addr, at); {
+		case truth == "" && c.calico, truth == e.UID:
+		case strings.HasPrefix(truth, tenantNamespace) && c.calico:
+			result = &c.tally.AmongTenant
+		default:
+			return false
+		}
+	}
+	if !c.isWrong(e.UID, q.addr, q.first) && !c.isWrong(e.UID, q.addr, q.last) {
+		return false // it was its own
+	}
+	*result++
+	return true
+}
