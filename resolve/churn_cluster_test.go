@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 )
 
 // livePod is a pod of the random cluster, as its API server knows it.
@@ -209,16 +208,7 @@ func (c *churn) force() {
 // settle lets happen what was planned for by now.
 func (c *churn) settle() {
 	for _, p := range slices.Clone(c.pods) {
-		if p.status != 0 && p.status <= c.now && p.remove != math.MaxInt64 {
-			c.writeStatus(p)
-			c.tell(p)
-		}
-		if p.owns && p.release != 0 && p.release <= c.now {
-			c.giveBack(p)
-			if c.calico && p.remove != math.MaxInt64 {
-				c.tell(p)
-			}
-		}
+		c.settleAddress(p)
 		switch {
 		case p.remove == math.MaxInt64 && !p.owns:
 			c.drop(p)
@@ -229,6 +219,21 @@ func (c *churn) settle() {
 	}
 	if c.deaf.from != 0 && c.deaf.to <= c.now {
 		c.mendWatch()
+	}
+}
+
+// settleAddress writes the status of a pod, or takes its address back.
+func (c *churn) settleAddress(p *livePod) {
+	exists := p.remove != math.MaxInt64 // in the API
+	if exists && p.status != 0 && p.status <= c.now {
+		c.writeStatus(p)
+		c.tell(p)
+	}
+	if p.owns && p.release != 0 && p.release <= c.now {
+		c.giveBack(p)
+		if exists && c.calico {
+			c.tell(p)
+		}
 	}
 }
 
@@ -271,27 +276,17 @@ func (c *churn) arrive() {
 }
 
 func (c *churn) take(n news) {
-	p := c.resolver.stripPod(n.object)
+	var err error
 	if n.deleted {
-		delete(c.store, n.key)
-		c.handler.OnDelete(p)
+		err = c.store.Delete(n.object)
 	} else {
-		c.put(p)
+		err = c.store.Add(n.object)
 	}
-	watching{c.resolver}.heard()
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	if c.now-c.proof <= int64(skew) {
 		c.proof = c.now
-	}
-}
-
-// put has the informer's store hold p.
-func (c *churn) put(p *pod) {
-	old, known := c.store[p.key()]
-	c.store[p.key()] = p
-	if known {
-		c.handler.OnUpdate(old, p)
-	} else {
-		c.handler.OnAdd(p, false)
 	}
 }
 
@@ -353,28 +348,16 @@ func (c *churn) mendWatch() {
 func (c *churn) relist() {
 	c.deaf, c.news = owning{}, nil
 	c.tally.Relists++
-	now := c.wall()
-	c.owners.note(func(c *contact) { c.listing(now) })
-	listed := map[string]bool{}
+	watching{c.resolver}.listing()
+	var list []any
 	for _, p := range c.pods {
-		if p.remove == math.MaxInt64 { // force deleted
-			continue
-		}
-		fresh := c.resolver.stripPod(p.object.DeepCopy())
-		listed[fresh.key()] = true
-		if old := c.store[fresh.key()]; old != nil && old.version == fresh.version {
-			c.store[fresh.key()] = fresh
-			continue
-		}
-		c.put(fresh)
-	}
-	for key, old := range c.store {
-		if !listed[key] {
-			delete(c.store, key)
-			c.handler.OnDelete(cache.DeletedFinalStateUnknown{Key: key, Obj: old})
+		if p.remove != math.MaxInt64 { // not force deleted
+			list = append(list, p.object.DeepCopy())
 		}
 	}
-	c.owners.note((*contact).listed)
+	if err := c.store.Replace(list, ""); err != nil {
+		c.t.Fatal(err)
+	}
 	c.owners.note((*contact).opened)
 	c.probe()
 }

@@ -92,11 +92,7 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 		o.retract(old, now, now)
 		old = nil
 	}
-	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.contact.stepped() {
-		p.from, p.ready = old.from, old.ready || p.ready
-	} else {
-		p.from = o.contact.start(startOf(old, p, now), now)
-	}
+	o.start(old, p, now)
 	fresh := o.announce(old, p, now)
 	if p.finished != 0 {
 		if old != nil {
@@ -123,6 +119,15 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 		}
 	}
 	return fresh
+}
+
+// start sets from when p has its addresses.
+func (o *owners) start(old, p *pod, now int64) {
+	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.contact.stepped() {
+		p.from, p.ready = old.from, old.ready || p.ready
+		return
+	}
+	p.from = o.contact.start(startOf(old, p, now), now)
 }
 
 // remove takes in a pod's deletion. unseen says that it was not watched but

@@ -76,8 +76,7 @@ func (s *store) Replace(list []any, _ string) error {
 		list[i] = nil // a large cluster's list need not stay whole
 		listed[key] = struct{}{}
 		if old, ok := s.objects[key]; ok && sameVersion(old, now) {
-			s.objects[key] = now
-			continue
+			continue // the handler knows the old one
 		}
 		s.put(key, now, true)
 	}
