@@ -72,10 +72,12 @@ func TestHostileTenant(t *testing.T) {
 	}
 	announce(t, "starting", "10.1.0.41/32") // the last pod: when it is known, the ones before it are known too
 	starting := resolve.Endpoint{Kind: resolve.Pod, Namespace: namespace, Name: "starting", NodeName: thisNode, Identifier: namespace + "/starting"}
+	// The watch has to be proven since the time in which another claim may come.
+	const ago = 6 * time.Second
 	var seen time.Time
-	until(t, func() string { // wait for the watch, and until the time of other claims is over
+	until(t, func() string {
 		seen = time.Now()
-		got := r.Lookup(addr("10.1.0.41"), seen.Add(-2*time.Second))
+		got := r.Lookup(addr("10.1.0.41"), seen.Add(-ago))
 		starting.UID = got.UID
 		return differs(starting, got)
 	})
@@ -84,7 +86,7 @@ func TestHostileTenant(t *testing.T) {
 	is(t, r, "192.0.2.1", seen, resolve.Endpoint{Kind: resolve.Node, Name: thisNode})
 	is(t, r, "198.51.100.40", seen, resolve.Endpoint{Kind: resolve.External})
 	for _, address := range []string{"10.1.0.42", "10.1.0.43"} {
-		if got := r.Lookup(addr(address), seen.Add(-2*time.Second)); got.Kind == resolve.Pod || got.Kind == resolve.Service {
+		if got := r.Lookup(addr(address), seen.Add(-ago)); got.Kind == resolve.Pod || got.Kind == resolve.Service {
 			t.Errorf("%s is %+v, want no pod or Service", address, got)
 		}
 	}
