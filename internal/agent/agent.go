@@ -57,6 +57,7 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		}
 	}()
 	m := newMetrics(cfg.Version)
+	a.links = openLinks(cfg.Logger)
 	followers, err := a.listen(ctx, &cfg, m)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,6 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	if err != nil {
 		return nil, ConfigError{fmt.Errorf("read prefixes: %w", err)}
 	}
-	a.links = openLinks(cfg.Logger)
 
 	// kernel → nflog → decode → flow
 	if err := a.openReceivers(&cfg, prefixes, m); err != nil {
@@ -119,7 +119,7 @@ func (a *Agent) listen(ctx context.Context, cfg *Config, m *metrics) (f *followe
 	f = newFollowers(m.registry)
 	a.server, err = listen(ctx, cfg.Listen, answers{
 		metrics: m.registry, healthy: a.healthy, ready: a.ready,
-		flows: &stream{followers: f, nodeName: cfg.NodeName}, pprof: cfg.PProf,
+		flows: &stream{followers: f, nodeName: cfg.NodeName, interfaceName: a.links.Name}, pprof: cfg.PProf,
 	})
 	return f, err
 }

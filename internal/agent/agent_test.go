@@ -24,9 +24,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// TestListensFirst starts an agent whose address is taken, and whose pattern for
-// prefixes is wrong: the address fails first, as it is taken before anything that
-// can be slow.
+// TestListensFirst starts an agent with two mistakes: its address is in use, and its pattern
+// for prefixes is wrong. The address must fail first, because the agent must answer probes
+// before it does anything slow.
 func TestListensFirst(t *testing.T) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -41,7 +41,7 @@ func TestListensFirst(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	// It gives the address back when something else fails.
+	// If something else fails, the address is free again.
 	for range 2 {
 		_, err = New(t.Context(), cfg)
 		if err == nil || !errors.As(err, new(ConfigError)) {
@@ -50,7 +50,7 @@ func TestListensFirst(t *testing.T) {
 	}
 }
 
-// TestProbesWhileOpening asks an agent that has nothing yet but its server.
+// TestProbesWhileOpening probes an agent that has only its server yet.
 func TestProbesWhileOpening(t *testing.T) {
 	a := &Agent{}
 	a.opening.Store(true)
@@ -102,8 +102,8 @@ func (f *fakeReader) Close() error {
 	return nil
 }
 
-// TestReaderThatDoesNotEnd stops an agent of two groups, of whose readers one
-// does not end: the agent does, says so, and leaves that reader alone.
+// TestReaderThatDoesNotEnd stops an agent with two groups. One reader does not end. The
+// agent must end, say so, and not close that reader.
 func TestReaderThatDoesNotEnd(t *testing.T) {
 	rules, err := dialect.NewParser(dialect.Auto, "")
 	if err != nil {

@@ -12,21 +12,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// How many connections may be open at once. Anybody who reaches the node's port
-// may open some, and each takes memory.
+// Bounds of the open connections. Anybody who reaches the node's port can open some, and
+// each takes memory.
 const (
 	maxRemote     = 32 // from all other hosts and pods
-	maxPerAddress = 8  // of them from one address
+	maxPerAddress = 8  // of these, from one address
 	maxLocal      = 32 // from this host: the kubelet's probes and "watch --agent"
 )
 
-// boundedListener bounds the connections that are open. A new one always gets
-// in. Where there are too many, an older one is closed for it:
+// boundedListener bounds the open connections. It always accepts a new one. If there are
+// too many, it closes an older one:
 //
 //  1. Beyond maxPerAddress, the oldest of the same address.
-//  2. Beyond maxRemote, the oldest of the address that has most.
-//  3. This host's connections have a share of their own, so that nobody else
-//     can keep the kubelet's probes out.
+//  2. Beyond maxRemote, the oldest of the address that has most connections.
+//  3. Connections of this host have a bound of their own. Otherwise others could keep the
+//     kubelet's probes out.
 type boundedListener struct {
 	net.Listener
 
@@ -37,7 +37,7 @@ type boundedListener struct {
 	closing sync.Once
 }
 
-// pool is the connections that share a bound.
+// pool holds the connections that share a bound.
 type pool struct {
 	most, mostOfOne int
 	open            []*boundedConn // the oldest first
@@ -65,8 +65,7 @@ func (b *boundedListener) count() float64 {
 	return float64(len(b.local.open) + len(b.remote.open))
 }
 
-// Accept returns the next connection, and closes an older one where there are
-// too many.
+// Accept returns the next connection, and closes an older one if there are too many.
 func (b *boundedListener) Accept() (net.Conn, error) {
 	c, err := b.Listener.Accept()
 	if err != nil {
@@ -81,14 +80,14 @@ func (b *boundedListener) Accept() (net.Conn, error) {
 	return one, nil
 }
 
-// Close closes the listener. Only the first call does, and can fail.
+// Close closes the listener. Only the first call can fail.
 func (b *boundedListener) Close() (err error) {
 	b.closing.Do(func() { err = b.Listener.Close() })
 	return err
 }
 
-// admit gives the connection a place, and returns the one that loses its own,
-// nil for none.
+// admit adds the connection to its pool, and returns the connection that it displaces, nil
+// for none.
 func (b *boundedListener) admit(one *boundedConn) *boundedConn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -100,16 +99,16 @@ func (b *boundedListener) admit(one *boundedConn) *boundedConn {
 	return displaced
 }
 
-// remoteOf returns whose connection it is and the pool that it counts in. Only
-// this host can connect from one of its own addresses: the kernel sends the
-// answers to itself. Who has an IPv6 address may have the whole /64.
+// remoteOf returns the network of the client and the pool of the connection. Only this host
+// can connect from one of its own addresses, because the kernel sends the answers to
+// itself. An IPv6 client counts with its /64, since it may have all of these addresses.
 func (b *boundedListener) remoteOf(c net.Conn) (netip.Prefix, *pool) {
 	remote, local := addressOf(c.RemoteAddr()), addressOf(c.LocalAddr())
 	bits := remote.BitLen()
 	if remote.Is6() {
 		bits = 64
 	}
-	address, _ := remote.Prefix(bits) // an invalid address is a key too
+	address, _ := remote.Prefix(bits) // all invalid addresses share a key
 	if remote.IsLoopback() || remote == local {
 		return address, &b.local
 	}
@@ -124,8 +123,8 @@ func addressOf(a net.Addr) netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// displaces returns the connection that a new one from the address displaces,
-// nil where there is room.
+// displaces returns the connection that a new one from the address displaces, nil if there
+// is room.
 func (p *pool) displaces(address netip.Prefix) *boundedConn {
 	if p.count(address) >= p.mostOfOne {
 		return p.open[slices.IndexFunc(p.open, func(c *boundedConn) bool { return c.address == address })]
@@ -151,8 +150,7 @@ func (p *pool) remove(one *boundedConn) {
 	p.open = slices.DeleteFunc(p.open, func(c *boundedConn) bool { return c == one })
 }
 
-// boundedConn is a connection that has a place in a pool until it is closed or
-// displaced.
+// boundedConn is a connection that is in a pool until it is closed or displaced.
 type boundedConn struct {
 	net.Conn
 
@@ -161,7 +159,7 @@ type boundedConn struct {
 	address  netip.Prefix
 }
 
-// Close closes the connection and gives up its place.
+// Close closes the connection and removes it from its pool.
 func (c *boundedConn) Close() error {
 	c.listener.mu.Lock()
 	c.pool.remove(c)

@@ -23,7 +23,7 @@ func (d *dialled) RemoteAddr() net.Addr { return d.remote }
 func (d *dialled) LocalAddr() net.Addr  { return d.local }
 func (d *dialled) Close() error         { d.closed = true; return nil }
 
-// dial has a listener accept a connection from the address.
+// dial makes the listener accept a connection from the address.
 func dial(t *testing.T, b *boundedListener, remote string) *dialled {
 	t.Helper()
 	d := &dialled{remote: &net.TCPAddr{IP: net.ParseIP(remote), Port: 40000}, local: &net.TCPAddr{IP: net.ParseIP("10.0.0.1"), Port: 9090}}
@@ -34,8 +34,8 @@ func dial(t *testing.T, b *boundedListener, remote string) *dialled {
 	return d
 }
 
-// TestConnectionsAreBounded opens connections from some addresses in turn and
-// looks which of them are left.
+// TestConnectionsAreBounded opens connections from some addresses in turn, then compares
+// which connections are open.
 func TestConnectionsAreBounded(t *testing.T) {
 	from := func(count int, address string) (all []string) {
 		for range count {
@@ -92,8 +92,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestConnectionGivesUpItsPlace closes connections twice, as the server does
-// with one that was displaced.
+// TestConnectionGivesUpItsPlace closes connections twice, as the server does with a
+// displaced connection.
 func TestConnectionGivesUpItsPlace(t *testing.T) {
 	b := boundConnections(make(pipes), prometheus.NewRegistry())
 	for range 3 * maxPerAddress {

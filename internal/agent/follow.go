@@ -20,32 +20,32 @@ import (
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
-	"github.com/kube-nflog/kube-nflog/nflog"
 )
 
 const (
 	maxFollowers = 4
-	// followerRoom is how many flows wait for a follower at most, about 2 MB.
-	followerRoom = 4096
+	// followerQueue bounds the flows that wait for one follower, to about 2 MB.
+	followerQueue = 4096
 )
 
-// followers are those who follow this agent's flows as they come, by "watch
-// --agent". A follower that does not keep up misses flows, which is counted;
-// none makes the packets' way wait. Without one, a flow costs an atomic load.
+// followers is the sink of those who follow this agent's flows as they come ("watch
+// --agent"). A follower that does not keep up misses flows, which are counted. No follower
+// makes the packet path wait. Without followers, a flow costs an atomic load.
 type followers struct {
 	count atomic.Int32 // len(all), read without the lock
 
 	mu  sync.Mutex
 	all []*follower // the oldest first
 
-	serving           sync.WaitGroup
+	serving           sync.WaitGroup // the streams
 	missed, displaced prometheus.Counter
 }
 
+// follower is one of them.
 type follower struct {
 	flows     chan emit.DroppedFlow
-	missed    atomic.Uint64 // since it was told
-	displaced chan struct{} // closed when another took its place
+	missed    atomic.Uint64 // flows since the last Missed line
+	displaced chan struct{} // closed when another follower has taken its place
 }
 
 func newFollowers(reg prometheus.Registerer) *followers {
@@ -66,9 +66,8 @@ func newFollowers(reg prometheus.Registerer) *followers {
 	return f
 }
 
-// add returns a new follower, which remove ends. Where there are as many as
-// may be, it takes the place of the oldest: the client of one may have gone
-// without a sign.
+// add returns a new follower. remove must end it. If there are maxFollowers already, it
+// takes the place of the oldest, whose client may have gone without a sign.
 func (f *followers) add() *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,14 +76,14 @@ func (f *followers) add() *follower {
 		f.all = f.all[1:]
 		f.displaced.Inc()
 	}
-	one := &follower{flows: make(chan emit.DroppedFlow, followerRoom), displaced: make(chan struct{})}
+	one := &follower{flows: make(chan emit.DroppedFlow, followerQueue), displaced: make(chan struct{})}
 	f.all = append(slices.Clip(f.all), one)
 	f.count.Store(int32(len(f.all)))
 	return one
 }
 
-// remove ends a follower. err is what it ended with: where it was too slow for
-// its writes, what it leaves behind counts as missed.
+// remove ends a follower. err is the error of its stream. If a write took too long, the
+// flows that still wait count as missed.
 func (f *followers) remove(one *follower, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,10 +94,10 @@ func (f *followers) remove(one *follower, err error) {
 	}
 }
 
-// any says whether somebody follows. f may be nil: nobody can without a server.
+// any reports whether there is a follower. f may be nil: there is no server then.
 func (f *followers) any() bool { return f != nil && f.count.Load() > 0 }
 
-// Add hands a flow to all who follow. It does not wait.
+// Add hands a flow to all followers. It does not wait.
 func (f *followers) Add(d *emit.DroppedFlow) {
 	if !f.any() {
 		return
@@ -115,39 +114,37 @@ func (f *followers) Add(d *emit.DroppedFlow) {
 	}
 }
 
-// followWrite bounds each write to a follower: one that stopped reading goes.
-const followWrite = 10 * time.Second
+// maxFollowerWrite bounds each write to a follower. A follower that reads nothing for this
+// long is removed.
+const maxFollowerWrite = 10 * time.Second
 
-// stream answers requests for flowstream.Path: the flows of this agent as JSON
-// lines, as they come, until the client goes or the server ends.
+// stream answers requests for flowstream.Path with the flows of this agent as JSON lines,
+// until the client goes or the server ends.
 type stream struct {
-	followers *followers
-	nodeName  string
+	followers     *followers
+	nodeName      string
+	interfaceName func(index uint32) string
 }
+
+// ServeHTTP answers one request.
 
 func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.followers.serving.Add(1)
 	defer s.followers.serving.Done()
-	names, done, err := followLinks()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	defer done()
 	one := s.followers.add()
 	w.Header().Set("Content-Type", "application/jsonl")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	s.followers.remove(one, newFollowing(w, one, s.nodeName, names).run(r.Context()))
+	s.followers.remove(one, newFollowing(w, one, s.nodeName, s.interfaceName).run(r.Context()))
 }
 
-func newFollowing(w http.ResponseWriter, one *follower, nodeName string, names func(uint32) string) *following {
+func newFollowing(w http.ResponseWriter, one *follower, nodeName string, interfaceName func(uint32) string) *following {
 	connection := http.NewResponseController(w)
 	out := bufio.NewWriter(&timedWriter{w, connection})
-	return &following{follower: one, out: out, connection: connection, lines: jsonline.NewEncoder(out, nodeName, names)}
+	return &following{follower: one, out: out, connection: connection, lines: jsonline.NewEncoder(out, nodeName, interfaceName)}
 }
 
-// timedWriter gives each write its own deadline. One deadline for all of them
-// would end a follower at the first flow after a quiet time.
+// timedWriter gives each write its own deadline. With one deadline for all writes, a
+// follower would end at the first flow after a quiet time.
 type timedWriter struct {
 	http.ResponseWriter
 
@@ -161,31 +158,15 @@ func (w *timedWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
+// renew sets the deadline of the next write.
 func renew(connection *http.ResponseController) error {
-	if err := connection.SetWriteDeadline(time.Now().Add(followWrite)); err != nil {
+	if err := connection.SetWriteDeadline(time.Now().Add(maxFollowerWrite)); err != nil {
 		return fmt.Errorf("bound a write to a follower: %w", err)
 	}
 	return nil
 }
 
-// followLinks knows the interfaces' names until done is called.
-func followLinks() (name func(uint32) string, done func(), err error) {
-	links, err := nflog.OpenLinks()
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the interfaces' names: %w", err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = links.Run() // names are then those it had
-	}()
-	return links.Name, func() {
-		_ = links.Close() // fails only if it is closed
-		<-ended
-	}, nil
-}
-
-// following is one answer under way.
+// following writes the flows of one follower to its client.
 type following struct {
 	*follower
 
@@ -194,8 +175,8 @@ type following struct {
 	lines      *jsonline.Encoder
 }
 
-// run writes flows until ctx ends or another takes the place, which are no
-// errors, or a write fails.
+// run writes flows until ctx ends, another follower takes the place, or a write fails.
+// Only the last is an error.
 func (f *following) run(ctx context.Context) error {
 	if err := f.flush(); err != nil {
 		return err
@@ -214,14 +195,14 @@ func (f *following) run(ctx context.Context) error {
 	}
 }
 
-// write writes a flow and those that wait behind it, as many as can wait at
-// once, so that the client gets them however many keep coming.
+// write writes a flow and the flows that wait behind it, then flushes. It writes at most
+// as many as can wait, so that it flushes even if flows keep coming.
 func (f *following) write(one *emit.DroppedFlow) error {
 	for n := 1; ; n++ {
 		if err := f.lines.Encode(one); err != nil {
 			return err
 		}
-		if n == followerRoom || len(f.flows) == 0 {
+		if n == followerQueue || len(f.flows) == 0 {
 			break
 		}
 		*one = <-f.flows
@@ -234,7 +215,7 @@ func (f *following) write(one *emit.DroppedFlow) error {
 	return f.flush()
 }
 
-// end tells a follower why it ends.
+// end tells the client why the stream ends.
 func (f *following) end(why string) error {
 	if err := json.NewEncoder(f.out).Encode(flowstream.Ended{Why: why}); err != nil {
 		return fmt.Errorf("tell a follower why it ends: %w", err)

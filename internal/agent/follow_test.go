@@ -26,6 +26,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/flow"
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
+	"github.com/kube-nflog/kube-nflog/nflog"
 	"github.com/kube-nflog/kube-nflog/policy"
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
@@ -76,11 +77,11 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestSlowFollower offers more than a follower takes: the rest is counted.
+// TestSlowFollower offers more flows than a follower has room for. The rest is counted.
 func TestSlowFollower(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
 	one := f.add()
-	for range followerRoom + 5 {
+	for range followerQueue + 5 {
 		f.Add(denied(80))
 	}
 	if got := one.missed.Load(); got != 5 || testutil.ToFloat64(f.missed) != 5 {
@@ -92,7 +93,7 @@ func TestSlowFollower(t *testing.T) {
 	}
 }
 
-// TestNobodyFollows shows what a flow costs then: no allocation.
+// TestNobodyFollows checks that a flow costs no allocation without followers.
 func TestNobodyFollows(t *testing.T) {
 	f := newFollowers(prometheus.NewRegistry())
 	one := denied(80)
@@ -103,8 +104,8 @@ func TestNobodyFollows(t *testing.T) {
 	none.Add(one)
 }
 
-// followed is one follower of an HTTP server on a pipe, which knows a test's
-// time.
+// followed is one follower of an HTTP server. It is connected by a pipe, which follows the
+// time of testing/synctest.
 type followed struct {
 	followers *followers
 	name      func(uint32) string // names interfaces
@@ -113,12 +114,12 @@ type followed struct {
 	ended     chan error // of the handler
 }
 
-// follow connects a follower. end ends it and its server.
+// follow connects a follower. end closes it and its server.
 func follow(t *testing.T, name func(uint32) string) (f *followed, end func()) {
 	t.Helper()
 	f = &followed{followers: newFollowers(prometheus.NewRegistry()), name: name, ended: make(chan error, 1)}
 	l := make(pipes)
-	server := &http.Server{Handler: f, ReadHeaderTimeout: requestWithin}
+	server := &http.Server{Handler: f, ReadHeaderTimeout: maxRequestTime}
 	go func() { _ = server.Serve(l) }() // ends with the listener
 	var other net.Conn
 	f.client, other = net.Pipe()
@@ -145,7 +146,7 @@ func (f *followed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.ended <- err
 }
 
-// offer offers a flow to the port, which entered by the interface in.
+// offer offers a flow to the port. The flow entered by interface in.
 func (f *followed) offer(port uint16, in uint32) {
 	f.followers.Add(explained(port, in))
 }
@@ -158,7 +159,7 @@ func explained(port uint16, in uint32) *emit.DroppedFlow {
 	return one
 }
 
-// expect reads lines of flows to these ports, in turn.
+// expect reads the lines of flows to these ports, in order.
 func (f *followed) expect(t *testing.T, first, last int) {
 	t.Helper()
 	for port := first; port <= last; port++ {
@@ -180,25 +181,25 @@ func (f *followed) expect(t *testing.T, first, last int) {
 	}
 }
 
-// TestEveryReaderGetsTheSameLine holds that "run --output json" and who follows
-// /flows get the same bytes for a flow. "watch --agent --output json" passes them
-// on, see TestJSON of package watch.
+// TestEveryReaderGetsTheSameLine compares the lines of "run --output json" with those of
+// /flows: they must be the same bytes. "watch --agent --output json" passes them on, see
+// TestJSON of package watch.
 func TestEveryReaderGetsTheSameLine(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	names, done, err := followLinks()
+	links, err := nflog.OpenLinks()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	defer func() { _ = links.Close() }() // only read
 	f := newFollowers(prometheus.NewRegistry())
-	server := httptest.NewServer(&stream{followers: f, nodeName: "n1"})
+	server := httptest.NewServer(&stream{followers: f, nodeName: "n1", interfaceName: links.Name})
 	defer server.Close()
 	flows, err := flowstream.Open(t.Context(), strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var printed, streamed bytes.Buffer
-	sinks := []emit.Sink{f, jsonline.New(&printed, jsonline.Config{NodeName: "n1", InterfaceName: names})}
+	sinks := []emit.Sink{f, jsonline.New(&printed, jsonline.Config{NodeName: "n1", InterfaceName: links.Name})}
 	for port := range uint16(3) {
 		one := explained(port, 1)
 		one.Source = resolve.Endpoint{IP: one.Flow.Source, Kind: resolve.Pod, Namespace: "shop", Name: "front", Workload: "Deployment/front"}
@@ -226,16 +227,15 @@ func TestEveryReaderGetsTheSameLine(t *testing.T) {
 	}
 }
 
-// TestFollowAfterQuiet has a burst come after a time without flows that is
-// longer than a write may take. It is larger than what waits in buffers, so
-// that it takes several writes.
+// TestFollowAfterQuiet offers a burst of flows after a quiet time that is longer than a
+// write may take. The burst is larger than the buffers, so it takes several writes.
 func TestFollowAfterQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, end := follow(t, nil)
 		defer end()
 		const burst = 200
 		for first := 1; first < 3*burst; first += burst {
-			<-time.After(10 * followWrite) // the bubble's clock: no real time passes
+			<-time.After(10 * maxFollowerWrite) // the bubble's clock: no real time passes
 			for port := first; port < first+burst; port++ {
 				f.offer(uint16(port), 0)
 			}
@@ -244,11 +244,11 @@ func TestFollowAfterQuiet(t *testing.T) {
 	})
 }
 
-// TestFollowBusy keeps flows waiting behind each that is written, over several
-// times as many as can wait: each arrives once.
+// TestFollowBusy keeps flows waiting behind each flow that is written, for several times as
+// many flows as can wait. Each must arrive once.
 func TestFollowBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const flows = 3 * followerRoom
+		const flows = 3 * followerQueue
 		offered := 2
 		var f *followed
 		f, end := follow(t, func(uint32) string { // is called for each flow that is written
@@ -270,8 +270,8 @@ func TestFollowBusy(t *testing.T) {
 	})
 }
 
-// TestFollowStopsReading cuts off a follower that does not read, and counts
-// the flows that it leaves behind.
+// TestFollowStopsReading has a client that does not read. Its follower must end, and the
+// flows that still wait must be counted.
 func TestFollowStopsReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, end := follow(t, nil)
@@ -290,7 +290,7 @@ func TestFollowStopsReading(t *testing.T) {
 	})
 }
 
-// TestFollowDisplaced lets more follow than may: the oldest is told why it
+// TestFollowDisplaced adds more followers than there may be. The oldest must be told why it
 // ends.
 func TestFollowDisplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

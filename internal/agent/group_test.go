@@ -11,8 +11,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/nflog"
 )
 
-// TestUnbound says why a group is not bound, and never names a port id as a
-// process.
+// TestUnbound compares the reasons why a group is not bound. A port id must never be shown
+// as a process.
 func TestUnbound(t *testing.T) {
 	tests := []struct {
 		name string
@@ -20,7 +20,7 @@ func TestUnbound(t *testing.T) {
 		want string // "" for bound
 	}{
 		{"bound", nil, ""},
-		// Nobody owns the group here: whoever did has just ended.
+		// Nobody owns the group any more: its owner has just ended.
 		{
 			"taken", &nflog.OpenError{Group: 65000, Owner: 1, Reason: nflog.ErrGroupTaken, Err: errors.New("EPERM")},
 			"group 65000 is not bound: it is read by another process, and a group has one reader",

@@ -21,7 +21,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// TestHealthy beats and rests the goroutines of two groups and asks later.
+// TestHealthy marks progress of the goroutines of two groups, and probes later.
 func TestHealthy(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	tests := []struct {
@@ -65,8 +65,8 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
-// TestEmitterStuck holds a call of the emitter, as nothing should be able to,
-// and asks when its deadline is long over.
+// TestEmitterStuck holds a call of the emitter, and probes long after the call's deadline.
+// Nothing should be able to hold a call that long.
 func TestEmitterStuck(t *testing.T) {
 	called, release := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {

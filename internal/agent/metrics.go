@@ -14,8 +14,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
-// metrics are the counters of the packet path; the stages behind it register
-// their own. For each group received = folded + ignored + undecodable.
+// metrics are the counters of the packet path. Later stages register their own. For each
+// group, received = folded + ignored + undecodable.
 type metrics struct {
 	registry    *prometheus.Registry
 	received    *prometheus.CounterVec
@@ -70,12 +70,12 @@ func buildInfo(version string) prometheus.Collector {
 	return info
 }
 
-// packetCounters are one group's.
+// packetCounters are the counters of one group.
 type packetCounters struct {
 	received, folded, ignored, overflowed prometheus.Counter
 	lost, overruns, unsized, reopened     prometheus.Counter
 	undecodable                           map[decode.Result]prometheus.Counter
-	messages                              prometheus.Counter // netlink messages that could not be walked
+	messages                              prometheus.Counter // netlink messages that could not be parsed
 
 	overflowedSoFar uint64
 }
@@ -96,7 +96,7 @@ func (m *metrics) group(group uint16) *packetCounters {
 	return c
 }
 
-// mergedCounters are one group's packets that are no flow of their own.
+// mergedCounters count packets of one group that other packets stand for.
 type mergedCounters struct{ duplicate, unconfirmed prometheus.Counter }
 
 func (m *metrics) merged(group uint16) mergedCounters {
@@ -109,7 +109,7 @@ func (c mergedCounters) add(n dialect.Counts) {
 	addTo(c.unconfirmed, int(n.Unconfirmed))
 }
 
-// add takes in what one read brought.
+// add counts what one read brought.
 func (c *packetCounters) add(count nflog.Count, results *fastpath.Results) {
 	addTo(c.received, count.Packets+count.Malformed)
 	addTo(c.folded, results[decode.Decoded])
@@ -126,7 +126,7 @@ func (c *packetCounters) add(count nflog.Count, results *fastpath.Results) {
 	}
 }
 
-// overflowedTo takes in the table's running total.
+// overflowedTo sets the counter to the table's running total.
 func (c *packetCounters) overflowedTo(total uint64) {
 	addTo(c.overflowed, int(total-c.overflowedSoFar))
 	c.overflowedSoFar = total

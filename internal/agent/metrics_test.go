@@ -22,8 +22,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// allMetrics returns the row of docs/metrics.md of each metric that an agent
-// can have, from the metrics themselves.
+// allMetrics returns a row of docs/metrics.md for each metric that an agent can have. It
+// makes the rows from the metrics themselves.
 func allMetrics(t *testing.T) (rows []string) {
 	t.Helper()
 	clients, err := kube.NewClients(&rest.Config{Host: "http://127.0.0.1:1"}) // never asked

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestMonitoring looks at each metric and label that the alerts and the
-// dashboard name: the agent has them.
+// TestMonitoring checks that the agent has each metric and label that the alerts and the
+// dashboard name.
 func TestMonitoring(t *testing.T) {
 	labels := map[string][]string{}
 	for _, row := range allMetrics(t) {
@@ -48,7 +48,7 @@ func TestMonitoring(t *testing.T) {
 	}
 }
 
-// alertExpressions are what follows "expr:", on one line or two.
+// alertExpressions returns the values of "expr:", on one line or several.
 func alertExpressions(t *testing.T) (found []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)expr: (?:\|-\n((?: {8}.*\n)+)|(.+)$)`).FindAllStringSubmatch(readDoc(t, "deploy/helm/kube-nflog/monitoring/alerts.yaml"), -1) {

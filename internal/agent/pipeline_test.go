@@ -93,8 +93,8 @@ func TestEveryPacketIsInOneCounter(t *testing.T) {
 	}
 }
 
-// counted is group 100's counters by name, without what all names begin with,
-// and reason.
+// counted returns the counters of group 100 by name and reason. The names are without
+// the prefix of all names.
 func counted(t *testing.T, m *metrics) map[string]float64 {
 	t.Helper()
 	families, err := m.registry.Gather()
@@ -103,24 +103,24 @@ func counted(t *testing.T, m *metrics) map[string]float64 {
 	}
 	all := map[string]float64{}
 	for _, family := range families {
-		for _, metric := range family.GetMetric() {
+		for _, series := range family.GetMetric() {
 			name, of100 := strings.TrimPrefix(family.GetName(), "kube_nflog_"), false
-			for _, l := range metric.GetLabel() {
+			for _, l := range series.GetLabel() {
 				if l.GetName() == "reason" {
 					name += "/" + l.GetValue()
 				}
 				of100 = of100 || l.GetName() == "group" && l.GetValue() == "100"
 			}
 			if of100 {
-				all[name] = metric.GetCounter().GetValue()
+				all[name] = series.GetCounter().GetValue()
 			}
 		}
 	}
 	return all
 }
 
-// TestCountAddsUp delivers flows where there is no cluster, in turns of two
-// prefixes: the metric has every packet.
+// TestCountAddsUp delivers flows of two prefixes in turns, without a cluster. The metric
+// must have every packet.
 func TestCountAddsUp(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	counted, err := metric.New(metric.Config{NodeName: "n1", Registerer: registry})
@@ -162,8 +162,8 @@ func TestCountAddsUp(t *testing.T) {
 	}
 }
 
-// TestEarlyFlowsComeBetween delivers a window of three flows, after the first of
-// which a new flow is there: it is delivered before the rest.
+// TestEarlyFlowsComeBetween delivers a window of three flows. After the first, a new flow
+// comes. It must be delivered before the rest.
 func TestEarlyFlowsComeBetween(t *testing.T) {
 	resolver, err := resolve.New(resolve.Config{}, nil)
 	if err != nil {

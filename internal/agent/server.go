@@ -19,18 +19,18 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 )
 
-// server answers on --listen.
+// server is the HTTP server of an agent.
 type server struct {
 	http     *http.Server
 	listener net.Listener
 	flows    *stream
-	ended    chan error // run's, of a server that listen has started
+	ended    chan error // gets the result of run
 }
 
-// check returns nil, or what is wrong.
+// check returns what is wrong, nil for nothing.
 type check func() error
 
-// answers are what a server has to say.
+// answers are the contents of a server.
 type answers struct {
 	metrics        *prometheus.Registry
 	healthy, ready check
@@ -38,8 +38,7 @@ type answers struct {
 	pprof          bool
 }
 
-// listen takes the address and begins to answer. One that is taken fails the
-// start.
+// listen starts a server at the address. It fails if the address is in use.
 func listen(ctx context.Context, address string, a answers) (*server, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
@@ -51,34 +50,31 @@ func listen(ctx context.Context, address string, a answers) (*server, error) {
 	return s, nil
 }
 
-// What a connection may cost: the time of a request, of its answer, which one
-// of flowstream.Path has for each write, and the size of a header. How many there may
-// be is boundedListener's.
+// Bounds of one connection. The number of connections is bounded by boundedListener.
 const (
-	requestWithin = 2 * time.Second
-	answerWithin  = time.Minute
-	maxHeader     = 16 << 10
+	maxRequestTime = 2 * time.Second
+	maxAnswerTime  = time.Minute // a stream of flows has maxFollowerWrite for each write instead
+	maxHeader      = 16 << 10
 )
 
 func newServer(l net.Listener, a *answers) *server {
 	s := &server{http: &http.Server{
-		Handler: a.mux(), ReadTimeout: requestWithin, WriteTimeout: answerWithin, MaxHeaderBytes: maxHeader,
+		Handler: a.mux(), ReadTimeout: maxRequestTime, WriteTimeout: maxAnswerTime, MaxHeaderBytes: maxHeader,
 	}, listener: boundConnections(l, a.metrics), flows: a.flows, ended: make(chan error, 1)}
-	// A connection is for one request: a probe or a scrape every few seconds
-	// gains nothing by keeping it, and an idle one takes memory.
+	// A connection is for one request. Probes and scrapes come every few seconds, and an
+	// idle connection takes memory meanwhile.
 	s.http.SetKeepAlivesEnabled(false)
 	return s
 }
 
 func (a *answers) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	// To compress 16 KiB takes 3 MiB of memory.
-	mux.Handle("GET /metrics", inTurn(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{DisableCompression: true})))
+	// No compression: it takes 3 MiB of memory for 16 KiB of metrics.
+	mux.Handle("GET /metrics", oneAtATime(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{DisableCompression: true})))
 	mux.HandleFunc("GET /healthz", answer(a.healthy))
 	mux.HandleFunc("GET /readyz", answer(a.ready))
-	// Who may know which pods talk to whom, or look into the process, is decided
-	// by who may get into the node's network namespace, or forward a port of this
-	// pod.
+	// Flows and profiles are secret. They are only for those who may enter the node's
+	// network namespace or forward a port of this pod.
 	mux.Handle("GET "+flowstream.Path, toThisHost(a.flows))
 	if a.pprof {
 		for path, handler := range map[string]http.HandlerFunc{
@@ -90,17 +86,15 @@ func (a *answers) mux() *http.ServeMux {
 	return mux
 }
 
-// toThisHost refuses requests from elsewhere. An answer may take as long as it
-// takes.
+// toThisHost refuses requests from other hosts. An answer may take any time.
 func toThisHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLocal(r) {
 			http.Error(w, "only from this node: use kubectl exec or kubectl port-forward", http.StatusForbidden)
 			return
 		}
-		// At the end of the time for the request, the server would take the client
-		// for gone.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a failed connection shows at the first write
+		// After maxRequestTime the server would assume that the client has gone.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a broken connection shows at the first write
 		h.ServeHTTP(w, r)
 	})
 }
@@ -121,9 +115,9 @@ func isLocal(r *http.Request) bool {
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// inTurn lets one request be answered at a time, into memory, so that many of
-// them, or clients that read slowly, do not multiply what an answer takes.
-func inTurn(h http.Handler) http.Handler {
+// oneAtATime answers one request at a time, into memory. Otherwise many requests, or
+// clients that read slowly, would multiply the memory of an answer.
+func oneAtATime(h http.Handler) http.Handler {
 	turn := make(chan struct{}, 1)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -141,7 +135,7 @@ func inTurn(h http.Handler) http.Handler {
 	})
 }
 
-// heldAnswer is an http.ResponseWriter that keeps the answer.
+// heldAnswer is an http.ResponseWriter that keeps the answer in memory.
 type heldAnswer struct {
 	header http.Header
 	status int
@@ -152,10 +146,10 @@ func (a *heldAnswer) Header() http.Header         { return a.header }
 func (a *heldAnswer) WriteHeader(status int)      { a.status = status }
 func (a *heldAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
 
-// wait returns when a server that listen has started has ended.
+// wait returns when the server has ended.
 func (s *server) wait() error { return <-s.ended }
 
-// run serves until close, which ends what is followed too.
+// run serves until close. It returns after all streams of flows have ended.
 func (s *server) run() error {
 	defer s.flows.followers.serving.Wait()
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -164,11 +158,13 @@ func (s *server) run() error {
 	return nil
 }
 
-// close ends run. The http.Server knows the listener only once run has begun.
+// close ends run. It closes the listener itself, because http.Server knows the listener
+// only after run has begun.
 func (s *server) close() error {
 	return errors.Join(s.http.Close(), s.listener.Close())
 }
 
+// answer answers a probe.
 func answer(c check) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if err := c(); err != nil {

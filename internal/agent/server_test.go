@@ -20,7 +20,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/internal/flowstream"
 )
 
-// pipes is a listener whose connections are pipes, which know a test's time.
+// pipes is a listener whose connections are pipes. They follow the time of
+// testing/synctest.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -34,8 +35,8 @@ func (p pipes) Close() error { close(p); return nil }
 
 func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestConnectionsEnd opens connections as one would who means to fill the
-// agent's memory: each ends in its time.
+// TestConnectionsEnd opens connections as an attacker would to fill the agent's memory. Each
+// must end in its time.
 func TestConnectionsEnd(t *testing.T) {
 	well := func() error { return nil }
 	tests := []struct {
@@ -43,10 +44,10 @@ func TestConnectionsEnd(t *testing.T) {
 		read          bool // the answer, before waiting
 		within        time.Duration
 	}{
-		{"no request", "", false, requestWithin},
-		{"half a header", "GET /healthz HTTP/1.1\r\nHost: n1\r\n", false, requestWithin},
-		{"half a body", "GET /healthz HTTP/1.1\r\nHost: n1\r\nContent-Length: 1000\r\n\r\nx", true, requestWithin},
-		{"an answer that is not read", "GET /metrics HTTP/1.1\r\nHost: n1\r\n\r\n", false, answerWithin},
+		{"no request", "", false, maxRequestTime},
+		{"half a header", "GET /healthz HTTP/1.1\r\nHost: n1\r\n", false, maxRequestTime},
+		{"half a body", "GET /healthz HTTP/1.1\r\nHost: n1\r\nContent-Length: 1000\r\n\r\nx", true, maxRequestTime},
+		{"an answer that is not read", "GET /metrics HTTP/1.1\r\nHost: n1\r\n\r\n", false, maxAnswerTime},
 		{"no further request", "GET /healthz HTTP/1.1\r\nHost: n1\r\n\r\n", true, 0},
 	}
 	for _, tt := range tests {
@@ -84,7 +85,7 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
-// TestHeaderIsBounded sends a header that is larger than any that is meant.
+// TestHeaderIsBounded sends a header that is too large.
 func TestHeaderIsBounded(t *testing.T) {
 	s, err := listen(t.Context(), "127.0.0.1:0", answers{
 		metrics: prometheus.NewRegistry(), healthy: func() error { return nil },
@@ -110,7 +111,7 @@ func TestHeaderIsBounded(t *testing.T) {
 	}
 }
 
-// TestOnlyThisHost asks for what is for this host alone, and for what is not.
+// TestOnlyThisHost requests the pages that are only for this host, and those for everybody.
 func TestOnlyThisHost(t *testing.T) {
 	well := func() error { return nil }
 	a := answers{
