@@ -13,8 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestArchitectureFolders compares the folders of docs/architecture.md with
-// those that are there.
+// TestArchitectureFolders compares the folders in docs/architecture.md with the packages.
 func TestArchitectureFolders(t *testing.T) {
 	var documented []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z/-]+)` \\| [^`]").FindAllStringSubmatch(section(t, "docs/architecture.md", "Folders"), -1) {
@@ -44,8 +43,8 @@ func TestArchitectureFolders(t *testing.T) {
 	}
 }
 
-// TestImageHasPackages looks for each package of the agent in what the image is
-// built from: without one the image does not build.
+// TestImageHasPackages checks that .dockerignore includes each package of the agent.
+// Otherwise the image does not build.
 func TestImageHasPackages(t *testing.T) {
 	context := readDoc(t, ".dockerignore")
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)[a-z/-]*` \\| [^`]").FindAllStringSubmatch(section(t, "docs/architecture.md", "Folders"), -1) {
@@ -55,7 +54,7 @@ func TestImageHasPackages(t *testing.T) {
 	}
 }
 
-// TestArchitectureBounds looks for each bound where the document says that it is.
+// TestArchitectureBounds checks each bound in docs/architecture.md against the named file.
 func TestArchitectureBounds(t *testing.T) {
 	rows := regexp.MustCompile("(?m)^\\| .* \\| `(\\w+)` = `([^`]+)` \\| `([^`]+)` \\|").
 		FindAllStringSubmatch(section(t, "docs/architecture.md", "Bounds"), -1)
@@ -70,8 +69,8 @@ func TestArchitectureBounds(t *testing.T) {
 	}
 }
 
-// TestOwnersReadWhatIsWritten looks for the words that docs/application-owners.md
-// explains where tests expect them: all but the names, which vary.
+// TestOwnersReadWhatIsWritten checks that the texts in docs/application-owners.md are texts
+// that tests expect, except for names, which vary.
 func TestOwnersReadWhatIsWritten(t *testing.T) {
 	var expected strings.Builder
 	for _, pattern := range []string{"emit/event/*_test.go", "policy/explain/*_test.go", "test/*_test.go", "test/testdata/*", "test/emit/testdata/*"} {
@@ -100,7 +99,7 @@ func TestOwnersReadWhatIsWritten(t *testing.T) {
 	}
 }
 
-// section is what stands below a heading of a document.
+// section returns the text below a heading of a document.
 func section(t *testing.T, doc, heading string) string {
 	t.Helper()
 	_, text, found := strings.Cut(readDoc(t, doc), "\n## "+heading+"\n")

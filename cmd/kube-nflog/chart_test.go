@@ -13,8 +13,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy/dialect"
 )
 
-// TestChartFlags compares the schema of the Helm chart's value "flags" with the
-// flags of run. What is missing there is in the difference as it has to be put.
+// TestChartFlags compares the schema of the Helm chart's value "flags" with the flags of
+// run. The difference shows what to put into the schema.
 func TestChartFlags(t *testing.T) {
 	var schema struct {
 		Properties struct {
@@ -36,7 +36,7 @@ func TestChartFlags(t *testing.T) {
 	o.define(flags)
 	flags.VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
-		case "listen", "node-name", "kubeconfig", "kube-api-server": // the chart's own, or a cluster's
+		case "listen", "node-name", "kubeconfig", "kube-api-server": // set by the chart, or not needed in a cluster
 		default:
 			want[f.Name] = schemaOf(t, f)
 		}
@@ -46,7 +46,7 @@ func TestChartFlags(t *testing.T) {
 	}
 }
 
-// schemaOf is the JSON schema of a flag's value.
+// schemaOf returns the JSON schema of a flag's value.
 func schemaOf(t *testing.T, f *pflag.Flag) map[string]any {
 	t.Helper()
 	s := map[string]any{"description": f.Usage}
@@ -63,7 +63,7 @@ func schemaOf(t *testing.T, f *pflag.Flag) map[string]any {
 	case "duration":
 		s["type"], s["default"] = "string", f.DefValue
 		s["pattern"] = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-		if f.Name == "flow-window" { // roughly its bounds, so that helm refuses 10ms and 1h; run checks them exactly
+		if f.Name == "flow-window" { // approximate bounds, so that helm refuses 10ms and 1h; run checks the exact ones
 			s["pattern"] = `^([1-9][0-9]{2,4}ms|0?\.[1-9][0-9]*s|([1-9]|[1-5][0-9]|60)(\.[0-9]+)?s|1m(0s)?)$`
 		}
 	case "bool":
@@ -71,7 +71,7 @@ func schemaOf(t *testing.T, f *pflag.Flag) map[string]any {
 	case "int":
 		s["type"], s["default"] = "integer", number(t, f)
 	case "float64":
-		// helm's --set makes a string of what is no whole number.
+		// helm's --set makes a string of a number that is not an integer.
 		s["type"], s["default"] = []any{"number", "string"}, number(t, f)
 		s["pattern"] = `^[0-9]*\.?[0-9]+$`
 	case "uintSlice":

@@ -15,7 +15,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// TestDocumentedFlagsExist looks at each command line in the documents.
+// TestDocumentedFlagsExist checks the flags of each command line in the documents.
 func TestDocumentedFlagsExist(t *testing.T) {
 	commands := map[string]*cobra.Command{}
 	for _, c := range rootCommand().Commands() {
@@ -40,8 +40,8 @@ func TestDocumentedFlagsExist(t *testing.T) {
 	}
 }
 
-// TestFlagsInProse looks at the flags that documents name in passing: each is
-// one of some command's, or of a program that is named here.
+// TestFlagsInProse checks the flags that documents mention: each is a flag of a command, or
+// of a program that is named here.
 func TestFlagsInProse(t *testing.T) {
 	known := map[string]bool{
 		"nflog-group": true, "nflog-size": true, "nflog-threshold": true, "nflog-prefix": true, // iptables
@@ -60,8 +60,8 @@ func TestFlagsInProse(t *testing.T) {
 	}
 }
 
-// TestFindingsAreDocumented compares docs/troubleshooting.md with the names of
-// doctor's checks.
+// TestFindingsAreDocumented compares docs/troubleshooting.md with the names of doctor's
+// checks.
 func TestFindingsAreDocumented(t *testing.T) {
 	checks := map[string]bool{}
 	name := regexp.MustCompile(`(?:const check = |(?:ok|note|problem)\(|Finding\{)"([a-z-]+)"`)
@@ -92,8 +92,8 @@ func TestReasonCodesAreDocumented(t *testing.T) {
 	}
 }
 
-// TestTailerVariablesAreDocumented compares docs/migrating.md with the
-// variables that are read.
+// TestTailerVariablesAreDocumented compares docs/migrating.md with the variables that run
+// reads.
 func TestTailerVariablesAreDocumented(t *testing.T) {
 	var o options
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
@@ -111,7 +111,7 @@ func TestTailerVariablesAreDocumented(t *testing.T) {
 	})
 }
 
-// documents are all that are for users.
+// documents returns the paths of the documents for users.
 func documents(t *testing.T) []string {
 	t.Helper()
 	files := []string{"README.md", "SECURITY.md", "CONTRIBUTING.md"}

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// TestLinks follows the links between the documents: the files exist, and so do
-// the headings that a fragment names.
+// TestLinks checks the links in the documents: the files exist, and so do the headings.
 func TestLinks(t *testing.T) {
 	docs := append(documents(t), "CHANGELOG.md", "test/README.md")
 	designs, err := filepath.Glob("../../docs/design/*.md")
@@ -40,7 +39,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// anchors returns the fragments that a document's headings have on GitHub.
+// anchors returns the anchors that GitHub gives to a document's headings.
 func anchors(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(text, -1) {

@@ -1,4 +1,4 @@
-// Package emittest has the flows and endpoints that the sinks' unit tests use.
+// Package emittest has flows and endpoints for the unit tests of sinks.
 package emittest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// Start returns when the flows of TCP were seen.
+// Start returns the time of the flows of TCP.
 func Start() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 // Pod returns a pod's endpoint on node n1.
@@ -30,7 +30,7 @@ func External(ip string) resolve.Endpoint {
 	return resolve.Endpoint{IP: netip.MustParseAddr(ip), Kind: resolve.External}
 }
 
-// TCP returns a flow of so many SYN packets between two endpoints.
+// TCP returns a flow with a number of SYN packets between two endpoints.
 func TCP(source, destination resolve.Endpoint, port uint16, packets uint64) *emit.DroppedFlow {
 	f := flow.Flow{
 		Group: 100, Hook: decode.HookForward, Family: decode.IPv4, Protocol: decode.TCP,
@@ -40,7 +40,7 @@ func TCP(source, destination resolve.Endpoint, port uint16, packets uint64) *emi
 	return &emit.DroppedFlow{Flow: f, Source: source, Destination: destination}
 }
 
-// Sum adds up all series of a collector of counters.
+// Sum returns the sum of all series of a collector of counters.
 func Sum(t *testing.T, c prometheus.Collector) (total float64) {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()

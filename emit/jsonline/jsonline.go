@@ -1,6 +1,5 @@
-// Package jsonline writes dropped flows as JSON lines. Everything that prints
-// flows as JSON, the agent's standard output and those who follow it, uses the
-// same Encoder and so prints the same bytes.
+// Package jsonline writes dropped flows as JSON lines. The agent's standard output and the
+// followers of /flows use the same Encoder, so they get the same bytes.
 package jsonline
 
 import (
@@ -23,12 +22,12 @@ import (
 
 // Config configures a Sink.
 type Config struct {
-	// NodeName is this node's name, "" to leave it out.
+	// NodeName is the name of this node, "" to leave it out.
 	NodeName string
-	// InterfaceName names a network interface by its index; it must be given.
+	// InterfaceName returns the name of a network interface by its index. It is required.
 	InterfaceName func(index uint32) string
 
-	// Unwritten counts the lines that could not be written; it must be given.
+	// Unwritten counts the lines that could not be written. It is required.
 	Unwritten prometheus.Counter
 	Logger    *slog.Logger // nil: nothing is logged
 }
@@ -50,9 +49,8 @@ func New(w io.Writer, cfg Config) *Sink {
 	return &Sink{cfg: cfg, encoder: NewEncoder(w, cfg.NodeName, cfg.InterfaceName)}
 }
 
-// Add writes a flow's line. It waits as long as the underlying writer does. A
-// line that cannot be written is counted; the first of several failures in a row
-// is logged.
+// Add writes a flow's line. It waits as long as the underlying writer does. It counts lines
+// that cannot be written, and logs the first of several failures in a row.
 func (s *Sink) Add(d *emit.DroppedFlow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,14 +67,14 @@ func (s *Sink) Add(d *emit.DroppedFlow) {
 // Encoder writes flows as JSON lines. It belongs to one goroutine.
 type Encoder struct {
 	w       io.Writer
-	line    bytes.Buffer // the encoder's, which would not write again after an error of w
+	line    bytes.Buffer // buffer of the JSON encoder, which writes nothing more after an error of its writer
 	encoder *json.Encoder
 	node    string
 	name    func(index uint32) string
 }
 
-// NewEncoder returns an encoder of lines to w, one call of w.Write each. node
-// is this node's name, "" to leave it out; interfaceName names a network
+// NewEncoder returns an encoder that writes each line to w with one call of w.Write. node
+// is the name of this node, "" to leave it out. interfaceName returns the name of a network
 // interface by its index.
 func NewEncoder(w io.Writer, node string, interfaceName func(index uint32) string) *Encoder {
 	e := &Encoder{w: w, node: node, name: interfaceName}
@@ -85,8 +83,7 @@ func NewEncoder(w io.Writer, node string, interfaceName func(index uint32) strin
 	return e
 }
 
-// line is a flow as its JSON line shows it. Field names do not change once
-// released.
+// line is the JSON line of a flow. Field names do not change once released.
 type line struct {
 	FirstSeen   time.Time `json:"firstSeen"`
 	LastSeen    time.Time `json:"lastSeen"`
@@ -110,8 +107,8 @@ type line struct {
 	ICMPCode       *uint8 `json:"icmpCode,omitempty"`
 	// Overflow reports whether the line stands for many flows; see flow.Flow.
 	Overflow bool `json:"overflow,omitempty"`
-	// ReasonCode and Reason tell why the packets were dropped, for programs and
-	// for people. Policies are those that dropped them.
+	// ReasonCode and Reason say why the packets were dropped, for programs and for people.
+	// Policies are the policies that denied them.
 	ReasonCode policy.ReasonCode `json:"reasonCode,omitempty"`
 	Reason     string            `json:"reason,omitempty"`
 	Policies   []string          `json:"policies,omitempty"`
@@ -127,8 +124,8 @@ type lineEnd struct {
 	Workload  string  `json:"workload,omitempty"`
 }
 
-// Encode writes a flow's line. Its error is the underlying writer's. Nothing is
-// hidden from who reads the lines.
+// Encode writes a flow's line. It returns the error of the underlying writer. It hides
+// nothing from the readers of the lines.
 func (e *Encoder) Encode(d *emit.DroppedFlow) error {
 	l := line{
 		FirstSeen:   d.FirstSeen.UTC(),
@@ -173,7 +170,7 @@ func (e *Encoder) Encode(d *emit.DroppedFlow) error {
 	return nil
 }
 
-// interfaceName names an interface; "" for none.
+// interfaceName returns the name of an interface; "" for none.
 func (e *Encoder) interfaceName(index uint32) string {
 	if index == 0 {
 		return ""

@@ -62,12 +62,12 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
-// failing is a writer whose writes fail that stand in the list.
+// failing is a writer. Its writes with the numbers in the list fail.
 type failing struct {
 	io.Writer
 
 	writes int
-	fail   map[int]bool // by number, from 1
+	fail   map[int]bool // by number of the write, from 1
 }
 
 func (f *failing) Write(b []byte) (int, error) {
@@ -78,8 +78,8 @@ func (f *failing) Write(b []byte) (int, error) {
 	return f.Writer.Write(b)
 }
 
-// TestUnwrittenLinesAreCounted prints five lines, of which three fail: the rest
-// comes out, each failure is counted and each row of them logged once.
+// TestUnwrittenLinesAreCounted prints five lines, of which three fail. The others must come
+// out, each failure must be counted, and each row of failures must be logged once.
 func TestUnwrittenLinesAreCounted(t *testing.T) {
 	var out, log bytes.Buffer
 	unwritten := prometheus.NewCounter(prometheus.CounterOpts{Name: "unwritten"})
@@ -101,7 +101,7 @@ func TestUnwrittenLinesAreCounted(t *testing.T) {
 	}
 }
 
-// TestWhy shows why packets were dropped, and by which policies.
+// TestWhy checks the reason and the policies in a line.
 func TestWhy(t *testing.T) {
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
 	f := tcp(front, back, 8080, 12)
@@ -117,7 +117,7 @@ func TestWhy(t *testing.T) {
 	}
 }
 
-// TestAtLeast shows that a line says where a rule has a limit.
+// TestAtLeast checks that a line says that a rule has a limit.
 func TestAtLeast(t *testing.T) {
 	front, api := pod("shop", "front", "10.0.0.5"), pod("shop", "api", "10.0.1.7")
 	f := tcp(front, api, 80, 2)

@@ -17,17 +17,17 @@ const (
 	other         = "other"
 	maxNamespaces = 200  // values of each namespace label
 	maxLabelled   = 50   // values of the prefix label
-	maxSeries     = 2000 // besides those whose names are all "other"
-	maxKnown      = 4000 // label sets, bounded or not, that are looked up fast
+	maxSeries     = 2000 // in addition to those whose names are all "other"
+	maxKnown      = 4000 // label sets, bounded or not, that are found with one look-up
 )
 
-// drops counts dropped packets by bounded labels. It is safe for concurrent
-// use; a label set that it knows costs one look-up and no allocation.
+// drops counts dropped packets by bounded labels. It is safe for concurrent use. A known
+// label set costs one look-up and no allocation.
 type drops struct {
 	vec *prometheus.CounterVec
 
 	mu           sync.Mutex // guards what follows
-	last         dropKey    // most flows of a window look like the one before
+	last         dropKey    // most flows of a window have the labels of the previous one
 	lastCounter  prometheus.Counter
 	known        map[dropKey]prometheus.Counter
 	series       map[dropKey]struct{}
@@ -44,7 +44,7 @@ type dropKey struct {
 	code                        policy.ReasonCode
 }
 
-// side says which end of a flow is a pod, as this node sees it.
+// side says which ends of a flow are pods, as this node sees it.
 type side uint8
 
 const (
@@ -58,7 +58,7 @@ func (s side) String() string {
 	return [...]string{"none", "receiving", "sending", "both"}[s]
 }
 
-// lowerBound is the help of metrics that count drops.
+// lowerBound is the end of the help of metrics that count drops.
 const lowerBound = " A lower bound if the rule that logs has a limit."
 
 func newDrops() *drops {
@@ -96,7 +96,7 @@ func (d *drops) add(f *emit.DroppedFlow, node string) {
 	c.Add(float64(f.Packets))
 }
 
-// counter finds the counter of a label set.
+// counter returns the counter of a label set.
 func (d *drops) counter(key dropKey) prometheus.Counter {
 	if c, ok := d.known[key]; ok {
 		return c
@@ -104,13 +104,13 @@ func (d *drops) counter(key dropKey) prometheus.Counter {
 	return d.meet(key)
 }
 
-// meet finds the counter of a label set that is not known yet.
+// meet returns the counter of a label set that is not known yet.
 func (d *drops) meet(key dropKey) prometheus.Counter {
 	bounded := d.bound(key)
 	c, ok := d.known[bounded]
 	if !ok {
 		c = d.vec.WithLabelValues(bounded.labels()...)
-		// Always remembered: there are few sets that are all "other".
+		// These are always remembered: only few sets are all "other".
 		d.known[bounded] = c
 	}
 	if len(d.known) < maxKnown {
@@ -128,13 +128,13 @@ func (k dropKey) labels() []string {
 	return []string{k.direction.String(), k.source, k.destination, protocol, k.prefix, string(k.code)}
 }
 
-// keep returns a key whose prefix is no part of a packet's buffer.
+// keep returns a key whose prefix does not refer to a packet's buffer.
 func keep(key dropKey) dropKey {
 	key.prefix = strings.Clone(key.prefix)
 	return key
 }
 
-// bound replaces what is beyond the bounds by "other".
+// bound replaces values beyond the bounds by "other".
 func (d *drops) bound(key dropKey) dropKey {
 	key = keep(key)
 	key.prefix = emit.Clean(key.prefix)
@@ -152,7 +152,7 @@ func (d *drops) bound(key dropKey) dropKey {
 	return key
 }
 
-// admit returns value if it is among the first limit values seen, else other.
+// admit returns value if it is among the first limit values, else other.
 func admit(seen map[string]struct{}, value string, limit int) string {
 	if _, ok := seen[value]; ok {
 		return value
@@ -164,8 +164,8 @@ func admit(seen map[string]struct{}, value string, limit int) string {
 	return value
 }
 
-// localDirection says which end of a flow is a pod on this node; where neither
-// is, which end is a pod at all.
+// localDirection returns which ends of a flow are pods on this node. If neither is, it
+// returns which ends are pods at all.
 func localDirection(src, dst *resolve.Endpoint, node string) side {
 	from, to := src.Kind == resolve.Pod, dst.Kind == resolve.Pod
 	if from && to && src.NodeName != dst.NodeName {
@@ -185,8 +185,8 @@ func localDirection(src, dst *resolve.Endpoint, node string) side {
 	return sideNone
 }
 
-// namespaceLabel returns an endpoint's namespace, or its kind in parentheses,
-// which no namespace can be called.
+// namespaceLabel returns an endpoint's namespace. If it has none, it returns its kind in
+// parentheses, which cannot be the name of a namespace.
 func namespaceLabel(ep *resolve.Endpoint) string {
 	switch ep.Kind {
 	case resolve.Pod, resolve.Service:
@@ -199,7 +199,7 @@ func namespaceLabel(ep *resolve.Endpoint) string {
 	return "(unknown)"
 }
 
-// protocolLabel returns the protocol if it is one that is looked into, else 0.
+// protocolLabel returns the protocol if the decoder knows it, else 0.
 func protocolLabel(p decode.Protocol) decode.Protocol {
 	switch p {
 	case decode.TCP, decode.UDP, decode.SCTP, decode.ICMP, decode.ICMPv6:

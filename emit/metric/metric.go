@@ -1,5 +1,4 @@
-// Package metric counts dropped packets in Prometheus metrics with bounded
-// labels.
+// Package metric counts dropped packets in Prometheus metrics with bounded labels.
 package metric
 
 import (
@@ -12,8 +11,8 @@ import (
 
 // Config configures a Sink.
 type Config struct {
-	// NodeName is this node's name: it tells a local end of a flow from a
-	// remote one.
+	// NodeName is the name of this node. It distinguishes local ends of a flow from remote
+	// ones.
 	NodeName string
 	// Tailer adds kube-iptables-tailer's packet_drops_count{src,dst}.
 	Tailer bool

@@ -7,8 +7,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// reasons counts packets by the code of their reason. Every code has its series
-// from the start, so that rates are right.
+// reasons counts packets by the code of their reason. Every code has a series from the
+// start, so that rates are right.
 type reasons struct {
 	vec    *prometheus.CounterVec
 	byCode map[policy.ReasonCode]prometheus.Counter
@@ -33,7 +33,8 @@ func (r *reasons) add(d *emit.DroppedFlow) {
 	r.byCode[knownCode(d.Reason.Code)].Add(float64(d.Packets))
 }
 
-// knownCode returns the code of a flow that nobody has explained.
+// knownCode returns ReasonUnknown for a flow without a code, because nobody has explained
+// it.
 func knownCode(code policy.ReasonCode) policy.ReasonCode {
 	if code == "" {
 		return policy.ReasonUnknown

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	maxTailerNames  = 200  // namespaces, nodes and services of each label
-	maxTailerHosts  = 50   // hosts outside of each label: who owns an address chooses its name
-	maxTailerSeries = 1000 // besides the one that is all "other"
+	maxTailerNames  = 200  // namespaces, nodes and Services for each label
+	maxTailerHosts  = 50   // outside hosts for each label, because the owner of an address chooses its name
+	maxTailerSeries = 1000 // in addition to the one that is all "other"
 )
 
 // tailer counts packets as kube-iptables-tailer does, for its dashboards:
-// packet_drops_count{src,dst}, each a namespace, or a host's name. Names beyond
-// a bound, and addresses without a name, count as "other" and "".
+// packet_drops_count{src,dst}. Each label is a namespace or the name of a host. Names
+// beyond a bound count as "other", and addresses without a name as "".
 type tailer struct {
 	vec *prometheus.CounterVec
 
@@ -29,8 +29,8 @@ type tailer struct {
 
 type tailerPair struct{ src, dst string }
 
-// tailerLabels are the values seen of one label. Those from outside have a bound
-// of their own, so that they displace none of the cluster's.
+// tailerLabels are the known values of one label. Names of outside hosts have their own
+// bound, so that they cannot displace names of the cluster.
 type tailerLabels struct{ names, hosts map[string]struct{} }
 
 func newTailerLabels() tailerLabels {
@@ -68,7 +68,7 @@ func (t *tailer) bound(pair tailerPair) tailerPair {
 	return pair
 }
 
-// of returns an endpoint's value of the label.
+// of returns the label's value for an endpoint.
 func (l tailerLabels) of(ep *resolve.Endpoint) string {
 	switch {
 	case ep.Namespace != "":
@@ -77,7 +77,7 @@ func (l tailerLabels) of(ep *resolve.Endpoint) string {
 		return ""
 	case ep.Kind != resolve.External:
 		return admit(l.names, emit.Clean(ep.Name), maxTailerNames)
-	case !strings.Contains(ep.Name, "."): // a host could call itself as a namespace is called
+	case !strings.Contains(ep.Name, "."): // a host's name could be the same as a namespace's
 		return other
 	}
 	return admit(l.hosts, emit.Clean(ep.Name), maxTailerHosts)

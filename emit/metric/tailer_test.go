@@ -7,8 +7,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// Names that an attacker makes, by reverse DNS, displace none of the cluster's,
-// cannot be taken for them, and make a bounded number of series.
+// TestTailerNamesAreBounded checks names that an attacker makes by reverse DNS. They must
+// displace no names of the cluster, must not look like them, and must make a bounded number
+// of series.
 func TestTailerNamesAreBounded(t *testing.T) {
 	m := newTailer()
 	self := pod("shop", "api", "10.0.1.7")
@@ -41,7 +42,7 @@ func TestTailerNamesAreBounded(t *testing.T) {
 	for i := range 300 * 300 {
 		add(fmt.Sprint("a", i%300), fmt.Sprint("b", i/300))
 	}
-	if got := testutil.CollectAndCount(m.vec); got > maxTailerSeries+2 { // "other", and the one that was looked for
+	if got := testutil.CollectAndCount(m.vec); got > maxTailerSeries+2 { // "other", and the series that the test looks for
 		t.Errorf("%d series, want at most %d", got, maxTailerSeries+2)
 	}
 	if got := sum(t, m.vec); got != float64(packets) {
