@@ -105,9 +105,9 @@ func (w *watchOptions) define(f *pflag.FlagSet) {
 	f.StringSliceVar(&w.policies, "policy", nil, "only drops that these policies denied: name or namespace/name")
 	f.StringArrayVar(&w.reasons, "reason", nil, "only drops whose reason contains this text; may be given several times")
 	f.DurationVar(&w.duration, "for", 0, "how long to watch, 0 for no end (default: no end, but 30m with --agent without a terminal)")
-	f.Lookup("for").DefValue = ""
+	f.Lookup("for").DefValue = "0s" // pflag prints no default then
 	f.StringVar(&w.output, "output", "text", "text, or json: the lines of run --output json")
-	f.BoolVar(&w.top, "top", false, "show a table of the busiest flows, drawn anew every second")
+	f.BoolVar(&w.top, "top", false, "show a table of the busiest flows, drawn again every second")
 	f.StringVar(&w.kubeconfig, "kubeconfig", "", "kubeconfig file, for the names of pods (default in a cluster: the pod's service account)")
 	f.BoolVar(&w.reverseDNS, "reverse-dns", true, "ask DNS for the names of addresses outside the cluster, at a bounded rate")
 	f.BoolVar(&w.agent, "agent", false, "follow the agent that runs on this host, with the groups and names that it has")
