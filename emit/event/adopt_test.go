@@ -73,7 +73,7 @@ func TestExpiryStartsAnew(t *testing.T) {
 	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		e.Add(now(tcp(peer, self, 80, 100)))
-		time.Sleep(probeSpread)
+		time.Sleep(startJitter)
 		synctest.Wait()
 		s.mu.Lock()
 		clear(s.events)

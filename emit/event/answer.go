@@ -21,7 +21,7 @@ const (
 	resultUnauthorized = "unauthorized"
 )
 
-// verdict is what an answer means for a record and the budget.
+// verdict is what an answer means for a record and the limiter.
 type verdict uint8
 
 const (

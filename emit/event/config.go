@@ -27,8 +27,8 @@ type Config struct {
 	Message string
 
 	// QPS and Burst bound this node's calls to the API server, in calls per
-	// second and calls. The emitter goes below them while the server is tired.
-	// Defaults 50 and 100.
+	// second and calls. The emitter goes below them while the API server is
+	// overloaded. Defaults 50 and 100.
 	QPS   float64
 	Burst int
 	// PodQPS and PodBurst bound the writes about one pod. Defaults 0.5 and 25.

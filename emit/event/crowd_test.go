@@ -3,7 +3,6 @@ package event
 import (
 	"container/heap"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -63,6 +62,10 @@ func crowdCases() []crowdCase {
 		{
 			name: "outage-alone", agents: 1, writes: 500, every: 100 * time.Millisecond, delay: near, grown: true,
 			away: period{5 * time.Second, 60 * time.Second},
+		},
+		{
+			name: "outage-alone-slow-return", agents: 1, writes: 500, every: 100 * time.Millisecond, delay: near, grown: true,
+			away: period{5 * time.Second, 60 * time.Second}, slow: period{60 * time.Second, 65 * time.Second}, slowBy: 60,
 		},
 		{name: "alone", agents: 1, writes: 200, delay: near},
 		{name: "alone-far", agents: 1, writes: 200, delay: far},
@@ -323,22 +326,4 @@ func (q *eventQueue) Pop() any {
 	last := q.events[len(q.events)-1]
 	q.events = q.events[:len(q.events)-1]
 	return last
-}
-
-// quantileOf returns a quantile of unsorted durations.
-func quantileOf(all []time.Duration, q float64) time.Duration {
-	all = slices.Sorted(slices.Values(all))
-	return all[int(q*float64(len(all)-1))]
-}
-
-// report prints the figures of a crowd as a benchmark's.
-func (s *crowd) report(b *testing.B) {
-	b.Helper()
-	b.ReportMetric(0, "ns/op") // virtual time: the real one says nothing
-	b.ReportMetric(float64(s.calls), "calls")
-	b.ReportMetric(float64(s.throttled), "429s")
-	b.ReportMetric(s.now.Seconds(), "s-all-written")
-	b.ReportMetric(quantileOf(s.firsts, 1).Seconds(), "s-slowest-agent")
-	b.ReportMetric(quantileOf(s.writes, 0.5).Seconds(), "s-write-p50")
-	b.ReportMetric(float64(quantileOf(s.others, 0.9).Milliseconds()), "ms-other-p90")
 }

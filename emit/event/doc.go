@@ -4,8 +4,8 @@
 // An Emitter keeps a ledger: for every (pod, direction, peer, port or ICMP
 // kind) one record, which mirrors one event object. Add only counts in the
 // ledger and never waits for the API server. Run writes what is due, one
-// object at a time through a constant number of goroutines, within a budget
-// for the node and one for each pod. A write that fails leaves its count in
+// object at a time through a constant number of goroutines, within a limit
+// for the node, which adapts to the API server, and one for each pod. A write that fails leaves its count in
 // the ledger, so an outage costs neither counts nor memory; what the ledger's
 // bounds displace is summed up in one roll-up event per pod and direction.
 //

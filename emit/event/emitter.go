@@ -95,7 +95,7 @@ func (e *Emitter) gauges() []prometheus.Collector {
 		gauge("event_records", "Event objects in memory.",
 			func(l *ledger) float64 { return float64(l.records) }),
 		gauge("event_budget_calls_per_second", "Calls per second to the API server that this agent allows itself now.",
-			func(l *ledger) float64 { return l.budget.rate }),
+			func(l *ledger) float64 { return l.limiter.rate }),
 	}
 }
 

@@ -26,7 +26,7 @@ type ledger struct {
 	flying   int                      // records in flight
 	distinct distinct
 	holds    map[string]hold // by namespace
-	budget   *budget
+	limiter  *adaptiveLimiter
 	created  uint64 // records ever, roll-ups too
 	turn     uint64
 	draining bool
@@ -43,7 +43,7 @@ func newLedger(cfg *Config, message *template.Template, run string, a *account) 
 		uses:     map[string]*namespaceUse{},
 		holds:    map[string]hold{},
 		distinct: distinct{seed: maphash.MakeSeed(), peerRoom: maxLedgerPeers, targetRoom: maxLedgerTargets},
-		budget:   newBudget(cfg.QPS, cfg.Burst),
+		limiter:  newAdaptiveLimiter(cfg.QPS, cfg.Burst),
 	}
 }
 

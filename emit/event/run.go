@@ -22,7 +22,7 @@ func (e *Emitter) Run(ctx context.Context) error {
 	return nil
 }
 
-// Flush writes all that is pending, whatever its schedule and budget say,
+// Flush writes all that is pending, whatever its schedule and limits say,
 // until ctx ends. What is left then is counted as unwritten, and said in an
 // *UnwrittenError. It is called once, after Run has returned and with no Add
 // to come.
@@ -31,7 +31,7 @@ func (e *Emitter) Flush(ctx context.Context) error {
 		return nil
 	}
 	e.mu.Lock()
-	e.ledger.drain()
+	e.ledger.drain(e.cfg.Now())
 	e.mu.Unlock()
 	e.write(ctx, e.ledger.drained)
 	e.mu.Lock()

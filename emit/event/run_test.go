@@ -42,7 +42,7 @@ func TestFlowOfAMinuteCostsThreeWrites(t *testing.T) {
 	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		e.Add(now(tcp(peer, self, 80, 10)))
-		time.Sleep(probeSpread)
+		time.Sleep(startJitter)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"post"}, s.made()); diff != "" {
 			t.Errorf("calls for a new flow (-want +got):\n%s", diff)

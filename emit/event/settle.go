@@ -3,13 +3,13 @@ package event
 import "time"
 
 // settle takes the answer to a job: it moves the record on and adapts the
-// budget.
+// limiter.
 func (l *ledger) settle(j *job, a answer, now time.Time) {
 	r := j.record
 	l.flying--
 	r.subject.flying--
 	if a.verdict != tired && a.verdict != cancelled {
-		l.budget.succeeded(j.started, now)
+		l.limiter.succeeded(j.started, now)
 	}
 	switch a.verdict {
 	case written:
@@ -28,7 +28,7 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 	case invalid:
 		l.refuse(r, reasonInvalid, now)
 	case tired:
-		l.budget.failed(j.started, now, a.overloaded(), a.pause)
+		l.limiter.failed(j.started, now, a.overloaded(), a.pause)
 		l.retry(r, a, now)
 	case cancelled:
 		l.makeReady(r)
@@ -63,8 +63,8 @@ func (l *ledger) settleAdopted(r *record, a answer) {
 	l.goOn(r)
 }
 
-// retry puts a record off after a passing failure. One that was throttled need
-// not wait longer than all the others, which the budget sees to.
+// retry puts a record off after a passing failure. One that was throttled waits
+// no longer than the others: the limiter makes all of them wait.
 func (l *ledger) retry(r *record, a answer, now time.Time) {
 	if a.result == resultThrottled {
 		l.makeReady(r)

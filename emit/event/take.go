@@ -20,7 +20,7 @@ func (l *ledger) take(now time.Time) (*job, time.Duration) {
 	if l.flying >= l.inFlight(now) {
 		return nil, forever // the next answer brings the next call
 	}
-	if w := l.budgetWait(now); w > 0 {
+	if w := l.limiterWait(now); w > 0 {
 		return nil, w
 	}
 	r, podWait := l.choose(now)
@@ -58,24 +58,24 @@ func (l *ledger) nextTimer(now time.Time) time.Duration {
 	return wait
 }
 
-// unbound says that there is a deadline instead of a budget: when draining,
-// unless the server is tired.
-func (l *ledger) unbound(now time.Time) bool { return l.draining && !l.budget.tired(now) }
+// unlimited reports whether calls go out without the limiter: while draining
+// there is a deadline instead, unless the API server is overloaded.
+func (l *ledger) unlimited(now time.Time) bool { return l.draining && !l.limiter.overloaded(now) }
 
 // inFlight returns how many calls may be under way at once.
 func (l *ledger) inFlight(now time.Time) int {
-	if l.unbound(now) {
+	if l.unlimited(now) {
 		return l.cfg.Writers
 	}
-	return l.budget.inFlight(l.cfg.Writers, now)
+	return l.limiter.inFlight(l.cfg.Writers, now)
 }
 
-// budgetWait returns how long the node must wait for its next call.
-func (l *ledger) budgetWait(now time.Time) time.Duration {
-	if l.unbound(now) {
-		return max(0, l.budget.paused.Sub(now))
+// limiterWait returns how long the node must wait for its next call.
+func (l *ledger) limiterWait(now time.Time) time.Duration {
+	if l.unlimited(now) {
+		return l.limiter.pause(now)
 	}
-	return l.budget.wait(now)
+	return l.limiter.wait(now)
 }
 
 // choose picks the record to write: by rank first, then the subject that waits
@@ -110,7 +110,7 @@ func (l *ledger) subjectWait(r *record, now time.Time) time.Duration {
 
 // begin takes a record in hand and makes the call that it needs next.
 func (l *ledger) begin(r *record, now time.Time) *job {
-	l.budget.spend(now)
+	l.limiter.spend(now)
 	l.probe(r.subject.key.eventNamespace(), now)
 	if !r.followUp {
 		r.subject.limiter.AllowN(now, 1)
@@ -140,10 +140,10 @@ func (l *ledger) drained(now time.Time) bool {
 
 // drain makes everything ready that has something to write, and gives refused
 // namespaces one more try.
-func (l *ledger) drain() {
+func (l *ledger) drain(now time.Time) {
 	l.draining = true
 	clear(l.holds)
-	l.budget.hurry()
+	l.limiter.skipJitter(now)
 	for l.timers.len() > 0 {
 		r := l.timers.h[0]
 		l.timers.remove(r)
