@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// announce takes in what p's annotation says of its addresses, in place of
-// what old's did. It returns the addresses that are new. They are p's since it
-// was heard: whoever writes the annotation could not make it older.
+// announce replaces what old's annotation announced by what p's annotation announces. It
+// returns the new addresses. They belong to p only since now, because whoever wrote the
+// annotation cannot have made it older.
 func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	since := now
 	if old != nil && slices.Equal(slices.Collect(old.announced()), slices.Collect(p.announced())) {
@@ -16,7 +16,7 @@ func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	switch {
 	case p.finished != 0 || len(slices.Collect(p.claimed())) > 0:
 		o.retract(old, now, now)
-	case since == now: // it may still have what it does not announce any more
+	case since == now: // the pod may still have an address that it does not announce any more
 		o.retract(old, now, now+o.keep)
 	default:
 		o.unannounce(old)
@@ -34,7 +34,7 @@ func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	return fresh
 }
 
-// retract forgets what the annotation of p said, but for a rumour; p may be nil.
+// retract forgets what p's annotation announced, and keeps a rumour of it. p may be nil.
 func (o *owners) retract(p *pod, now, possibly int64) {
 	if p == nil {
 		return
@@ -54,21 +54,22 @@ func (o *owners) unannounce(p *pod) {
 	}
 }
 
-// maxRumours bounds the addresses with rumours, maxClaims the rumours of each.
+// maxRumours bounds the addresses with rumours. maxClaims bounds the rumours of each
+// address.
 const maxRumours = 4096
 
-// rumours are who announced which address, and does not any more. Such a pod may
-// have had the address without its status ever saying so, or before it did. They
-// name nobody. They only keep another from being named for the moments around its
-// own start and end, where the time stamps alone do not tell who had the address.
+// rumours holds which pods announced an address and do not any more. Such a pod may have
+// had the address without its status ever having it, or before its status had it. A rumour
+// names no pod. It only prevents that another pod is named for the moments around that
+// pod's own start and end, because time stamps alone do not show there who had the address.
 type rumours struct {
 	byAddr map[netip.Addr][]rumour
 	order  queue[ended]
-	lost   int64 // the latest end of those forgotten too early
+	lost   int64 // the latest end of the rumours that were forgotten too early
 }
 
-// rumour is what a pod announced of an address: from when to when. If it has
-// announced something else since, it may still have the address, up to possibly.
+// rumour is a pod's announcement of an address, and its time. If the pod has announced
+// something else since, it may still have the address until possibly.
 type rumour struct {
 	uid                   string // "" for several pods
 	from, until, possibly int64
@@ -108,7 +109,7 @@ func (r *rumours) add(addr netip.Addr, heard rumour, now, keep int64) {
 	}
 }
 
-// forget drops the addresses of which nothing was heard for long.
+// forget drops the addresses without a recent rumour.
 func (r *rumours) forget(now, keep int64) {
 	for r.order.len() > 0 && r.order.first().forget <= now {
 		first := r.order.first()
@@ -121,7 +122,7 @@ func (r *rumours) forget(now, keep int64) {
 	}
 }
 
-// latest is the end of the last rumour about addr.
+// latest returns the end of the last rumour about addr.
 func (r *rumours) latest(addr netip.Addr) int64 {
 	end := int64(never)
 	for _, heard := range r.byAddr[addr] {
@@ -135,8 +136,8 @@ func (r *rumours) pop() {
 	r.order.pop()
 }
 
-// rumoured reports whether another pod than that of c may have had addr by its
-// announcement alone. possibly includes those that announced something else since.
+// rumoured reports whether a pod other than that of c may have had addr only by its
+// announcement. possibly includes pods that announced something else since.
 func (o *owners) rumoured(addr netip.Addr, at int64, c claim, possibly bool) bool {
 	if len(o.announced) == 0 && len(o.rumours.byAddr) == 0 || !o.calico(c.pod.node.Value(), addr) {
 		return false
@@ -161,22 +162,22 @@ func (o *owners) rumoured(addr netip.Addr, at int64, c claim, possibly bool) boo
 	return false
 }
 
-// announcing returns the pod that had addr at the time at (Unix nanoseconds) by
-// its annotation alone. Calico's CNI plugin writes that before the pod's first
-// packet, the kubelet writes the status up to minutes later. But whoever may
-// write a pod may write it too, so it counts only where all of this holds:
+// announcing returns the pod that had addr at the time at (Unix nanoseconds) only by its
+// annotation. Calico's CNI plugin writes the annotation before the pod's first packet. The
+// kubelet writes the status later, up to minutes later. But everybody who may write a pod
+// may write its annotation too. So it counts only if all of these rules hold:
 //
-//  1. No pod's status has the address, or may have had it then; the caller has
-//     asked find, and whether it is a Node's or a Service's.
-//  2. Calico runs on the pod's node, and that node has pods whose status has
-//     addresses of the same block; see calicoBlock. So nobody can take the
-//     address of a host that is no pod.
-//  3. No other pod announces it. Two cancel each other out: the status will
-//     tell.
-//  4. The packet is older than the skew, so that another pod that announces or
-//     has the address would be known; before, the verdict is unsettled.
-//  5. All pods that can have the address are watched, and no change from before
-//     the time may be missing; else the verdict is stale.
+//  1. No pod's status has the address, or may have had it then. The caller has asked
+//     find, and has checked Nodes and Services.
+//  2. Calico runs on the pod's node, and that node has pods whose status has addresses
+//     of the same block; see calicoBlock. So nobody can take the address of a host that
+//     is no pod.
+//  3. No other pod announces it. If two pods do, neither is named until the status
+//     decides.
+//  4. The packet is older than the skew, so that any other pod that announces or has the
+//     address would be known. Before that the verdict is unsettled.
+//  5. All pods that can have the address are watched, and no change from before the time
+//     may be missing. Otherwise the verdict is stale.
 func (o *owners) announcing(addr netip.Addr, at int64) (*pod, verdict) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -199,12 +200,12 @@ func (o *owners) announcing(addr netip.Addr, at int64) (*pod, verdict) {
 	return p, owned
 }
 
-// calicoBlock is how many addresses, as bits, Calico's IPAM gives a node at a
-// time, unless told otherwise: /26 of IPv4, /122 of IPv6.
+// calicoBlock is the number of address bits in the block that Calico's IPAM gives a node at
+// a time by default: /26 of IPv4, /122 of IPv6.
 const calicoBlock = 6
 
-// hasNeighbour reports whether the status of a pod of p's node has an address of
-// the block that addr is in.
+// hasNeighbour reports whether the status of a pod of p's node has an address of addr's
+// block.
 func (o *owners) hasNeighbour(addr netip.Addr, p *pod) bool {
 	block, err := addr.Prefix(addr.BitLen() - calicoBlock)
 	if err != nil {
@@ -218,9 +219,9 @@ func (o *owners) hasNeighbour(addr netip.Addr, p *pod) bool {
 	return false
 }
 
-// mayAnnounce reports whether Calico runs on the node, and addr is one that it
-// gives to pods: not the first two of a Node's own range, which stand for the
-// network and the node's end of it.
+// mayAnnounce reports whether Calico runs on the node and gives addr to pods. It does not
+// give the first two addresses of a Node's own range to pods: they stand for the network
+// and the node's end of it.
 func (r *Resolver) mayAnnounce(node string, addr netip.Addr) bool {
 	if !r.nodes.hasCalico(node) {
 		return false

@@ -1,22 +1,21 @@
 package resolve
 
-// How much is read of the lists of one object. The API server bounds few of
-// them, and whoever may write the object can fill it: 255 KiB of annotations
-// hold 37,000 addresses.
+// Bounds for the lists of one object. The API server limits few of them, and everybody who
+// may write the object can fill it: 255 KiB of annotations hold 37,000 addresses.
 const (
-	maxAddrs     = 8 // of a pod's status, and cluster IPs of a Service
+	maxAddrs     = 8 // in a pod's status, and cluster IPs of a Service
 	maxNodeAddrs = 256
 	maxPodCIDRs  = 8
 	maxIngress   = 64
 	maxLabels    = 64      // of a pod
-	maxLabelText = 4 << 10 // bytes of a pod's labels in all
+	maxLabelText = 4 << 10 // bytes of all labels of a pod
 	maxPorts     = 64      // container ports with a name
-	// maxAnnounced are the bytes of an annotation with one address of each
-	// family, each with its prefix length.
+	// maxAnnounced is the length of an annotation with one address of each family, each
+	// with its prefix length.
 	maxAnnounced = len("255.255.255.255/32, ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128")
 )
 
-// cuts says which lists of an object were longer than their bound.
+// cuts holds which lists of an object were longer than their bound.
 type cuts uint8
 
 const (
@@ -28,7 +27,7 @@ const (
 	cutPorts
 )
 
-// name is the list, one of c, as the metric names it.
+// name returns the name of a list, one of c, as in the metric.
 func (c cuts) name() string {
 	switch c {
 	case cutAddrs:
@@ -45,8 +44,7 @@ func (c cuts) name() string {
 	return "ports"
 }
 
-// first returns the first limit elements of list, and notes in c if there are
-// more.
+// first returns the first limit elements of list. If there are more, it adds which to c.
 func first[T any](list []T, limit int, c *cuts, which cuts) []T {
 	if len(list) <= limit {
 		return list

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// own makes p the live owner of addr, and says whether it was not before. What
-// is no newer than the pod's seen end is old news, and changes nothing. A pod that
-// once said that it has given the address back has not got it again.
+// own makes p the live owner of addr, and reports whether p was not the owner before. A
+// report that is not newer than the pod's seen end is old and changes nothing. A pod that
+// said once that it has given the address back does not get it again.
 func (o *owners) own(addr netip.Addr, p *pod) bool {
 	for _, c := range o.more[addr] {
 		if c.pod.uid() == p.uid() && (c.until == givenBack || c.seen && p.version <= c.pod.version) {
@@ -30,8 +30,8 @@ func (o *owners) endAll(p *pod, end claim) {
 	}
 }
 
-// owner returns the pod of that UID as it was taken in, if it has a claim on addr
-// that has not ended; else nil.
+// owner returns the pod with this UID as it was taken in, if it has a claim on addr that
+// has not ended; else nil.
 func (o *owners) owner(addr netip.Addr, uid string) *pod {
 	if live := o.live.get(addr); live != nil && live.uid() == uid {
 		return live
@@ -44,10 +44,9 @@ func (o *owners) owner(addr netip.Addr, uid string) *pod {
 	return nil
 }
 
-// end makes p's claim on addr an ended one. One that has ended stays as it is,
-// also where the wall clock's step made it forgotten. The claim keeps the pod as
-// it was taken in: p may be the last state that a deletion brought, whose start
-// is the time stamp of its node.
+// end ends p's claim on addr. A claim that has ended does not change, also if a step of the
+// wall clock removed it. The claim keeps the pod as it was taken in: p may be the last
+// state in a deletion, and its start is a time stamp of its node.
 func (o *owners) end(addr netip.Addr, p *pod, end claim) {
 	owner, before := o.owner(addr, p.uid()), o.endedClaim(addr, p.uid())
 	switch {
@@ -70,12 +69,12 @@ func (o *owners) end(addr netip.Addr, p *pod, end claim) {
 	}
 	o.addMore(addr, end)
 	if end.until == givenBack {
-		return // there will be another end
+		return // the claim will end once more
 	}
 	o.ended.push(ended{addr, p.uid(), max(end.until, o.contact.told) + o.keep})
 }
 
-// endedClaim returns the claim on addr of the pod of that UID, if it has ended.
+// endedClaim returns the claim on addr of the pod with this UID, if it has ended.
 func (o *owners) endedClaim(addr netip.Addr, uid string) claim {
 	for _, c := range o.more[addr] {
 		if c.until != forever && c.pod.uid() == uid {
@@ -85,7 +84,7 @@ func (o *owners) endedClaim(addr netip.Addr, uid string) claim {
 	return claim{}
 }
 
-// promote moves a second live owner of addr to where a lookup is fastest.
+// promote moves a second live owner of addr to the place where a look-up is fastest.
 func (o *owners) promote(addr netip.Addr) {
 	for _, c := range o.more[addr] {
 		if c.until == forever {
@@ -106,7 +105,7 @@ func (o *owners) addMore(addr netip.Addr, c claim) {
 	o.more[addr] = append(claims, c)
 }
 
-// dropMore forgets a pod's claim in more.
+// dropMore removes a pod's claim from more.
 func (o *owners) dropMore(addr netip.Addr, uid string) {
 	claims := o.more[addr]
 	i := slices.IndexFunc(claims, func(c claim) bool { return c.pod.uid() == uid })
@@ -120,8 +119,7 @@ func (o *owners) dropMore(addr netip.Addr, uid string) {
 	}
 }
 
-// forget drops the ended claims whose time has come, and the oldest ones
-// beyond the bound.
+// forget drops the ended claims whose time is over, and the oldest ones beyond the bound.
 func (o *owners) forget(now int64) {
 	o.rumours.forget(now, o.keep)
 	for o.ended.len() > 0 {
@@ -138,7 +136,7 @@ func (o *owners) forget(now int64) {
 	}
 }
 
-// dropEnded is dropMore for a claim that is not live again, nor has been.
+// dropEnded is like dropMore, for a claim that is not live again and was not.
 func (o *owners) dropEnded(e ended) {
 	for _, c := range o.more[e.addr] {
 		if c.pod.uid() == e.uid && c.until != forever && c.until+o.keep <= e.forget {
@@ -148,17 +146,17 @@ func (o *owners) dropEnded(e ended) {
 	}
 }
 
-// size returns the addresses with a live owner, the ended claims remembered,
-// and the ended claims forgotten too early.
+// size returns the number of addresses with a live owner, of remembered ended claims, and
+// of ended claims that were forgotten too early.
 func (o *owners) size() (live, ended int, evicted uint64) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return o.live.len(), o.ended.len(), o.evicted
 }
 
-// same returns the pod that the index holds for p, where nothing about it has
-// changed; else p. A relist brings every pod anew: without this there would be
-// two of each from then on, one in the informer's store and one here.
+// same returns the pod that the index holds for p if nothing about it has changed; else p.
+// A relist brings a new copy of every pod. Without this there would be two copies of each
+// from then on, one in the informer's store and one here.
 func (o *owners) same(p *pod) *pod {
 	o.mu.RLock()
 	defer o.mu.RUnlock()

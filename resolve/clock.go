@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// reading is one look at both clocks, in nanoseconds. Packets and Kubernetes'
-// time stamps have wall-clock times, which an administrator or NTP may set to
-// anything. How long something lasts is measured by the steady clock.
+// reading is one reading of both clocks, in nanoseconds. Packets and Kubernetes' time
+// stamps have wall-clock times, which an administrator or NTP may set to anything. The
+// steady clock measures durations.
 type reading struct {
 	wall   int64 // Unix
 	steady int64 // since the start of this process; it never steps
 }
 
-// clock reads the clocks, and notices when the wall clock steps.
+// clock reads both clocks and detects steps of the wall clock.
 type clock struct {
 	look func() reading
-	// tolerance is the largest step that is not one, in nanoseconds.
+	// tolerance is the largest difference that does not count as a step, in nanoseconds.
 	tolerance int64
-	// stepped is told of a step: the wall clock's time now, the time that it
-	// would have shown at the look before, and by how much it went ahead.
+	// stepped is called after a step, with the wall clock's time now, the time that it
+	// would have shown at the previous reading, and by how much it went forward.
 	stepped func(now, before, by int64)
 
 	mu     sync.Mutex // guards what follows
@@ -36,7 +36,7 @@ func newClock(now func() time.Time, tolerance time.Duration, stepped func(now, b
 	return &clock{look: look, tolerance: int64(tolerance), stepped: stepped, last: look(), offset: began.UnixNano()}
 }
 
-// now is the wall clock's time. A step is told before it returns.
+// now returns the wall clock's time. If the clock has stepped, it calls stepped first.
 func (c *clock) now() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,8 +50,8 @@ func (c *clock) now() int64 {
 	return r.wall
 }
 
-// wall is the wall clock's time, for callers that may not be told of a step.
+// wall returns the wall clock's time, for callers for which stepped must not be called.
 func (c *clock) wall() int64 { return c.look().wall }
 
-// steady is the steady clock's time.
+// steady returns the steady clock's time.
 func (c *clock) steady() int64 { return c.look().steady }

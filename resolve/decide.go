@@ -2,31 +2,32 @@ package resolve
 
 import "net/netip"
 
-// verdict is what the owners say of an address at a time.
+// verdict is the result of asking for the owner of an address at a time.
 type verdict uint8
 
 const (
-	nobody    verdict = iota // no pod is known to have had it
-	owned                    // one pod had it, and only that one can have had it
-	contested                // two pods can have had it, or an unseen one
-	unsettled                // as contested, but skew after the time it is known
-	stale                    // one pod had it by the last news, which are too old to know
+	nobody    verdict = iota // no known pod had it
+	owned                    // one pod had it, and no other can have had it
+	contested                // two pods can have had it, or an unseen pod
+	unsettled                // contested for now; the skew after the time it will be decided
+	stale                    // one pod had it by the last news, and this news is too old
 )
 
-// find returns the pod that had addr at the time at (Unix nanoseconds), as far
-// as is known now.
+// find returns the pod that had addr at the time at (Unix nanoseconds), as far as it is
+// known now.
 //
-// A claim may hold at a time up to skew outside it, and surely holds skew
-// inside it.
+// A claim may hold at a time up to skew outside of it. It certainly holds skew inside of
+// it.
 //
-//  1. One pod alone that may hold is the owner.
-//  2. Of several, the only one of this node is, if it is live and surely holds,
-//     as this node's routes lead to it.
-//  3. Else the latest started is, if it surely holds and the others have ended:
-//     an address is given away only after it was given back, however late the
-//     API server tells. A wall clock that has stepped may disagree with the time
-//     stamps of other nodes, so then this rule and the one before do not hold.
-//  4. Else nobody knows.
+//  1. If only one pod's claim may hold, that pod is the owner.
+//  2. If several may hold, and only one of them is of this node, that pod is the owner,
+//     if it is live and its claim certainly holds. This node's routes lead to it.
+//  3. Otherwise the pod that started last is the owner, if its claim certainly holds and
+//     the others have ended: an address is given away only after it was given back,
+//     however late the API server reports it. After a step of the wall clock, it may
+//     disagree with the time stamps of other nodes. Then this rule and the one before do
+//     not apply.
+//  4. Otherwise the owner is not known.
 //  5. An owner is not named while changes from before the time may be missing.
 func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	o.mu.RLock()
@@ -40,7 +41,7 @@ func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	case live == nil && len(rest) == 0:
 		return nil, nobody
 	case o.contact.stepped() && o.contact.isOthers(at, o.now()):
-		return nil, contested // by another clock
+		return nil, contested // the time comes from another clock
 	}
 	var p *pod
 	var v verdict
@@ -58,9 +59,8 @@ func (o *owners) find(addr netip.Addr, at int64) (*pod, verdict) {
 	return p, owned
 }
 
-// current returns what an owner at the time at is worth, given how long the
-// watch was last known to be well: owned, or stale, or contested where the time is
-// another clock's.
+// current returns the verdict for an owner at the time at, by the last proof of the watch:
+// owned, or stale, or contested if the time comes from another clock.
 func (o *owners) current(at int64) verdict {
 	switch {
 	case !o.contact.isStale(at):
@@ -71,7 +71,7 @@ func (o *owners) current(at int64) verdict {
 	return stale
 }
 
-// local says whether a pod of this node has addr now.
+// local reports whether a pod of this node has addr now.
 func (o *owners) local(addr netip.Addr) bool {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -79,19 +79,19 @@ func (o *owners) local(addr netip.Addr) bool {
 	return p != nil && p.node == o.node
 }
 
-// only judges an address with one claim.
+// only decides for an address with one claim.
 func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 	switch {
 	case !o.may(c, at):
 		return nil, nobody
 	case c.until == forever && c.pod.terminating && o.now() < at+o.skew:
-		return nil, unsettled // its end may be on the way to us
+		return nil, unsettled // the report of its end may be on the way
 	case o.surely(c, at):
 		return c.pod, owned
 	case o.contact.wasBlind(at, o.skew), !o.whole(addr):
-		return nil, contested // by a pod that came and went unseen
+		return nil, contested // a pod may have come and gone unseen
 	case at-o.skew <= o.lost:
-		return nil, contested // by a pod that was forgotten
+		return nil, contested // a forgotten pod may have had it
 	case o.rumoured(addr, at, c, true):
 		return nil, contested
 	case at <= c.sure:
@@ -104,7 +104,7 @@ func (o *owners) only(addr netip.Addr, c claim, at int64) (*pod, verdict) {
 	return c.pod, owned
 }
 
-// choose judges an address with several claims; live may be nil.
+// choose decides for an address with several claims. live may be nil.
 func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at int64) (*pod, verdict) {
 	var s survey
 	if live != nil {
@@ -133,11 +133,11 @@ func (o *owners) choose(addr netip.Addr, live *pod, rest []claim, at int64) (*po
 	return nil, contested
 }
 
-// survey sums up the claims that may hold at a time.
+// survey summarises the claims that may hold at a time.
 type survey struct {
-	possible, live, locals int   // all, those not ended, those of this node
-	latest                 claim // the one that started last
-	local                  claim // one of this node
+	possible, live, locals int   // number of all claims, of those that have not ended, of those of this node
+	latest                 claim // the claim that started last
+	local                  claim // a claim of this node
 }
 
 func (s *survey) take(o *owners, c claim, at int64) {

@@ -2,7 +2,7 @@ package resolve
 
 import "net/netip"
 
-// Kind says what an address turned out to be.
+// Kind is the kind of owner that an address has.
 type Kind uint8
 
 // The kinds of endpoint.
@@ -29,32 +29,31 @@ func (k Kind) String() string {
 	return "Unknown"
 }
 
-// Endpoint is what an address resolved to at a point in time.
+// Endpoint is the owner of an address at a point in time.
 type Endpoint struct {
 	IP   netip.Addr
 	Kind Kind
-	// Namespace and Name name the Pod or Service; Name alone names the Node,
-	// or the external host by its sanitised reverse DNS name.
+	// Namespace and Name are those of the Pod or Service. For a Node only Name is set. For
+	// an external host Name is its sanitised reverse DNS name.
 	Namespace, Name string
-	// UID is the value by which kubectl describe selects a pod's events: the
-	// pod's UID, for a mirror pod its kubernetes.io/config.mirror annotation.
-	// Set for pods alone.
+	// UID is the value by which kubectl describe selects a pod's events: the pod's UID, or
+	// for a mirror pod its annotation kubernetes.io/config.mirror. Set only for pods.
 	UID string
 	// Workload is the controlling object, "Deployment/frontend"; "" for none.
 	Workload string
-	// Identifier is the pod's text for messages, as --pod-identifier says.
+	// Identifier is the pod's text for messages, by --pod-identifier.
 	Identifier string
-	// NodeName is the node that a pod runs on.
+	// NodeName is the node on which a pod runs.
 	NodeName string
-	// Labels and Ports are a pod's, where Config.PodLabels asks for them.
+	// Labels and Ports are those of a pod, if Config.PodLabels asks for them.
 	Labels LabelSet
 	Ports  PortSet
-	// Partial says that the pod has more labels or named ports than are kept,
-	// so that there are none here.
+	// Partial reports that the pod has more labels or named ports than are kept. Labels and
+	// Ports are then empty.
 	Partial bool
-	// EventsDisabled says that the pod wants no events: by its annotation
-	// kube-nflog/events, "false", or, where it has none, by its namespace's.
+	// EventsDisabled reports that the pod wants no events, by its annotation
+	// kube-nflog/events: "false". Without that annotation the one of its namespace applies.
 	EventsDisabled bool
-	// Ambiguous says that two owners were possible, so that Kind is Unknown.
+	// Ambiguous reports that two owners were possible. Kind is then Unknown.
 	Ambiguous bool
 }

@@ -20,13 +20,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// maxSilence is how long a watch may send nothing. The API server sends a
-// bookmark about once a minute, so a watch that is silent for longer is stuck:
-// it is closed, and client-go resumes where it ended.
+// maxSilence is the longest time in which a watch may send nothing. The API server sends a
+// bookmark about once a minute, so a watch that is silent for longer hangs. It is closed,
+// and client-go resumes it.
 const maxSilence = 3 * time.Minute
 
-// Source is one resource of the API to list and watch. It is exported for the
-// package explain, which watches what this one does not.
+// Source is a resource of the API to list and watch. It is exported for package explain,
+// which watches other resources.
 type Source struct {
 	Client   rest.Interface // of the resource's group
 	Resource string         // "pods"
@@ -34,16 +34,16 @@ type Source struct {
 	Strip    cache.TransformFunc
 	Fields   string // field selector, "" for all objects
 	Handler  cache.ResourceEventHandler
-	// Without is what is missing where the API server forbids this process to
-	// read the resource, for people; "" says that nothing works without it.
+	// Without tells people what is missing if the API server forbids this process to read
+	// the resource; "" means that nothing works without it.
 	Without string
-	// Failed is called for each list or watch that failed; nil for nothing.
+	// Failed, if not nil, is called for each list or watch that failed.
 	Failed func()
 
 	follow follower // nil for nobody
 }
 
-// Feed lists and watches a Source. Make one with NewFeed.
+// Feed lists and watches a Source. Create one with NewFeed.
 type Feed struct {
 	Source
 	log       *slog.Logger
@@ -54,11 +54,11 @@ type Feed struct {
 	mu      sync.Mutex  // guards silence
 	silence *time.Timer // ends a silent watch; nil without a watch
 
-	forbidden chan struct{} // closed when the API server forbids it
+	forbidden chan struct{} // closed if the API server forbids the resource
 	once      sync.Once     // closes it
 }
 
-// NewFeed makes a Feed, which does nothing until it runs.
+// NewFeed returns a Feed. It does nothing until Run is called.
 func NewFeed(s Source, log *slog.Logger) (*Feed, error) {
 	if s.Failed == nil {
 		s.Failed = func() {}
@@ -73,11 +73,10 @@ func NewFeed(s Source, log *slog.Logger) (*Feed, error) {
 	return f, nil
 }
 
-// Run lists and watches until ctx ends; what fails is tried again.
+// Run lists and watches until ctx ends. It repeats what fails.
 func (f *Feed) Run(ctx context.Context) {
 	f.running = ctx
-	// What goes wrong is reported here: the reflector's own lines would be twice
-	// as many.
+	// Errors are reported here. The reflector's own log lines would repeat them.
 	f.reflector.RunWithContext(klog.NewContext(ctx, klog.New(nil)))
 }
 
@@ -94,12 +93,11 @@ func (f *Feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 	return list, err
 }
 
-// watch starts a watch, which is a list as well where it sends initial events.
+// watch starts a watch. If the watch sends initial events, it is a list too.
 //
-// A refused connection and a 429 are passed on unchanged: the reflector backs
-// off and resumes where the last watch ended. Of a watch that lists, it would
-// back off without regard to its context, for up to a minute, so that is done
-// here.
+// A refused connection and a 429 are passed on unchanged: the reflector backs off, and
+// resumes where the last watch ended. For a watch that lists, the reflector would back off
+// for up to a minute and ignore its context, so that is done here.
 func (f *Feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	lists := o.SendInitialEvents != nil && *o.SendInitialEvents
 	o.FieldSelector = f.Fields
@@ -133,14 +131,13 @@ func resumable(err error) bool {
 	return utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)
 }
 
-// stream is a watch that tells its feed when it ends. The reflector always
-// stops it.
+// stream is a watch that reports its end to its Feed. The reflector always stops it.
 type stream struct {
 	watch.Interface
 	ended func()
 }
 
-// Stop is watch.Interface's.
+// Stop implements watch.Interface.
 func (s *stream) Stop() {
 	s.Interface.Stop()
 	s.ended()
@@ -152,7 +149,7 @@ func (f *Feed) follows(w watch.Interface, lists bool) watch.Interface {
 		w.Stop()
 	})
 	if lists {
-		silence.Stop() // until the list is complete, the store hears nothing
+		silence.Stop() // the store receives nothing until the list is complete
 	}
 	f.mu.Lock()
 	f.silence = silence
@@ -164,7 +161,7 @@ func (f *Feed) follows(w watch.Interface, lists bool) watch.Interface {
 	})}
 }
 
-// noise notes that the watch is not silent.
+// noise records that the watch is not silent.
 func (f *Feed) noise() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -206,7 +203,7 @@ func (f *Feed) tell(what func(follower)) {
 	}
 }
 
-// report logs and counts a list or watch that failed; it is tried again.
+// report logs and counts a list or watch that failed. It is repeated.
 func (f *Feed) report(err error) {
 	if f.running.Err() != nil {
 		return
@@ -227,7 +224,7 @@ func (f *Feed) report(err error) {
 	})
 }
 
-// Known reports whether everything there was at the start has been taken in.
+// Known reports whether everything that existed at the start has been taken in.
 func (f *Feed) Known() bool {
 	select {
 	case <-f.store.known:
@@ -237,7 +234,7 @@ func (f *Feed) Known() bool {
 	}
 }
 
-// Synced reports whether it is known, or forbidden to this process.
+// Synced reports whether Known is true, or this process may not read the resource.
 func (f *Feed) Synced() bool {
 	select {
 	case <-f.forbidden:

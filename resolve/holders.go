@@ -2,15 +2,15 @@ package resolve
 
 import "net/netip"
 
-// keyed is a value with a name of its own among its kind.
+// keyed is a value with a unique name among its kind.
 type keyed interface{ key() string }
 
-// holders knows by address who has it, where several may: load balancers share
-// addresses, and an annotation may say anything. Adding and removing take
-// constant time, however many have an address. It is not for concurrent use.
+// holders maps an address to its owners, if there may be several: load balancers share
+// addresses, and an annotation may contain anything. Adding and removing take constant
+// time, however many owners an address has. It is not for concurrent use.
 type holders[V keyed] map[netip.Addr]holding[V]
 
-// holding is who has one address: nearly always one, which needs no map.
+// holding holds the owners of one address. Nearly always there is one, which needs no map.
 type holding[V keyed] struct {
 	first V
 	more  map[string]V // the others, by name
@@ -47,7 +47,7 @@ func (h holders[V]) remove(addr netip.Addr, v V) {
 	}
 }
 
-// get returns one that has addr, and how many there are.
+// get returns one owner of addr, and the number of owners.
 func (h holders[V]) get(addr netip.Addr) (v V, n int) {
 	has, ok := h[addr]
 	if !ok {

@@ -2,25 +2,24 @@ package resolve
 
 import "net/netip"
 
-// memory remembers something about addresses, each for its time, and not more
-// than limit of them: beyond, the longest known goes. It is not for concurrent
-// use.
+// memory remembers a value for each address for some time, and at most limit values. Beyond
+// that it drops the oldest. It is not for concurrent use.
 type memory[V any] struct {
 	limit   int
 	entries map[netip.Addr]remembered[V]
-	order   queue[netip.Addr] // of entries, oldest first
+	order   queue[netip.Addr] // the entries, oldest first
 }
 
 type remembered[V any] struct {
 	value V
-	until int64 // nanoseconds of the steady clock
+	until int64 // in nanoseconds of the steady clock
 }
 
 func newMemory[V any](limit int) *memory[V] {
 	return &memory[V]{limit: limit, entries: map[netip.Addr]remembered[V]{}}
 }
 
-// get returns what is remembered of addr, past its time as well.
+// get returns the value for addr, also after its time.
 func (m *memory[V]) get(addr netip.Addr) (remembered[V], bool) {
 	e, ok := m.entries[addr]
 	return e, ok

@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// wish is what an owner says about events by the annotation.
+// wish is what an owner wants about events, by the annotation.
 type wish uint8
 
 const (
@@ -28,7 +28,7 @@ func wishOf(annotations map[string]string) wish {
 	return unsaid
 }
 
-// namespace is what is kept of a Namespace.
+// namespace holds what is kept of a Namespace.
 type namespace struct {
 	name, version string
 	events        wish
@@ -45,8 +45,8 @@ func newNamespace(o *corev1.Namespace) *namespace {
 	return &namespace{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion), events: wishOf(o.Annotations)}
 }
 
-// namespaces knows the namespaces that want no events. It is fed by one
-// informer and asked by any number of goroutines, at each pod that is looked up.
+// namespaces holds the namespaces that want no events. One informer updates it, and any
+// number of goroutines ask it, for each pod that is looked up.
 type namespaces struct {
 	mu     sync.RWMutex // guards silent
 	silent map[string]struct{}
@@ -59,7 +59,7 @@ func (s *namespaces) wants(name string) bool {
 	return !no
 }
 
-// set notes what a namespace wants.
+// set records what a namespace wants.
 func (s *namespaces) set(name string, silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

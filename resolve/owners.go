@@ -8,64 +8,63 @@ import (
 	"unique"
 )
 
-// maxClaims bounds the claims remembered of one address beside its live owner.
+// maxClaims bounds the remembered claims on one address, without that of its live owner.
 const maxClaims = 8
 
-// maxEnded bounds the ended claims of all addresses together. It lets some 50
-// pods end each second for as long as ended claims are kept by default.
+// maxEnded bounds the ended claims of all addresses together. With the default time for
+// keeping them, it allows for some 50 ended pods a second.
 const maxEnded = 16384
 
 // forever is the end of a claim that has not ended.
 const forever = math.MaxInt64
 
-// givenBack is the end of a claim whose pod says by Calico's annotation that it
-// has given the address back, and is still there. Anybody may have written that,
-// so until the pod is gone it may have the address.
+// givenBack is the end of a claim if the pod says by Calico's annotation that it has given
+// the address back, and still exists. Everybody may have written that, so the pod may have
+// the address until it is gone.
 const givenBack = forever / 2
 
-// claim is one pod's ownership of one address. It starts at pod.from. Times
-// are Unix nanoseconds.
+// claim is a pod's ownership of an address. It starts at pod.from. Times are Unix
+// nanoseconds.
 type claim struct {
 	pod *pod
-	// sure is how long the pod certainly had the address, until how long it
-	// may have had it. They differ where the end was not seen.
+	// sure is the time until which the pod certainly had the address. until is the time
+	// until which it may have had it. They differ if the end was not seen.
 	sure, until int64
-	// seen says that the watch told of the end, or the pod's status.
+	// seen reports that the watch or the pod's status reported the end.
 	seen bool
 }
 
-// owners knows which pod had which address when. It is fed by the pod informer
-// alone, one call at a time, and asked by any number of goroutines.
+// owners holds which pod had which address at which time. Only the pod informer updates it,
+// one call at a time. Any number of goroutines ask it.
 //
-// Nearly every address has one owner, which is live. Those are in live; what is
-// beyond that is in more, and forgotten some time after it ended.
+// Nearly every address has one owner, which is live. These are in live. All other claims
+// are in more, and are forgotten some time after their end.
 type owners struct {
 	skew, keep int64
 	node       unique.Handle[string] // this process's node
-	// whole says whether every pod that can have the address is watched.
+	// whole reports whether every pod that can have the address is watched.
 	whole func(netip.Addr) bool
-	// calico reports whether a pod of the node may announce addr, before its
-	// status has it, by Calico's annotation.
+	// calico reports whether a pod of the node may announce addr by Calico's annotation,
+	// before its status has it.
 	calico func(node string, addr netip.Addr) bool
-	// now is the clock. It is the dearest part of a lookup, so it is read
-	// when the answer depends on it.
+	// now is the clock. Reading it is the most expensive part of a look-up, so it is read
+	// only if the answer depends on it.
 	now func() int64
 
 	mu    sync.RWMutex // guards everything below
 	live  addrMap
 	more  map[netip.Addr][]claim
 	ended queue[ended]
-	// announced are the pods whose annotation alone says that they have the
-	// address.
+	// announced holds the pods that have the address only by their annotation.
 	announced holders[*pod]
 	rumours   rumours
 
 	contact contact
-	evicted uint64 // ended claims forgotten too early, for maxEnded or maxClaims
-	lost    int64  // the latest end of those
+	evicted uint64 // number of ended claims that were forgotten too early, because of maxEnded or maxClaims
+	lost    int64  // the latest end of these claims
 }
 
-// ended is a claim to forget at a time.
+// ended is a claim that will be forgotten at a time.
 type ended struct {
 	addr   netip.Addr
 	uid    string
@@ -80,14 +79,14 @@ func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) boo
 	}
 }
 
-// set takes in a new pod, or what became of old. It returns the addresses that
-// have a new owner, or one that announces them.
+// set takes in a new pod, or a new state of old. It returns the addresses that have a new
+// owner, or a pod that newly announces them.
 func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
 	o.contact.took(now)
-	if old != nil && old.uid() != p.uid() { // deleted and made again unseen
+	if old != nil && old.uid() != p.uid() { // deleted and created again unseen
 		o.endAll(old, o.endOf(old, now, true))
 		o.retract(old, now, now)
 		old = nil
@@ -121,7 +120,7 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	return fresh
 }
 
-// start sets from when p has its addresses.
+// start sets the time since which p has its addresses.
 func (o *owners) start(old, p *pod, now int64) {
 	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.contact.stepped() {
 		p.from, p.ready = old.from, old.ready || p.ready
@@ -130,8 +129,8 @@ func (o *owners) start(old, p *pod, now int64) {
 	p.from = o.contact.start(startOf(old, p, now), now)
 }
 
-// remove takes in a pod's deletion. unseen says that it was not watched but
-// found out by a list.
+// remove takes in a pod's deletion. unseen reports that a list showed the deletion, not a
+// watch.
 func (o *owners) remove(p *pod, now int64, unseen bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -141,7 +140,7 @@ func (o *owners) remove(p *pod, now int64, unseen bool) {
 	o.endAll(p, o.endOf(p, now, unseen))
 }
 
-// endOf is the end of the claims of a deleted pod.
+// endOf returns the end of the claims of a deleted pod.
 func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
 	switch {
 	case p.finished != 0 && !o.contact.stepped():
@@ -153,7 +152,7 @@ func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
 	return o.contact.seenEnd(now)
 }
 
-// startOf is the start of p's claims, given what was known of the same pod.
+// startOf returns the start of p's claims, from what was known of the same pod before.
 func startOf(old, p *pod, now int64) int64 {
 	known := old != nil && old.from != 0 && sameAddrs(old, p)
 	switch {
@@ -161,7 +160,7 @@ func startOf(old, p *pod, now int64) int64 {
 		return min(old.from, p.from)
 	case p.ready:
 		return p.from
-	case known && old.ready: // its network is being taken down
+	case known && old.ready: // its network is being removed
 		p.ready = true
 		return old.from
 	case p.from != 0:

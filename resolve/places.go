@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Annotations that calico-node writes on its Node. No tenant may write those.
+// Annotations that calico-node writes on its Node. Tenants cannot write them.
 const (
 	annotationCalicoNode  = "projectcalico.org/IPv4Address"
 	annotationCalicoNode6 = "projectcalico.org/IPv6Address"
@@ -17,9 +17,8 @@ const (
 
 const calicoTunnelAddrs = 5
 
-// calicoTunnels returns annotations that calico-node writes on its Node too.
-// Their addresses are the node's own, although they are taken from the
-// addresses of its pods.
+// calicoTunnels returns more annotations that calico-node writes on its Node. Their
+// addresses come from the range of its pods, but belong to the node itself.
 func calicoTunnels() [calicoTunnelAddrs]string {
 	return [...]string{
 		"projectcalico.org/IPv4IPIPTunnelAddr",
@@ -28,15 +27,15 @@ func calicoTunnels() [calicoTunnelAddrs]string {
 	}
 }
 
-// place is what is kept of a Node or a Service: its name and addresses, and
-// the prefixes from which a Node gives addresses to pods.
+// place holds what is kept of a Node or a Service: its name, its addresses, and the
+// prefixes from which a Node gives addresses to pods.
 type place struct {
 	name     string // "name" of a Node, "namespace/name" of a Service
 	addrs    []netip.Addr
-	ingress  []netip.Addr // of a Service's load balancer
+	ingress  []netip.Addr // addresses of a Service's load balancer
 	prefixes []netip.Prefix
 	version  string
-	calico   bool // a Node that Calico runs on
+	calico   bool // Calico runs on this Node
 	cuts     cuts
 }
 
@@ -52,7 +51,7 @@ func (p *place) GetObjectMeta() metav1.Object {
 func nodePlace(o *corev1.Node) *place {
 	p := &place{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion)}
 	for _, a := range first(o.Status.Addresses, maxNodeAddrs, &p.cuts, cutAddrs) {
-		p.addrs = appendAddr(p.addrs, a.Address) // host names are none
+		p.addrs = appendAddr(p.addrs, a.Address) // host names are no addresses
 	}
 	_, four := o.Annotations[annotationCalicoNode]
 	_, six := o.Annotations[annotationCalicoNode6]
@@ -66,12 +65,11 @@ func nodePlace(o *corev1.Node) *place {
 	return p
 }
 
-// servicePlace keeps the addresses that the cluster gave the Service. Its
-// externalIPs are not among them: whoever may create a Service writes there
-// what they like.
+// servicePlace keeps the addresses that the cluster gave to the Service. It does not keep
+// externalIPs, because everybody who may create a Service can write anything there.
 func servicePlace(o *corev1.Service) *place {
 	p := &place{name: o.Namespace + "/" + o.Name, version: strings.Clone(o.ResourceVersion)}
-	p.addrs = appendAddr(p.addrs, o.Spec.ClusterIP) // "None" is none
+	p.addrs = appendAddr(p.addrs, o.Spec.ClusterIP) // "None" is no address
 	for _, ip := range first(o.Spec.ClusterIPs, maxAddrs, &p.cuts, cutAddrs) {
 		p.addrs = appendAddr(p.addrs, ip)
 	}
@@ -81,25 +79,25 @@ func servicePlace(o *corev1.Service) *place {
 	return p
 }
 
-// places knows the Nodes or the Services by address. It is fed by one informer
-// and asked by any number of goroutines.
+// places maps addresses to Nodes or to Services. One informer updates it, and any number of
+// goroutines ask it.
 type places struct {
 	mu     sync.RWMutex // guards everything below
 	byAddr holders[*place]
-	// byIngress is asked last: some load balancers announce the address that
-	// the Service's author asks for.
+	// byIngress is asked last, because some load balancers announce the address that the
+	// Service's author wants.
 	byIngress holders[*place]
-	prefixes  map[netip.Prefix]int // how many places have each
-	// bits4 and bits6 are how many prefixes there are of each length.
+	prefixes  map[netip.Prefix]int // number of places with each prefix
+	// bits4 and bits6 are the numbers of prefixes of each length.
 	bits4, bits6 [129]int
-	calico       map[string]struct{} // names of the Nodes that Calico runs on
+	calico       map[string]struct{} // names of the Nodes on which Calico runs
 }
 
 func newPlaces() *places {
 	return &places{byAddr: holders[*place]{}, byIngress: holders[*place]{}, prefixes: map[netip.Prefix]int{}, calico: map[string]struct{}{}}
 }
 
-// replace takes in what became of a place; either may be nil.
+// replace replaces the old state of a place by the new one. Either may be nil.
 func (s *places) replace(old, now *place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,8 +149,8 @@ func (s *places) lengths(p netip.Prefix) *[129]int {
 	return &s.bits6
 }
 
-// find returns how many places have addr, as Services may share a load
-// balancer's, and the key of one.
+// find returns the number of places with addr, and the key of one of them. Services may
+// share the address of a load balancer.
 func (s *places) find(addr netip.Addr) (key string, n int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -174,20 +172,20 @@ func (s *places) hasCalico(node string) bool {
 	return ok
 }
 
-// haveRanges reports whether some Node says which addresses it gives to pods.
+// haveRanges reports whether a Node says which addresses it gives to pods.
 func (s *places) haveRanges() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.prefixes) > 0
 }
 
-// gives reports whether some Node gives addr, or would, to a pod.
+// gives reports whether addr is in a range from which a Node gives addresses to pods.
 func (s *places) gives(addr netip.Addr) bool {
 	_, ok := s.prefixOf(addr)
 	return ok
 }
 
-// prefixOf returns the longest prefix of a Node's that addr is in.
+// prefixOf returns the longest prefix of a Node that contains addr.
 func (s *places) prefixOf(addr netip.Addr) (netip.Prefix, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

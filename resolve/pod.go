@@ -12,47 +12,46 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// pod is all that is kept of a pod: in the informer's store and in the index,
-// which share it. It has one allocation for all its own text; what pods share
-// (node, workload) is interned. Every field costs 150,000 times its size in a
-// large cluster: think before adding one.
+// pod holds everything that is kept of a pod. The informer's store and the index share it.
+// Its own text is one allocation. Strings that pods share (node, workload) are interned. In
+// a large cluster each field costs 150,000 times its size.
 //
 // The index sets from and ready before it publishes the pod. After that a pod never
-// changes, but for from when the wall clock steps: only the index reads that, under
-// its lock.
+// changes, except for from when the wall clock steps: only the index reads that, under its
+// lock.
 type pod struct {
-	// text is namespace/name, UID, event UID where it differs, and label
-	// identifier, back to back; the lengths below cut it.
+	// text is namespace/name, UID, event UID if it differs, and label identifier, one after
+	// the other. The lengths below separate them.
 	text     string
 	workload unique.Handle[string] // "shop/Deployment/frontend" or ""
 	node     unique.Handle[string]
-	traits   unique.Handle[traits] // zero where nobody asks for them
-	from     int64                 // start of ownership, Unix nanoseconds; 0 not stamped
-	finished uint32                // end of its containers, Unix seconds; 0 not yet
+	traits   unique.Handle[traits] // zero if nobody needs them
+	from     int64                 // start of ownership, Unix nanoseconds; 0 if it is not set yet
+	finished uint32                // end of its containers, Unix seconds; 0 if they have not ended
 
 	keyLen                                      uint16
 	namespaceLen, uidLen, eventUIDLen, labelLen uint8
 
-	ready       bool // from is when its network became ready
-	terminating bool // it is being deleted, and has its addresses until then
-	announces   bool // addr and more are what its annotation says, not its status
-	returned    bool // it had addr and more: the annotation says that they are given back
+	ready       bool // from is the time when its network became ready
+	terminating bool // it is being deleted, and keeps its addresses until then
+	announces   bool // addr and more come from its annotation, not from its status
+	returned    bool // it had addr and more; by the annotation it has given them back
 	events      wish
 	cuts        cuts // lists of the object that were too long
 
 	version uint64        // the resource version
-	addr    netip.Addr    // invalid before it has one, and on the host's network
-	more    *[]netip.Addr // the other families' addresses, nil for none
+	addr    netip.Addr    // invalid if it has none yet, or is on the host's network
+	more    *[]netip.Addr // the other addresses, nil for none
 }
 
-// addrs yields the pod's addresses, as its status has them.
+// addrs yields the addresses in the pod's status.
 func (p *pod) addrs() iter.Seq[netip.Addr] { return p.addrsIf(!p.announces && !p.returned) }
 
-// claimed yields the addresses that its status has, also those that it says it has
-// given back.
+// claimed yields the addresses in the pod's status, including those that it has given back
+// by its annotation.
 func (p *pod) claimed() iter.Seq[netip.Addr] { return p.addrsIf(!p.announces) }
 
-// announced yields the addresses that the annotation alone says it has.
+// announced yields the addresses that the pod has only by its annotation.
 func (p *pod) announced() iter.Seq[netip.Addr] { return p.addrsIf(p.announces) }
 
 func (p *pod) addrsIf(yes bool) iter.Seq[netip.Addr] {
@@ -78,10 +77,10 @@ func (p *pod) keepAddrs(addrs []netip.Addr) {
 	}
 }
 
-// has reports whether it has the address, by its status.
+// has reports whether the pod has the address by its status.
 func (p *pod) has(addr netip.Addr) bool { return !p.returned && p.holds(addr) }
 
-// holds is has for one that it says it has given back, too.
+// holds is like has, and includes an address that the pod has given back by its annotation.
 func (p *pod) holds(addr netip.Addr) bool {
 	return !p.announces && (p.addr == addr || p.more != nil && slices.Contains(*p.more, addr))
 }
@@ -92,10 +91,10 @@ func sameAddrs(a, b *pod) bool {
 	return slices.Equal(slices.Collect(a.addrs()), slices.Collect(b.addrs()))
 }
 
-// finishedAt is when its containers ended, in Unix nanoseconds.
+// finishedAt returns when its containers ended, in Unix nanoseconds.
 func (p *pod) finishedAt() int64 { return int64(p.finished) * int64(time.Second) }
 
-// key is "namespace/name", as the informer's store knows it.
+// key returns "namespace/name", the key in the informer's store.
 func (p *pod) key() string { return p.text[:p.keyLen] }
 
 func (p *pod) namespace() string { return p.text[:p.namespaceLen] }
@@ -107,7 +106,7 @@ func (p *pod) uid() string {
 	return p.text[start : start+int(p.uidLen)]
 }
 
-// eventUID is the value that kubectl describe selects a pod's events by.
+// eventUID returns the value by which kubectl describe selects a pod's events.
 func (p *pod) eventUID() string {
 	if p.eventUIDLen == 0 {
 		return p.uid()
@@ -118,7 +117,7 @@ func (p *pod) eventUID() string {
 
 func (p *pod) label() string { return p.text[len(p.text)-int(p.labelLen):] }
 
-// workloadName is "Deployment/frontend", or "".
+// workloadName returns "Deployment/frontend", or "".
 func (p *pod) workloadName() string {
 	w := p.workload.Value()
 	if w == "" {
@@ -127,7 +126,7 @@ func (p *pod) workloadName() string {
 	return w[int(p.namespaceLen)+1:]
 }
 
-// identifier names the pod as kind says, for messages.
+// identifier returns the pod's text for messages, by kind.
 func (p *pod) identifier(kind IdentifierKind) string {
 	switch kind {
 	case NameOnly:
@@ -146,10 +145,9 @@ func (p *pod) identifier(kind IdentifierKind) string {
 	return p.key()
 }
 
-// GetObjectMeta gives client-go what it asks of the objects in its store: the
-// key and the version. The key goes as the name of an object without
-// namespace, because then the store's key is this very string and not another
-// copy of it.
+// GetObjectMeta returns what client-go needs of the objects in its store: the key and the
+// version. The key is the name of an object without namespace, because then the store uses
+// this string and makes no copy.
 func (p *pod) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{
 		Name:            p.key(),

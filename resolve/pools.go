@@ -5,24 +5,24 @@ import (
 	"sync"
 )
 
-// maxPools bounds the learnt prefixes.
+// maxPools bounds the learned prefixes.
 const maxPools = 256
 
-// pools knows from which addresses pods get theirs, where the Nodes do not say
-// so: it learns from the pods it sees. It may be used concurrently.
+// pools knows from which ranges pods get their addresses if the Nodes do not say so: it
+// learns from the pods that it sees. It may be used concurrently.
 type pools struct {
-	bits4, bits6 int                   // how near is near
+	bits4, bits6 int                   // prefix lengths that count as near
 	gives        func(netip.Addr) bool // reports whether a Node gives the address to pods
-	other        []netip.Prefix        // local ones, beside the private ones
+	other        []netip.Prefix        // local ranges, in addition to the private ones
 
 	mu sync.RWMutex // guards seen
-	// seen has for each prefix the address of a pod, if possible one that no
-	// Node gives.
+	// seen has the address of a pod for each prefix, if possible one that no Node gives to
+	// pods.
 	seen map[netip.Prefix]netip.Addr
 }
 
-// newPools makes pools for a scope. All of a cluster's pods have addresses that
-// are near in a wide sense; those of one node are nearer.
+// newPools returns pools for a scope. The addresses of all pods of a cluster are near each
+// other in a wide sense; those of one node are nearer.
 func newPools(scope Scope, gives func(netip.Addr) bool) *pools {
 	p := &pools{bits4: 16, bits6: 56, gives: gives, seen: map[netip.Prefix]netip.Addr{}}
 	if scope == NodeScope {
@@ -36,7 +36,7 @@ func newPools(scope Scope, gives func(netip.Addr) bool) *pools {
 	return p
 }
 
-// local reports whether addr is none that the Internet routes.
+// local reports whether the Internet does not route addr.
 func (p *pools) local(addr netip.Addr) bool {
 	if addr.IsPrivate() {
 		return true
@@ -49,7 +49,7 @@ func (p *pools) local(addr netip.Addr) bool {
 	return false
 }
 
-// learn takes note of a pod's address.
+// learn records a pod's address.
 func (p *pools) learn(addr netip.Addr) {
 	if p.has(addr) {
 		return
@@ -64,8 +64,8 @@ func (p *pools) learn(addr netip.Addr) {
 	p.seen[prefix] = addr
 }
 
-// has reports whether a pod that has its address from no Node's range had one
-// near addr. Of Nodes' ranges the Nodes tell exactly.
+// has reports whether a pod had an address near addr that no Node gives to pods. For
+// addresses that Nodes give, the Nodes' ranges are exact.
 func (p *pools) has(addr netip.Addr) bool {
 	p.mu.RLock()
 	seen, ok := p.seen[p.of(addr)]
@@ -73,8 +73,8 @@ func (p *pools) has(addr netip.Addr) bool {
 	return ok && !p.gives(seen)
 }
 
-// learns reports whether what is not learnt may be learnt yet: nothing is known
-// at first, and not all if there is too much.
+// learns reports whether an unknown range may still be learned: at first nothing is known,
+// and not all if there are too many.
 func (p *pools) learns() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -11,38 +11,37 @@ import (
 )
 
 const (
-	// probeSlack is how much longer than the skew two probes are apart: a flow
-	// waits that long at most for a watch that is well.
+	// probeSlack is added to the skew for the time between two probes. A flow waits at most
+	// this long for a watch that works.
 	probeSlack = time.Second
-	// probeAgain is how soon a probe that failed is repeated.
+	// probeAgain is the time until a failed probe is repeated.
 	probeAgain = time.Second
-	// probeSettle is how long after the answer the proof counts: what the watch
-	// has sent before may arrive a moment later.
+	// probeSettle is the time after the answer when the proof counts. What the watch sent
+	// before may arrive a moment later.
 	probeSettle = 50 * time.Millisecond
 )
 
-// prober proves that a silent watch is well. A watch is silent when nothing
-// changes, and also when the API server or the network hangs. The difference
-// shows in a request that the API server answers from the same cache that feeds
-// the watch, once that is as new as etcd.
+// prober checks that a silent watch works. A watch is silent if nothing changes, and also
+// if the API server or the network hangs. A request shows the difference: the API server
+// answers it from the cache that feeds the watch, once that cache is as new as etcd.
 //
-// It asks only while a flow waits for the answer, and at most once in
-// skew + probeSlack.
+// It sends a request only while a flow waits for the answer, and at most once in skew +
+// probeSlack.
 type prober struct {
 	client  rest.Interface
 	owners  *owners
-	waiting func() bool // a flow waits for a proof
+	waiting func() bool // reports whether a flow waits for a proof
 	proved  func()
-	now     func() int64 // wall clock
+	now     func() int64 // the wall clock
 	skew    time.Duration
 	count   func(result string)
 	log     *slog.Logger
 
-	wanted  atomic.Bool   // a lookup found the watch silent
-	pending chan struct{} // has run look at wanted and waiting
+	wanted  atomic.Bool   // a look-up found that the watch is silent
+	pending chan struct{} // tells run to check wanted and waiting
 }
 
-// want asks for a proof.
+// want requests a proof.
 func (p *prober) want() {
 	if p != nil {
 		p.wanted.Store(true)
@@ -50,7 +49,7 @@ func (p *prober) want() {
 	}
 }
 
-// poke has the prober look whether it is wanted.
+// poke lets run check whether a probe is wanted.
 func (p *prober) poke() {
 	if p == nil {
 		return
@@ -61,7 +60,7 @@ func (p *prober) poke() {
 	}
 }
 
-// run probes when it is wanted, until ctx ends.
+// run sends probes when they are wanted, until ctx ends.
 func (p *prober) run(ctx context.Context) {
 	for {
 		select {
@@ -72,7 +71,7 @@ func (p *prober) run(ctx context.Context) {
 		for (p.wanted.Load() || p.waiting()) && ctx.Err() == nil {
 			stream, ok := p.owners.probing()
 			if !ok {
-				break // there will be a poke when there is a watch
+				break // a new watch will poke
 			}
 			p.wanted.Store(false)
 			pause := probeAgain
@@ -84,7 +83,7 @@ func (p *prober) run(ctx context.Context) {
 	}
 }
 
-// probe asks once, and reports whether the answer proves the watch.
+// probe sends one request, and reports whether the answer proves the watch.
 func (p *prober) probe(ctx context.Context, stream uint64) bool {
 	within, cancel := context.WithTimeout(ctx, p.skew)
 	defer cancel()
@@ -107,9 +106,8 @@ func (p *prober) probe(ctx context.Context, stream uint64) bool {
 	return true
 }
 
-// ask lists one pod by a name that none has. The API server finds it by its
-// key, without looking at any other. A list without a resource version is a
-// consistent one.
+// ask lists one pod by a name that no pod has. The API server looks up one key for it. A
+// list without a resource version is consistent.
 func (p *prober) ask(ctx context.Context) error {
 	options := metav1.ListOptions{FieldSelector: "metadata.name=kube-nflog-probe"}
 	return p.client.Get().Namespace(metav1.NamespaceSystem).Resource("pods").VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Error()

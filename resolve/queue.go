@@ -1,6 +1,6 @@
 package resolve
 
-// queue is first in, first out, and gives the memory of a past peak back.
+// queue is a first-in, first-out queue. It releases the memory of a past peak.
 type queue[T any] struct {
 	items []T
 	head  int

@@ -6,10 +6,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// startedAt tells from when the pod had its addresses, in Unix nanoseconds,
-// and whether that is the time its network was ready. Without that condition
-// (clusters before 1.29) it is when the kubelet accepted the pod; without
-// either it is 0.
+// startedAt returns the time since which the pod had its addresses, in Unix nanoseconds,
+// and whether this is the time when its network was ready. Without that condition (clusters
+// before 1.29) it is the time when the kubelet accepted the pod. Without either it is 0.
 func startedAt(o *corev1.Pod) (from int64, ready bool) {
 	if c := condition(o, corev1.PodReadyToStartContainers); c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero() {
 		return c.LastTransitionTime.UnixNano(), true
@@ -20,10 +19,10 @@ func startedAt(o *corev1.Pod) (from int64, ready bool) {
 	return 0, false
 }
 
-// finishedAt tells when the last container of a Succeeded or Failed pod ended,
-// in Unix seconds, which is all that stamps hold; 0 for a pod that has not finished. A pod that never ran
-// a container (an evicted one) finished when it stopped being ready, or at the
-// latest when it was started.
+// finishedAt returns when the last container of a Succeeded or Failed pod ended, in Unix
+// seconds, because time stamps have whole seconds. It is 0 for a pod that has not finished.
+// A pod that never ran a container, for example an evicted pod, finished when it stopped
+// being ready, or at the latest when it was started.
 func finishedAt(o *corev1.Pod) uint32 {
 	if o.Status.Phase != corev1.PodSucceeded && o.Status.Phase != corev1.PodFailed {
 		return 0

@@ -7,10 +7,10 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// store takes in what a reflector lists and watches, and calls the handler in
-// the same goroutine: when a call returns, the handler has seen the change. An
-// informer's handlers run some time later, so that nobody can tell what has
-// been taken in. It is for one goroutine, the reflector's.
+// store receives what a reflector lists and watches, and calls the handler in the same
+// goroutine. When a call returns, the handler has seen the change. An informer's handlers
+// run some time later, so nobody would know what has been taken in. Only the reflector's
+// goroutine may use it.
 type store struct {
 	strip   cache.TransformFunc
 	handler cache.ResourceEventHandler
@@ -19,25 +19,25 @@ type store struct {
 	objects map[string]any
 }
 
-// follower learns how a feed goes. The calls come in the order in which things
-// happen, but not from one goroutine.
+// follower is told about the progress of a feed. The calls come in the order of the events,
+// but not from one goroutine.
 type follower interface {
 	listing() // a list of everything is about to be requested
-	listed()  // it has been taken in
+	listed()  // the list has been taken in
 	opened()  // the API server answered a watch
 	closed()  // the watch has ended
 	heard()   // a change that the watch sent has been taken in
-	marked()  // so has everything up to a bookmark
+	marked()  // everything up to a bookmark has been taken in
 }
 
 func newStore(s Source, follow follower) *store {
 	return &store{strip: s.Strip, handler: s.Handler, follow: follow, known: make(chan struct{}), objects: map[string]any{}}
 }
 
-// Transformer has the reflector strip objects before it collects them.
+// Transformer lets the reflector strip objects before it collects them.
 func (s *store) Transformer() cache.TransformFunc { return s.strip }
 
-// Add takes in an object that a watch sent.
+// Add takes in an object of a watch.
 func (s *store) Add(obj any) error {
 	key, now, err := s.stripped(obj)
 	if err != nil {
@@ -48,10 +48,10 @@ func (s *store) Add(obj any) error {
 	return nil
 }
 
-// Update takes in a change that a watch sent.
+// Update takes in a change of a watch.
 func (s *store) Update(obj any) error { return s.Add(obj) }
 
-// Delete takes in a deletion that a watch sent.
+// Delete takes in a deletion of a watch.
 func (s *store) Delete(obj any) error {
 	key, last, err := s.stripped(obj)
 	if err != nil {
@@ -73,10 +73,10 @@ func (s *store) Replace(list []any, _ string) error {
 		if err != nil {
 			return err
 		}
-		list[i] = nil // a large cluster's list need not stay whole
+		list[i] = nil // the garbage collector may free the list of a large cluster piece by piece
 		listed[key] = struct{}{}
 		if old, ok := s.objects[key]; ok && sameVersion(old, now) {
-			continue // the handler knows the old one
+			continue // the handler has the old one
 		}
 		s.put(key, now, true)
 	}
@@ -95,13 +95,13 @@ func (s *store) Replace(list []any, _ string) error {
 	return nil
 }
 
-// Bookmark notes that the watch has sent everything up to a version.
+// Bookmark records that the watch has sent everything up to a version.
 func (s *store) Bookmark(string) error {
 	s.follow.marked()
 	return nil
 }
 
-// Resync does nothing: no handler asks for it.
+// Resync does nothing, because no handler needs it.
 func (*store) Resync() error { return nil }
 
 func (s *store) stripped(obj any) (key string, now any, err error) {

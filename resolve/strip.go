@@ -13,16 +13,16 @@ import (
 
 const (
 	annotationMirror = corev1.MirrorPodAnnotationKey
-	// annotationCalico is set by Calico's CNI plugin before the kubelet writes
-	// the status, and emptied when the address is given back. So may anybody who
-	// may write the pod: see owners.announcing for what it is worth.
+	// annotationCalico is set by Calico's CNI plugin before the kubelet writes the status,
+	// and emptied when the address is given back. Everybody who may write the pod may do
+	// the same, see owners.announcing.
 	annotationCalico = "cni.projectcalico.org/podIPs"
 	annotationEvents = "kube-nflog/events"
 )
 
-// stripped makes an informer's transform of strip: an object of type O in, our
-// own record out. It is idempotent, as client-go runs it twice over the
-// objects of an initial list. cut is told of each list that was too long.
+// stripped returns a transform for an informer: it converts an object of type O to our
+// record. It is idempotent, because client-go calls it twice for the objects of an initial
+// list. cut is called for each list that was too long.
 func stripped[O any, R interface{ cutLists() cuts }](strip func(O) R, cut func(list string)) func(any) (any, error) {
 	return func(obj any) (any, error) {
 		switch o := obj.(type) {
@@ -37,8 +37,7 @@ func stripped[O any, R interface{ cutLists() cuts }](strip func(O) R, cut func(l
 	}
 }
 
-// newPod keeps what resolving needs, in memory of its own: nothing of o stays
-// reachable through it.
+// newPod keeps what resolving needs in new memory, so that nothing of o stays reachable.
 func newPod(o *corev1.Pod, label string) *pod {
 	p := &pod{
 		workload:    unique.Make(WorkloadOf(o)),
@@ -54,8 +53,8 @@ func newPod(o *corev1.Pod, label string) *pod {
 	return p
 }
 
-// setText lays the pod's own strings out in one allocation. The API server's
-// limits keep each below its length field; what exceeded one would be cut.
+// setText stores the pod's own strings in one allocation. The API server's limits keep each
+// string shorter than its length field allows. A longer string would be cut.
 func (p *pod) setText(o *corev1.Pod, label string) {
 	namespace, name := cut(o.Namespace, 255), cut(o.Name, 1<<12)
 	uid, eventUID := cut(string(o.UID), 255), cut(o.Annotations[annotationMirror], 255)
@@ -73,8 +72,8 @@ func (p *pod) setText(o *corev1.Pod, label string) {
 
 func cut(s string, limit int) string { return s[:min(len(s), limit)] }
 
-// parseVersion reads a resource version, whose numbers only grow. 0 is one
-// that cannot be read.
+// parseVersion parses a resource version. Versions only grow. It returns 0 if it cannot
+// parse it.
 func parseVersion(s string) uint64 {
 	v, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
@@ -83,10 +82,10 @@ func parseVersion(s string) uint64 {
 	return v
 }
 
-// setAddrs keeps the addresses that the pod alone has. A pod on the host's
-// network has none: the node owns those. While the status has none, they are
-// what the annotation announces. An empty annotation gives them back, of a pod
-// that is being deleted and may stay for a while.
+// setAddrs sets the addresses that belong only to this pod. A pod on the host's network has
+// none, because the node owns those. While the status has none, they come from the
+// annotation. An empty annotation gives them back, if the pod is being deleted. Such a pod
+// may still exist for a while.
 func (p *pod) setAddrs(o *corev1.Pod) {
 	if o.Spec.HostNetwork {
 		return
@@ -105,8 +104,8 @@ func (p *pod) setAddrs(o *corev1.Pod) {
 	p.keepAddrs(addrs)
 }
 
-// readAnnounced reads an annotation: one address of each family. An annotation
-// that holds more was not written by Calico, and announces nothing.
+// readAnnounced parses an annotation with one address of each family. If an annotation has
+// more, Calico did not write it, and it announces nothing.
 func (p *pod) readAnnounced(given string) []netip.Addr {
 	if len(given) > maxAnnounced {
 		p.cuts |= cutAnnounced
@@ -124,7 +123,7 @@ func (p *pod) readAnnounced(given string) []netip.Addr {
 	return addrs
 }
 
-// appendPrefix adds the prefix in s, if it is one and not there yet.
+// appendPrefix adds the prefix in s, if s is a prefix and is not in the list yet.
 func appendPrefix(prefixes []netip.Prefix, s string) []netip.Prefix {
 	prefix, err := netip.ParsePrefix(s)
 	if err != nil || slices.Contains(prefixes, prefix.Masked()) {
@@ -133,7 +132,7 @@ func appendPrefix(prefixes []netip.Prefix, s string) []netip.Prefix {
 	return append(prefixes, prefix.Masked())
 }
 
-// appendAddr adds the address in s, if it is one and not there yet.
+// appendAddr adds the address in s, if s is an address and is not in the list yet.
 func appendAddr(addrs []netip.Addr, s string) []netip.Addr {
 	if s == "" {
 		return addrs

@@ -11,11 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// LabelSet are a pod's labels as a selector writes them, sorted by key:
-// "app=api,tier=back".
+// LabelSet is a pod's labels in the form of a selector, sorted by key: "app=api,tier=back".
 type LabelSet string
 
-// Set returns the labels as a map of their own, nil for none.
+// Set returns the labels as a new map, nil for none.
 func (s LabelSet) Set() labels.Set {
 	if s == "" {
 		return nil
@@ -28,11 +27,10 @@ func (s LabelSet) Set() labels.Set {
 	return set
 }
 
-// PortSet are a pod's container ports that have names, sorted:
-// "dns=53/UDP,http=8080/TCP".
+// PortSet is a pod's container ports that have names, sorted: "dns=53/UDP,http=8080/TCP".
 type PortSet string
 
-// NamesOf returns what containers call that port, nil for nothing.
+// NamesOf returns the containers' names of that port, nil for none.
 func (s PortSet) NamesOf(protocol string, port uint16) []string {
 	if s == "" {
 		return nil
@@ -52,7 +50,7 @@ func (s PortSet) NumberOf(protocol, name string) uint16 {
 	for has := range strings.SplitSeq(string(s), ",") {
 		if text, ok := strings.CutPrefix(has, name+"="); ok {
 			if number, ok := strings.CutSuffix(text, "/"+protocol); ok {
-				n, _ := strconv.ParseUint(number, 10, 16) // 0 if it is none
+				n, _ := strconv.ParseUint(number, 10, 16) // 0 if it is no number
 				return uint16(n)
 			}
 		}
@@ -64,14 +62,14 @@ func portText(name, protocol string, port uint16) string {
 	return name + "=" + strconv.Itoa(int(port)) + "/" + protocol
 }
 
-// traits are what the pods of a workload share, and policies ask for. Pods that
-// agree hold the same one.
+// traits holds what policies need and what the pods of a workload have in common. Pods with
+// equal traits share one copy.
 type traits struct {
 	labels LabelSet
 	ports  PortSet
 }
 
-// given returns the pod's traits, none where they are not kept.
+// given returns the pod's traits, empty if they are not kept.
 func (p *pod) given() traits {
 	if p.traits == (unique.Handle[traits]{}) {
 		return traits{}
@@ -79,8 +77,8 @@ func (p *pod) given() traits {
 	return p.traits.Value()
 }
 
-// pod keeps of o what the configuration asks for. Of labels or ports that are
-// too many it keeps none: a policy's selector may be about those left out.
+// pod keeps what the configuration needs of o. If there are too many labels or ports it
+// keeps none, because a policy's selector may need those that would be left out.
 func (c *Config) pod(o *corev1.Pod) *pod {
 	p := newPod(o, c.IdentifierLabel)
 	if !c.PodLabels {
@@ -112,13 +110,13 @@ func tooManyLabels(of map[string]string) bool {
 	return text > maxLabelText
 }
 
-// PortsOf are the named ports of the containers, those of sidecars too.
+// PortsOf returns the named ports of the containers, including sidecars.
 func PortsOf(o *corev1.Pod) PortSet {
 	ports, _ := namedPorts(o, math.MaxInt)
 	return ports
 }
 
-// namedPorts are PortsOf, or none and false if there are more than limit.
+// namedPorts is like PortsOf, or returns false and no ports if there are more than limit.
 func namedPorts(o *corev1.Pod, limit int) (set PortSet, whole bool) {
 	var ports []string
 	add := func(c *corev1.Container) {

@@ -7,10 +7,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// WorkloadOf names the object that controls the pod, as
-// "namespace/Deployment/name", or "" where nothing does. It asks nobody: a
-// ReplicaSet made by a Deployment carries the Deployment's name and the pod's
-// template hash, a Job made by a CronJob its name and a number of minutes.
+// WorkloadOf returns the object that controls the pod, as "namespace/Deployment/name", or
+// "" if there is none. It asks nobody: the name of a Deployment's ReplicaSet is the
+// Deployment's name and the pod's template hash, and the name of a CronJob's Job is the
+// CronJob's name and a number of minutes.
 func WorkloadOf(o *corev1.Pod) string {
 	owner := metav1.GetControllerOfNoCopy(o)
 	if owner == nil {
@@ -26,7 +26,7 @@ func WorkloadOf(o *corev1.Pod) string {
 		if base, ok := cronJobOf(name); ok {
 			kind, name = "CronJob", base
 		}
-	case "Node": // a mirror pod: no workload of the cluster's
+	case "Node": // a mirror pod belongs to no workload
 		return ""
 	}
 	return o.Namespace + "/" + kind + "/" + name
@@ -40,9 +40,9 @@ func deploymentOf(replicaSet, hash string) (string, bool) {
 	return base, ok && base != ""
 }
 
-// cronJobOf reads a Job's name as its CronJob's controller writes it: the
-// CronJob's name and the scheduled time in minutes since 1970. Fewer than
-// eight digits were before 1989, so "batch-2" stays a Job.
+// cronJobOf parses the name of a Job as the CronJob controller writes it: the CronJob's
+// name and the scheduled time in minutes since 1970. Fewer than eight digits would be a
+// time before 1989, so "batch-2" stays a Job.
 func cronJobOf(job string) (string, bool) {
 	dash := strings.LastIndexByte(job, '-')
 	if dash <= 0 {
