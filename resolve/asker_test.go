@@ -12,7 +12,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// askOn starts an asker in a bubble, that takes a second per answer.
+// askOn starts an asker with simulated time. Each answer takes a second.
 func askOn(t *testing.T, qps rate.Limit) (a *asker[string], asked func() int, refused func() int) {
 	var mu sync.Mutex
 	var questions, turned int
@@ -76,7 +76,7 @@ func TestAskerAsksOnceAtATime(t *testing.T) {
 func TestAskerKeepsItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, asked, refused := askOn(t, 2)
-		for i := range 10_000 { // a thousand a second
+		for i := range 10_000 { // a thousand questions a second
 			a.want(numbered(i))
 			<-time.After(time.Millisecond)
 		}

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// filled is a synced resolver with that many pods, from 10.0.0.0 on.
+// filled returns a synced resolver with the given number of pods, from 10.0.0.0 on.
 func filled(tb testing.TB, pods int) *Resolver {
 	tb.Helper()
 	r, err := New(Config{Now: aMinuteLater}, nil)
@@ -27,8 +27,8 @@ func numbered(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 }
 
-// Lookups are what remains of the cost of a flow, so they allocate nothing,
-// whatever the answer.
+// TestLookupAllocatesNothing checks that a look-up allocates nothing, whatever the answer.
+// Every flow costs two look-ups.
 func TestLookupAllocatesNothing(t *testing.T) {
 	r := filled(t, 10)
 	r.nodes.replace(nil, nodePlace(&corev1.Node{Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: "192.168.0.1"}}}}))

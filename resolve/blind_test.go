@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What proves that nothing is missing, and what does not.
+// TestContact checks what proves that nothing is missing, and what does not.
 func TestContact(t *testing.T) {
 	const s = int64(time.Second)
 	opened := func() contact {
@@ -52,8 +52,8 @@ func TestContact(t *testing.T) {
 	}
 }
 
-// A step of the wall clock holds nothing for longer: what is left of a wait is
-// nothing where a packet seems to come from the future.
+// TestClockStep checks that a step of the wall clock makes nothing wait longer. If a packet
+// seems to come from the future, there is nothing to wait for.
 func TestClockStep(t *testing.T) {
 	r := newResolver(t, Config{}, madePod("a", "10.0.0.5"))
 	now := r.clock.last

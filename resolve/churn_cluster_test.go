@@ -18,14 +18,14 @@ type livePod struct {
 	object  *corev1.Pod
 	node    int
 	addr    netip.Addr // invalid before it has one
-	owns    bool       // it truly has the address
-	hostile bool       // the tenant's
-	status  int64      // when its status is to have the address, 0 not planned
-	release int64      // when it gives the address back, 0 not planned
-	remove  int64      // when it is deleted, 0 not planned
+	owns    bool       // it has the address in truth
+	hostile bool       // it belongs to the tenant
+	status  int64      // when its status will have the address, 0 if not planned
+	release int64      // when it will give the address back, 0 if not planned
+	remove  int64      // when it will be deleted, 0 if not planned
 }
 
-// news is a watch event on its way.
+// news is a watch event that has not arrived yet.
 type news struct {
 	arrives int64
 	key     string
@@ -33,7 +33,7 @@ type news struct {
 	deleted bool
 }
 
-// act lets one thing happen in the cluster.
+// act makes one random change in the cluster.
 func (c *churn) act() {
 	switch n := c.rng.IntN(100); {
 	case n < 20 && len(c.pods) < 16:
@@ -59,7 +59,7 @@ func (c *churn) act() {
 	}
 }
 
-// create makes a pod; some have the name of one that was deleted before.
+// create creates a pod. Some pods have the name of a deleted one.
 func (c *churn) create(hostile bool) {
 	c.serial++
 	namespace, name := "shop", fmt.Sprintf("pod-%d", c.serial)
@@ -83,7 +83,7 @@ func (c *churn) create(hostile bool) {
 	c.tell(p)
 }
 
-// stamp is d from now in whole seconds of the node's clock.
+// stamp returns the time d from now, in whole seconds of the node's clock.
 func (c *churn) stamp(node int, d time.Duration) *metav1.Time {
 	now := c.now
 	if node == 0 {
@@ -92,7 +92,7 @@ func (c *churn) stamp(node int, d time.Duration) *metav1.Time {
 	return &metav1.Time{Time: time.Unix(0, now).Add(d + c.drifts[node]).Truncate(time.Second)}
 }
 
-// stepClock sets this node's clock wrong, or right again.
+// stepClock makes this node's clock wrong, or right again.
 func (c *churn) stepClock() {
 	by := int64(c.upTo(2*time.Hour) - time.Hour)
 	if c.rng.IntN(2) == 0 {
@@ -119,8 +119,7 @@ func (c *churn) any(meets func(*livePod) bool) *livePod {
 
 func running(p *livePod) bool { return p.owns && p.release == 0 && p.remove == 0 }
 
-// assign gives a pod an address that nobody has, which may have been another's
-// a moment ago.
+// assign gives a pod a free address. Another pod may have had it a moment ago.
 func (c *churn) assign() {
 	p := c.any(func(p *livePod) bool { return !p.addr.IsValid() && p.remove == 0 })
 	addr := c.addrs[c.rng.IntN(len(c.addrs))]
@@ -133,7 +132,7 @@ func (c *churn) assign() {
 	p.addr, p.owns = addr, true
 	c.truth[addr] = append(c.recent(addr), owning{uid: string(p.object.UID), from: c.now, to: math.MaxInt64 / 2})
 	if c.calico && c.rng.IntN(2) == 0 {
-		p.status = c.now + int64(c.upTo(20*time.Second)) // the kubelet waits for images
+		p.status = c.now + int64(c.upTo(20*time.Second)) // the kubelet may wait for images
 	} else {
 		c.writeStatus(p)
 	}
@@ -144,7 +143,7 @@ func (c *churn) assign() {
 	c.tell(p)
 }
 
-// writeStatus has the status of a pod have its address.
+// writeStatus writes a pod's address into its status.
 func (c *churn) writeStatus(p *livePod) {
 	p.status = 0
 	p.object.Status.Phase = corev1.PodRunning
@@ -161,12 +160,13 @@ func (c *churn) writeStatus(p *livePod) {
 	}
 }
 
-// recent is what is true of addr without what no question is about any more.
+// recent returns the true owners of addr, without those about which no question will be
+// asked any more.
 func (c *churn) recent(addr netip.Addr) []owning {
 	return slices.DeleteFunc(c.truth[addr], func(o owning) bool { return o.to < c.now-int64(6*time.Minute) })
 }
 
-// finishPod ends a pod's containers: it keeps the address in its status.
+// finishPod ends a pod's containers. Its status keeps the address.
 func (c *churn) finishPod() {
 	p := c.any(running)
 	if p == nil {
@@ -182,8 +182,8 @@ func (c *churn) finishPod() {
 	c.tell(p)
 }
 
-// terminate deletes a pod in peace: some time later it gives its address back,
-// and is gone a moment after that.
+// terminate deletes a pod with its grace period: after some time it gives its address back,
+// and a moment later it is gone.
 func (c *churn) terminate() {
 	p := c.any(running)
 	if p == nil {
@@ -195,7 +195,7 @@ func (c *churn) terminate() {
 	c.tell(p)
 }
 
-// force deletes a pod at once: it has its address for a moment longer.
+// force deletes a pod at once. It has its address for a moment longer.
 func (c *churn) force() {
 	p := c.any(running)
 	if p == nil {
@@ -205,7 +205,7 @@ func (c *churn) force() {
 	p.release, p.remove = c.now+int64(c.upTo(400*time.Millisecond)), math.MaxInt64
 }
 
-// settle lets happen what was planned for by now.
+// settle makes the planned changes whose time has come.
 func (c *churn) settle() {
 	for _, p := range slices.Clone(c.pods) {
 		c.settleAddress(p)
@@ -224,7 +224,7 @@ func (c *churn) settle() {
 
 // settleAddress writes the status of a pod, or takes its address back.
 func (c *churn) settleAddress(p *livePod) {
-	exists := p.remove != math.MaxInt64 // in the API
+	exists := p.remove != math.MaxInt64 // it exists in the API
 	if exists && p.status != 0 && p.status <= c.now {
 		c.writeStatus(p)
 		c.tell(p)
@@ -250,7 +250,7 @@ func (c *churn) drop(p *livePod) {
 	c.pods = slices.DeleteFunc(c.pods, func(other *livePod) bool { return other == p })
 }
 
-// tell sends what became of p on its way; gone sends its deletion.
+// tell sends a pod's new state as a watch event; gone sends its deletion.
 func (c *churn) tell(p *livePod) { c.send(p, false) }
 func (c *churn) gone(p *livePod) { c.send(p, true) }
 
@@ -265,7 +265,7 @@ func (c *churn) send(p *livePod, deleted bool) {
 	sort.SliceStable(c.news, func(i, j int) bool { return c.news[i].arrives < c.news[j].arrives })
 }
 
-// arrive hands the index the news whose time has come, as the informer does.
+// arrive gives the news whose time has come to the index, as the informer does.
 func (c *churn) arrive() {
 	for len(c.news) > 0 && c.news[0].arrives <= c.now && c.deaf.from == 0 {
 		n := c.news[0]
@@ -290,7 +290,8 @@ func (c *churn) take(n news) {
 	}
 }
 
-// breakWatch has no news come for a while: nobody knows, or the watch ends.
+// breakWatch stops the news for a while: either nobody knows that the watch hangs, or the
+// watch ends.
 func (c *churn) breakWatch() {
 	if c.deaf.from != 0 {
 		return
@@ -306,9 +307,9 @@ func (c *churn) breakWatch() {
 	c.owners.note((*contact).closed)
 }
 
-// mendWatch ends the deaf time: a stuck watch goes on, or one that ended is
-// resumed or made up for by a list. Nobody can know that all was told since the
-// last proof, which may be long before the deaf time.
+// mendWatch ends the time without news: a hanging watch continues, or an ended watch is
+// resumed or replaced by a list. Nobody can know that everything since the last proof was
+// sent, and that proof may be long before.
 func (c *churn) mendWatch() {
 	c.truth[netip.Addr{}] = append(c.recent(netip.Addr{}), owning{from: min(c.deaf.from, c.proof), to: c.now})
 	n := c.rng.IntN(3)
@@ -319,7 +320,7 @@ func (c *churn) mendWatch() {
 		c.relist()
 		return
 	}
-	if n == 1 { // a 200, a while later a 410
+	if n == 1 { // a 200, and some time later a 410
 		c.owners.note((*contact).closed)
 		c.owners.note((*contact).opened)
 		c.tally.Gone++
@@ -334,24 +335,24 @@ func (c *churn) mendWatch() {
 		c.owners.note((*contact).opened)
 		c.tally.Resumes++
 	}
-	backlog := c.news // of changes until now; they come at once
+	backlog := c.news // changes until now; they come all at once
 	c.news = nil
 	for _, n := range backlog {
 		c.take(n)
-		c.askEarly() // still deaf: a probe would come back after the news
+		c.askEarly() // still without news: a probe would return after the news
 	}
 	c.deaf = owning{}
 	c.probe()
 }
 
-// relist makes up for a broken watch by a list, as the informer does.
+// relist replaces a broken watch by a list, as the informer does.
 func (c *churn) relist() {
 	c.deaf, c.news = owning{}, nil
 	c.tally.Relists++
 	watching{c.resolver}.listing()
 	var list []any
 	for _, p := range c.pods {
-		if p.remove != math.MaxInt64 { // not force deleted
+		if p.remove != math.MaxInt64 { // not deleted by force
 			list = append(list, p.object.DeepCopy())
 		}
 	}

@@ -12,34 +12,33 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// The hostile tenant of the random cluster may write pods and Services of one
-// namespace, on every node. It writes what it likes into the annotation by which
-// Calico announces addresses, at any time in the life of a pod, and into the
-// external addresses of Services.
+// The hostile tenant of the random cluster may write the pods and Services of one
+// namespace, on every node. At any time it writes arbitrary values into the annotation by
+// which Calico announces addresses, and into the external addresses of Services.
 const tenantNamespace = "evil"
 
-// tenant is what it has written beside its pods.
+// tenant holds what the tenant has written in addition to its pods.
 type tenant struct {
 	services map[string]*corev1.Service
 	handler  cache.ResourceEventHandler
 }
 
-// bait is an address that no pod has.
+// bait is an address that no pod has, and that the tenant claims.
 type bait struct {
 	address string
-	kind    Kind // what it is
+	kind    Kind // its true kind
 }
 
-// baits are addresses that no pod has.
+// baits returns addresses that no pod has.
 func (c *churn) baits() []bait {
 	baits := []bait{{"203.0.113.5", External}, {"192.168.0.77", External}, {"192.168.0.1", Node}, {"192.168.0.2", Node}, {"10.96.0.1", Service}}
 	if c.calico {
-		baits = append(baits, bait{"10.0.0.30", Node}) // the end of a tunnel, from the addresses of pods
+		baits = append(baits, bait{"10.0.0.30", Node}) // the end of a tunnel, with an address from the range of pods
 	}
 	return baits
 }
 
-// claimed is an address that the tenant claims.
+// claimed returns an address that the tenant claims.
 func (c *churn) claimed() string {
 	if c.rng.IntN(4) != 0 {
 		return c.addrs[c.rng.IntN(len(c.addrs))].String()
@@ -48,7 +47,7 @@ func (c *churn) claimed() string {
 	return baits[c.rng.IntN(len(baits))].address
 }
 
-// lie has the tenant write the annotations of one of its pods.
+// lie writes the annotations of one of the tenant's pods.
 func (c *churn) lie() {
 	p := c.any(func(p *livePod) bool { return p.hostile && p.remove != math.MaxInt64 })
 	if p == nil {
@@ -58,7 +57,7 @@ func (c *churn) lie() {
 	value := c.claimed() + "/32"
 	switch c.rng.IntN(12) {
 	case 0:
-		value = "" // given back
+		value = "" // the address is given back
 	case 1:
 		value += ",fd00::5/128"
 	case 2:
@@ -73,7 +72,7 @@ func (c *churn) lie() {
 	c.tell(p)
 }
 
-// removeIdle deletes one of the tenant's pods that has no address.
+// removeIdle deletes one of the tenant's pods without an address.
 func (c *churn) removeIdle() {
 	p := c.any(func(p *livePod) bool { return p.hostile && !p.addr.IsValid() })
 	if p != nil {
@@ -82,7 +81,7 @@ func (c *churn) removeIdle() {
 	}
 }
 
-// claimByService has the tenant write a Service.
+// claimByService writes a Service of the tenant.
 func (c *churn) claimByService() {
 	if c.tenant.services == nil {
 		c.tenant = tenant{services: map[string]*corev1.Service{}, handler: placeHandler(c.resolver.services)}
@@ -107,7 +106,7 @@ func (c *churn) claimByService() {
 	}
 }
 
-// askTenant asks about addresses that no pod has, which the tenant claims.
+// askTenant asks about addresses that no pod has and that the tenant claims.
 func (c *churn) askTenant() {
 	if c.tenant.services == nil || c.rng.IntN(8) != 0 {
 		return
@@ -121,9 +120,9 @@ func (c *churn) askTenant() {
 	}
 }
 
-// isOfTenant reports whether an answer names a pod of the tenant's, and hurts
-// nobody else: the address was nobody's, or another's of the tenant. Until its
-// status has an address, a pod that alone announces one is believed.
+// isOfTenant reports whether an answer names a pod of the tenant without harm to others:
+// nobody had the address, or another pod of the tenant had it. Until its status has an
+// address, a pod that is the only one to announce an address is believed.
 func (c *churn) isOfTenant(q question, e Endpoint) bool {
 	if e.Kind != Pod || e.Namespace != tenantNamespace {
 		return false
@@ -139,7 +138,7 @@ func (c *churn) isOfTenant(q question, e Endpoint) bool {
 		}
 	}
 	if !c.isWrong(e.UID, q.addr, q.first) && !c.isWrong(e.UID, q.addr, q.last) {
-		return false // it was its own
+		return false // the address was its own
 	}
 	*result++
 	return true

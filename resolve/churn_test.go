@@ -18,17 +18,18 @@ const (
 	churnSeed  = 4
 
 	skew     = 2 * time.Second
-	lateness = 1500 * time.Millisecond // of a watch event
-	drift    = 800 * time.Millisecond  // of another node's clock
-	// unclear is how far from a change of owners it may be unclear who it was:
-	// the skew of the lookup, the cut second and the drift of the stamp, and
-	// how much later than the truth an end is told.
+	lateness = 1500 * time.Millisecond // largest delay of a watch event
+	drift    = 800 * time.Millisecond  // largest error of another node's clock
+	// unclear is the time around a change of owners in which the owner may be unclear: the
+	// skew of the look-up, the whole second and the drift of a time stamp, and the delay of
+	// the report of an end.
 	unclear = skew + time.Second + drift + lateness + time.Second
-	// settled is when everything about a time has been told.
+	// settled is the time after which everything about a moment has been reported.
 	settled = unclear
 )
 
-// steps is how many steps a churn test takes: KUBE_NFLOG_CHURN_STEPS, or few.
+// steps returns the number of steps of a churn test: KUBE_NFLOG_CHURN_STEPS, or a small
+// number.
 func steps(t *testing.T) int {
 	given := os.Getenv("KUBE_NFLOG_CHURN_STEPS")
 	if given == "" {
@@ -41,11 +42,11 @@ func steps(t *testing.T) int {
 	return n
 }
 
-// TestChurn lets pods come and go at random on a few addresses, tells the
-// Resolver as late, as out of order and as incompletely as an API server may,
-// and checks every answer against what was true. Watches fall silent without
-// ending, end and resume, and are answered only to end with a 410; flows last up
-// to a minute. A hostile tenant claims addresses of others: see tenant.
+// TestChurn lets pods come and go at random on a few addresses. It reports changes to the
+// Resolver as late, as unordered and as incompletely as an API server may, and compares
+// every answer with the truth. Watches become silent without an end, end and resume, or are
+// answered and then end with a 410. Flows last up to a minute. A hostile tenant claims
+// addresses of others, see tenant.
 func TestChurn(t *testing.T) {
 	for name, calico := range map[string]bool{"without Calico": false, "with Calico": true} {
 		t.Run(name, func(t *testing.T) {
@@ -64,9 +65,9 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// TestChurnWithClockSteps is TestChurn on a node whose wall clock steps by up to
-// an hour, back and forth. The clocks of other nodes are right. What is lost is
-// lost; nothing may be wrong.
+// TestChurnWithClockSteps is TestChurn on a node whose wall clock steps by up to an hour,
+// forward and back. The clocks of other nodes are right. Answers may be missing, but none
+// may be wrong.
 func TestChurnWithClockSteps(t *testing.T) {
 	for name, calico := range map[string]bool{"without Calico": false, "with Calico": true} {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +81,7 @@ func TestChurnWithClockSteps(t *testing.T) {
 	}
 }
 
-// run takes n steps, and checks that no answer was wrong.
+// run makes n steps, and checks that no answer was wrong.
 func (c *churn) run(n int) {
 	for range n {
 		c.step()
@@ -90,50 +91,50 @@ func (c *churn) run(n int) {
 	if c.tally.Wrong != 0 {
 		c.t.Errorf("%d wrong answers, want 0", c.tally.Wrong)
 	}
-	// A test that asks nothing difficult proves nothing.
+	// A test without difficult questions proves nothing.
 	least := min(c.tally.Relists, c.tally.Resumes, c.tally.Stalls, c.tally.Gone, c.tally.Ambiguous)
 	if least < n/1000 || c.tally.Reuses < n/100 || c.tally.Windows < n/100 || c.tally.Lies < n/200 || c.tally.Services < n/1000 {
 		c.t.Errorf("too little happened: %+v", c.tally)
 	}
 }
 
-// tally counts what happened and what was answered, after all was told and (of
-// early answers) while news was still under way.
+// tally counts what happened, the answers after everything was reported, and early answers
+// while news was still on its way.
 type tally struct {
 	Pods, Reuses, Relists, Resumes, Stalls, Gone, ClockSteps, Late int
 	Windows, Right, Announced, Nobody, Ambiguous                   int
 	Wrong, Unfounded, Missed                                       int
 	EarlyRight, EarlyUnknown, EarlyOvertaken, Stale                int
-	// Lies and Services are what the tenant wrote. Vacant counts answers that
-	// named a pod of the tenant's for an address that nobody had, AmongTenant
-	// those that named one of them for another.
+	// Lies and Services count what the tenant wrote. Vacant counts answers that named a pod
+	// of the tenant for an address that nobody had. AmongTenant counts answers that named
+	// one pod of the tenant instead of another.
 	Lies, Services, Vacant, AmongTenant int
 }
 
-// owning is what is true: from when to when a pod had an address.
+// owning is the truth: a pod had an address from one time to another.
 type owning struct {
 	uid      string
 	from, to int64
-	told     int64 // when its status had it, 0 not yet
+	told     int64 // when its status had the address, 0 if not yet
 }
 
-// question is about a flow: when its packets were seen, in true time and as the
-// wall clock showed it.
+// question is a question about a flow: when its packets were seen, in true time and by the
+// wall clock.
 type question struct {
 	addr                netip.Addr
 	first, last         int64
 	firstWall, lastWall int64
 }
 
-// offset is how far the wall clock is ahead since a time.
+// offset is the error of the wall clock since a time.
 type offset struct{ since, by int64 }
 
 type churn struct {
 	t   *testing.T
 	rng *rand.Rand
-	now int64 // true time; also the steady clock
+	now int64 // the true time, which is also the steady clock
 
-	calico   bool // in use: addresses are announced before the status has them
+	calico   bool // Calico is in use: addresses are announced before the status has them
 	stepping bool
 	offsets  []offset // of this node's wall clock, oldest first
 
@@ -149,11 +150,11 @@ type churn struct {
 	serial  int
 	version int
 
-	news      []news           // told by the API server, not yet arrived
-	arrival   map[string]int64 // of the last news of each pod
-	deaf      owning           // while no news come
-	silent    bool             // deaf, and nobody knows
-	proof     int64            // up to when the watch is known to have told all
+	news      []news           // news that the API server has sent and that has not arrived yet
+	arrival   map[string]int64 // arrival of the last news of each pod
+	deaf      owning           // the time without news
+	silent    bool             // there is no news, and nobody knows it
+	proof     int64            // the time up to which the watch is known to be complete
 	questions []question
 	tally     tally
 }
@@ -187,8 +188,8 @@ func newChurn(t *testing.T, seed uint64, calico bool) *churn {
 	return c
 }
 
-// node is a Node of the cluster. The first gives addresses to pods, which Calico
-// moves to other nodes as well.
+// node returns a Node of the cluster. The first gives addresses to pods, and Calico moves
+// these to other nodes too.
 func (c *churn) node(i int) *corev1.Node {
 	o := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("n%d", i)},
@@ -206,10 +207,10 @@ func (c *churn) node(i int) *corev1.Node {
 	return o
 }
 
-// wall is the wall clock, as the resolver looks at it.
+// wall returns the wall clock as the resolver reads it.
 func (c *churn) wall() int64 { return c.resolver.now() }
 
-// wallAt is what the wall clock showed at a true time.
+// wallAt returns what the wall clock showed at a true time.
 func (c *churn) wallAt(at int64) int64 {
 	for i := len(c.offsets) - 1; i > 0; i-- {
 		if c.offsets[i].since <= at {
@@ -219,7 +220,7 @@ func (c *churn) wallAt(at int64) int64 {
 	return at + c.offsets[0].by
 }
 
-// step lets a moment pass, and one thing happen.
+// step advances the time, and makes one random change.
 func (c *churn) step() {
 	c.now += int64(c.upTo(400 * time.Millisecond))
 	c.arrive()
@@ -232,8 +233,8 @@ func (c *churn) step() {
 
 func (c *churn) upTo(d time.Duration) time.Duration { return time.Duration(c.rng.Int64N(int64(d))) }
 
-// askEarly asks about a moment ago while the news of it may be under way, and
-// remembers to ask again.
+// askEarly asks about a moment ago, while its news may be on the way. It remembers the
+// question to ask it again.
 func (c *churn) askEarly() {
 	q := question{addr: c.addrs[c.rng.IntN(len(c.addrs))], last: c.now - int64(c.upTo(time.Second))}
 	q.first = q.last
@@ -251,7 +252,7 @@ func (c *churn) askEarly() {
 		c.tally.EarlyRight++
 		c.countAnnounced(q, e)
 	case e.Kind == Pod && c.hadNear(e.UID, q.addr, q.first, unclear) && c.hadNear(e.UID, q.addr, q.last, unclear):
-		c.tally.EarlyOvertaken++ // its end was not told yet
+		c.tally.EarlyOvertaken++ // its end was not reported yet
 	case c.isOfTenant(q, e):
 	default:
 		c.tally.Wrong++
@@ -259,8 +260,8 @@ func (c *churn) askEarly() {
 	}
 }
 
-// ask asks the resolver. If the watch is too silent it probes, as the prober
-// does.
+// ask asks the resolver. If the watch has been silent for too long, it sends a probe as the
+// prober does.
 func (c *churn) ask(q question) Endpoint {
 	first, last := time.Unix(0, q.firstWall), time.Unix(0, q.lastWall)
 	e := c.resolver.LookupBetween(q.addr, first, last)
@@ -276,7 +277,7 @@ func (c *churn) ask(q question) Endpoint {
 	return c.resolver.LookupBetween(q.addr, first, last)
 }
 
-// probe does what the prober does: a deaf API server does not answer.
+// probe does what the prober does. Without news the API server does not answer.
 func (c *churn) probe() {
 	stream, ok := c.owners.probing()
 	switch {
@@ -289,7 +290,7 @@ func (c *churn) probe() {
 	}
 }
 
-// answer asks the questions about which everything has been told.
+// answer asks the questions about which everything has been reported.
 func (c *churn) answer() {
 	for len(c.questions) > 0 && c.questions[0].last+int64(settled) <= c.now && c.deaf.from == 0 {
 		q := c.questions[0]
@@ -321,8 +322,8 @@ func (c *churn) check(q question) {
 	}
 }
 
-// checkNamed counts an answer that names a pod. It may be the one that had the
-// address a moment before or after.
+// checkNamed counts an answer that names a pod. That pod may have had the address a moment
+// before or after.
 func (c *churn) checkNamed(q question, e Endpoint) {
 	switch {
 	case c.isOfTenant(q, e):
@@ -341,7 +342,7 @@ func (c *churn) countAnnounced(q question, e Endpoint) {
 	}
 }
 
-// finish lets all news arrive, and asks the rest.
+// finish lets all news arrive, and asks the remaining questions.
 func (c *churn) finish() {
 	for range 100 {
 		c.now += int64(time.Second)

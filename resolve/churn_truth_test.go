@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// isPlain reports whether one pod alone had the address, from long before to
-// long after.
+// isPlain reports whether only one pod had the address, from long before to long after.
 func (c *churn) isPlain(q question, uid string) bool {
 	told := c.toldAt(uid, q.addr)
 	return told != 0 && told+int64(unclear) <= q.first &&
@@ -15,8 +14,8 @@ func (c *churn) isPlain(q question, uid string) bool {
 		len(c.near(q.addr, q.first)) == 1 && len(c.near(q.addr, q.last)) == 1
 }
 
-// endsUnsure reports whether the watch was silent for long before it told of the
-// end of an owner, so that it is not known when that was.
+// endsUnsure reports whether the watch was silent for long before it reported the end of an
+// owner, so that the time of the end is not known.
 func (c *churn) endsUnsure(q question) bool {
 	for _, m := range c.owners.more[q.addr] {
 		if m.sure != m.until && q.last >= m.sure-int64(skew) && q.first <= m.until+int64(skew) {
@@ -26,8 +25,8 @@ func (c *churn) endsUnsure(q question) bool {
 	return false
 }
 
-// isWrong reports whether uid did not have the address at a time, but another
-// had it, or nobody for long.
+// isWrong reports whether uid did not have the address at a time, while another pod had it,
+// or nobody had it for long.
 func (c *churn) isWrong(uid string, addr netip.Addr, at int64) bool {
 	truth := c.ownerAt(addr, at)
 	return truth != uid && (truth != "" || !c.hadNear(uid, addr, at, unclear))
@@ -42,7 +41,7 @@ func (c *churn) ownerAt(addr netip.Addr, at int64) string {
 	return ""
 }
 
-// toldAt is when the status of a pod had the address, 0 for not yet.
+// toldAt returns when the status of a pod had the address, 0 if not yet.
 func (c *churn) toldAt(uid string, addr netip.Addr) int64 {
 	for _, o := range c.truth[addr] {
 		if o.uid == uid {
@@ -52,7 +51,7 @@ func (c *churn) toldAt(uid string, addr netip.Addr) int64 {
 	return 0
 }
 
-// near lists who had addr within unclear of at.
+// near returns who had addr within unclear of at.
 func (c *churn) near(addr netip.Addr, at int64) []string {
 	var all []string
 	for _, o := range c.truth[addr] {

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// told is an index that is told of pods of one address, at times after noon.
+// told is an index that gets reports of pods with one address, at times after noon.
 type told struct {
 	*owners
 	clock time.Duration
@@ -26,7 +26,7 @@ func newTold() *told {
 
 func aMinuteLater() time.Time { return noon().Add(time.Minute) }
 
-// watched has a list begin and end, and a watch begin that is proven.
+// watched simulates a complete list, and then a watch that is proven.
 func watched(o *owners, now int64) {
 	o.note(func(c *contact) { c.listing(now) })
 	o.note((*contact).listed)
@@ -34,18 +34,18 @@ func watched(o *owners, now int64) {
 	proven(o, now)
 }
 
-// proven has a bookmark come.
+// proven simulates a bookmark.
 func proven(o *owners, now int64) { o.note(func(c *contact) { c.marked(now) }) }
 
 // relist is watched at a time after noon.
 func (o *told) relist(d time.Duration) { watched(o.owners, noon().Add(d).UnixNano()) }
 
-// prove has a bookmark come at a time after noon.
+// prove simulates a bookmark at a time after noon.
 func (o *told) prove(d time.Duration) { proven(o.owners, noon().Add(d).UnixNano()) }
 
 func (o *told) nano() int64 { return noon().Add(o.clock).UnixNano() }
 
-// pod tells of a pod on a node that has the address since from.
+// pod reports a pod on a node that has the address since from.
 func (o *told) pod(name, node string, from time.Duration, changes ...func(*corev1.Pod)) {
 	p := madePod(name, "10.0.0.5")
 	p.Spec.NodeName = node
@@ -71,7 +71,7 @@ func TestFind(t *testing.T) {
 	terminating := func(p *corev1.Pod) { p.DeletionTimestamp = at(time.Minute) }
 	type asked struct {
 		at   time.Duration
-		want string // the pod, or "" for the verdict
+		want string // name of the pod, or "" for the verdict
 		v    verdict
 	}
 	tests := map[string]struct {
@@ -172,8 +172,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Where not all pods are watched, an answer needs more than there being no
-// other: one may be unknown.
+// TestFindKnowsItDoesNotKnowAll checks answers if not all pods are watched. Then it is not
+// enough that no other owner is known: one may be unknown.
 func TestFindKnowsItDoesNotKnowAll(t *testing.T) {
 	o := newTold()
 	o.whole = func(netip.Addr) bool { return false }
@@ -186,9 +186,9 @@ func TestFindKnowsItDoesNotKnowAll(t *testing.T) {
 	}
 }
 
-// After a step of the clock a pod has its address from when that was told, and
-// not from its time stamp on. Its deletion brings the stamp again, also where
-// another pod has the address too.
+// TestDeletionKeepsTheStart checks that after a step of the clock a pod has its address
+// since the report of it, and not since its time stamp. Its deletion brings the time stamp
+// again, also if another pod has the address too.
 func TestDeletionKeepsTheStart(t *testing.T) {
 	o := newTold()
 	o.stepped(o.nano(), o.nano(), int64(time.Hour))

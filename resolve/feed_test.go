@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// TestFeedRefused tells of an API server that refuses connections, and does not
-// sleep through the end of its context.
+// TestFeedRefused checks that a Feed reports an API server that refuses connections, and
+// ends with its context.
 func TestFeedRefused(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

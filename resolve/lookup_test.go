@@ -7,13 +7,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestLookupBetween asks about windows around the moment when an address goes
-// from one pod to another. A pod is named only if it had the address at the
-// first packet and at the last.
+// TestLookupBetween asks about windows around the moment when an address changes from one
+// pod to another. A pod is named only if it had the address at the first packet and at the
+// last.
 func TestLookupBetween(t *testing.T) {
 	tests := map[string]struct {
 		first, last time.Duration // after noon
-		want        string        // the pod, "" for an ambiguous answer
+		want        string        // name of the pod, "" for an ambiguous answer
 	}{
 		"one packet of the first owner":  {first: 70 * time.Second, last: 70 * time.Second, want: "old"},
 		"the first owner's window":       {first: 65 * time.Second, last: 90 * time.Second, want: "old"},

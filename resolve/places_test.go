@@ -16,8 +16,8 @@ func serviceNamed(name string, change func(*corev1.Service)) *corev1.Service {
 	return s
 }
 
-// A Service is named by the addresses that the cluster gave it, and not by
-// those that its author wrote.
+// TestServiceAddresses checks that a Service is named for addresses that the cluster gave
+// it, and not for those that its author wrote.
 func TestServiceAddresses(t *testing.T) {
 	clusterIP := func(s *corev1.Service) {
 		s.Spec.ClusterIP, s.Spec.ClusterIPs = "10.96.0.7", []string{"10.96.0.7", "fd96::7"}
@@ -36,10 +36,10 @@ func TestServiceAddresses(t *testing.T) {
 	r.nodes.replace(nil, nodePlace(calicoNode()))
 	for _, s := range []*corev1.Service{
 		serviceNamed("api", clusterIP),
-		serviceNamed("balanced", ingress("203.0.113.8", "192.168.0.1")), // a node's, as k3s has it
+		serviceNamed("balanced", ingress("203.0.113.8", "192.168.0.1")), // an address of a node, as with k3s
 		serviceNamed("shared-a", ingress("203.0.113.9")),
 		serviceNamed("shared-b", ingress("203.0.113.9")),
-		serviceNamed("asked-for", ingress("10.96.0.7", "10.0.0.5")), // some load balancers give what is asked for
+		serviceNamed("asked-for", ingress("10.96.0.7", "10.0.0.5")), // some load balancers give the requested address
 		serviceNamed("evil", external("203.0.113.7", "203.0.113.8", "10.0.0.5", "10.96.0.7")),
 	} {
 		r.services.replace(nil, servicePlace(s))
@@ -55,7 +55,8 @@ func TestServiceAddresses(t *testing.T) {
 	}
 }
 
-// Whatever a list holds, a bounded part of it is read, and the rest is counted.
+// TestListsAreBounded checks that only a part of a long list is read, and that this is
+// counted.
 func TestListsAreBounded(t *testing.T) {
 	service := serviceNamed("evil", func(s *corev1.Service) {
 		for i := range 60_000 {
@@ -93,14 +94,14 @@ func TestListsAreBounded(t *testing.T) {
 	}
 }
 
-// Many that share an address are told apart, and forgotten one by one.
+// TestHolders checks many owners of one address, which are removed one by one.
 func TestHolders(t *testing.T) {
 	h, shared := holders[*place]{}, addr("203.0.113.9")
 	places := make([]*place, 20_000)
 	for i := range places {
 		places[i] = &place{name: fmt.Sprint("shop/s", i)}
 		h.add(shared, places[i])
-		h.add(shared, places[i]) // again, as an update does
+		h.add(shared, places[i]) // a second time, as an update does
 	}
 	if _, n := h.get(shared); n != len(places) {
 		t.Errorf("%d have the address, want %d", n, len(places))

@@ -15,7 +15,7 @@ import (
 
 func noon() time.Time { return time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC) }
 
-// madePod is a running pod of node n1 with the addresses, ready at noon().
+// madePod returns a running pod of node n1 with the addresses, ready at noon().
 func madePod(name string, ips ...string) *corev1.Pod {
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name), ResourceVersion: "7"},
@@ -37,7 +37,7 @@ func madePod(name string, ips ...string) *corev1.Pod {
 	return p
 }
 
-// at is d after noon().
+// at returns the time d after noon().
 func at(d time.Duration) *metav1.Time { return &metav1.Time{Time: noon().Add(d)} }
 
 func finish(p *corev1.Pod, d time.Duration) *corev1.Pod {
@@ -221,8 +221,8 @@ func TestIdentifier(t *testing.T) {
 	}
 }
 
-// The store's key has to be the one that client-go computes from the full
-// object, and to share the record's memory.
+// TestStoreKey checks that the store's key is the one that client-go computes from the full
+// object, and that it shares the record's memory.
 func TestStoreKey(t *testing.T) {
 	o := madePod("frontend-5b9", "10.0.0.5")
 	want, err := cache.MetaNamespaceKeyFunc(o)

@@ -24,8 +24,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// apiServer is a small API server that lists and watches what it is given. The
-// real one is met in the tests of the module under test/.
+// apiServer is a small API server that lists and watches what it is given. The tests in the
+// module test/ use a real one.
 type apiServer struct {
 	t      *testing.T
 	mu     sync.Mutex
@@ -33,7 +33,7 @@ type apiServer struct {
 	events map[string]chan string
 	denied map[string]bool
 	broken map[string]bool
-	asked  []string // field selectors of lists
+	asked  []string // field selectors of the lists
 }
 
 func startAPI(t *testing.T) (*apiServer, rest.Interface) {
@@ -47,7 +47,7 @@ func startAPI(t *testing.T) (*apiServer, rest.Interface) {
 	return s, clientOf(t, server.URL)
 }
 
-// clientOf makes a client of the core/v1 group with a scheme of that alone.
+// clientOf returns a client of the core/v1 group with a scheme of only that group.
 func clientOf(t *testing.T, url string) rest.Interface {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -78,7 +78,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden)
 	case broken:
 		s.refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError)
-	case q.Get("sendInitialEvents") == "true": // as servers before 1.32
+	case q.Get("sendInitialEvents") == "true": // like servers before 1.32
 		s.refuse(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 	case q.Get("watch") != "":
 		s.watch(w, r, resource)
@@ -103,7 +103,7 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, resource strin
 	for {
 		select {
 		case line := <-s.events[resource]:
-			if line == "" { // the watch ends
+			if line == "" { // the end of the watch
 				return
 			}
 			_, _ = fmt.Fprintln(w, line)
@@ -129,14 +129,13 @@ func (s *apiServer) tell(resource, kind string, object runtime.Object) {
 	s.events[resource] <- string(line)
 }
 
-// typed sets what the JSON of an object needs.
+// typed sets the fields that the JSON of an object needs.
 func typed(p *corev1.Pod) *corev1.Pod {
 	p.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
 	return p
 }
 
-// start runs the resolver until the test ends, and checks that it leaves
-// nothing running.
+// start runs the resolver until the test ends, and checks that no goroutine is left.
 func start(t *testing.T, r *Resolver) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -210,7 +209,7 @@ func TestResolverFollowsTheAPIServer(t *testing.T) {
 		"192.168.0.1": {Kind: Node, Name: "n1"}, "2001:db8::1": {Kind: Node, Name: "n1"},
 		"10.96.0.7": service, "fd96::7": service, "203.0.113.8": service,
 		"10.0.0.77": {}, "203.0.113.9": {Kind: External},
-		"203.0.113.7": {Kind: External}, // anybody may write externalIPs
+		"203.0.113.7": {Kind: External}, // everybody may write externalIPs
 	} {
 		eventually(t, r, address, seen, want)
 	}
@@ -240,7 +239,8 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// The start waits for pods alone: Services that cannot be listed are missing.
+// TestServicesCannotBeListed checks that the start waits only for pods. Services that
+// cannot be listed are missing.
 func TestServicesCannotBeListed(t *testing.T) {
 	t.Parallel()
 	api, client := startAPI(t)

@@ -55,7 +55,8 @@ func TestTraits(t *testing.T) {
 	}
 }
 
-// Labels and ports are kept whole or not at all: a policy may be about any.
+// TestTraitsAreBounded checks that labels and ports are kept completely or not at all,
+// because a policy may need any of them.
 func TestTraitsAreBounded(t *testing.T) {
 	tests := map[string]struct {
 		change func(*corev1.Pod)
@@ -101,7 +102,7 @@ func TestTraitsAreBounded(t *testing.T) {
 	}
 }
 
-// newResolver is a synced resolver that knows the pods.
+// newResolver returns a synced resolver that knows the pods.
 func newResolver(t *testing.T, cfg Config, pods ...*corev1.Pod) *Resolver {
 	t.Helper()
 	if cfg.Now == nil {
@@ -119,13 +120,13 @@ func newResolver(t *testing.T, cfg Config, pods ...*corev1.Pod) *Resolver {
 	return r
 }
 
-// BenchmarkTraits reports what pods' labels and ports add to the memory that a
-// pod takes, by how many pods share them.
+// BenchmarkTraits reports how much memory the labels and ports of a pod need, by the number
+// of pods that share them.
 func BenchmarkTraits(b *testing.B) {
 	const pods = 20_000
 	heap := func() uint64 {
 		runtime.GC()
-		runtime.GC() // the interned ones go by a cleanup
+		runtime.GC() // interned values need a second collection
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
@@ -157,7 +158,7 @@ func BenchmarkTraits(b *testing.B) {
 	}
 }
 
-// TestNumberOf finds a port by its name and protocol.
+// TestNumberOf looks up a port by its name and protocol.
 func TestNumberOf(t *testing.T) {
 	s := PortSet("dns=53/TCP,dns=5353/UDP,http=8080/TCP")
 	for text, want := range map[string]uint16{"TCP http": 8080, "UDP dns": 5353, "TCP dns": 53, "UDP http": 0, "TCP htt": 0, "TCP ": 0} {
