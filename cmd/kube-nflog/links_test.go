@@ -49,3 +49,28 @@ func anchors(text string) map[string]bool {
 	}
 	return found
 }
+
+// TestIndex checks that docs/README.md lists every document.
+func TestIndex(t *testing.T) {
+	index := readDoc(t, "docs/README.md")
+	for _, pattern := range []string{"*.md", "design/*.md"} {
+		files, err := filepath.Glob("../../docs/" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			name := filepath.ToSlash(strings.TrimPrefix(file, "../../docs/"))
+			if name != "README.md" && !strings.Contains(index, "]("+name+")") {
+				t.Errorf("docs/README.md does not list %s", name)
+			}
+		}
+	}
+}
+
+// TestReadmeIsShort keeps the README short enough for newcomers. Details belong
+// into docs/.
+func TestReadmeIsShort(t *testing.T) {
+	if lines := strings.Count(readDoc(t, "README.md"), "\n"); lines >= 150 {
+		t.Errorf("README.md has %d lines, want less than 150", lines)
+	}
+}
