@@ -18,7 +18,7 @@ func TestRestartGoesOnCounting(t *testing.T) {
 	s := newFakeServer()
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	for run, packets := range []uint64{5, 7, 11} {
-		e := newTestEmitter(t, Config{}, s)
+		e := newTestSink(t, Config{}, s)
 		e.Add(tcp(peer, self, 80, packets))
 		flush(t, e)
 		if want := []int64{5, 12, 23}[run]; s.total() != want {
@@ -39,18 +39,18 @@ func TestLostAnswersDoNotCountTwice(t *testing.T) {
 		t.Run(op.String(), func(t *testing.T) {
 			s := newFakeServer()
 			peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
-			before := newTestEmitter(t, Config{}, s)
+			before := newTestSink(t, Config{}, s)
 			before.Add(tcp(peer, self, 81, 4))
 			flush(t, before)
 			lost := 0
-			s.lose = func(j *job) error {
+			s.lose = func(j *request) error {
 				if j.op == op && lost < 2 {
 					lost++
 					return errors.New("connection reset by peer")
 				}
 				return nil
 			}
-			running(t, Config{}, s, func(_ *testing.T, e *testEmitter) {
+			running(t, Config{}, s, func(_ *testing.T, e *testSink) {
 				for range 40 {
 					e.Add(now(tcp(peer, self, 80, 1))) // new
 					e.Add(now(tcp(peer, self, 81, 1))) // left by the run before
@@ -70,7 +70,7 @@ func TestLostAnswersDoNotCountTwice(t *testing.T) {
 
 func TestExpiryStartsAnew(t *testing.T) {
 	s := newFakeServer()
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		e.Add(now(tcp(peer, self, 80, 100)))
 		time.Sleep(startJitter)
@@ -94,7 +94,7 @@ func TestCountStopsAtItsLimit(t *testing.T) {
 	s := newFakeServer()
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	for range 2 {
-		e := newTestEmitter(t, Config{}, s)
+		e := newTestSink(t, Config{}, s)
 		e.Add(tcp(peer, self, 80, math.MaxInt32-1))
 		flush(t, e)
 	}
@@ -105,7 +105,7 @@ func TestCountStopsAtItsLimit(t *testing.T) {
 
 func TestReplicasFoldIntoOneEvent(t *testing.T) {
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{}, s)
+	e := newTestSink(t, Config{}, s)
 	self := pod("shop", "api", "10.0.1.7")
 	for i := range 3 {
 		peer := pod("web", fmt.Sprintf("front-%d", i), fmt.Sprintf("10.0.0.%d", 5+i))
@@ -137,7 +137,7 @@ func TestNothingIsLostInChaos(t *testing.T) {
 			s := newFakeServer()
 			stormy := true
 			weather := rand.New(rand.NewPCG(seed, seed+1))
-			s.fail = func(*job) error {
+			s.fail = func(*request) error {
 				switch {
 				case !stormy || weather.IntN(3) > 0:
 					return nil
@@ -146,14 +146,14 @@ func TestNothingIsLostInChaos(t *testing.T) {
 				}
 				return errors.New("connection refused")
 			}
-			s.lose = func(*job) error {
+			s.lose = func(*request) error {
 				if stormy && weather.IntN(5) == 0 {
 					return errors.New("connection reset by peer")
 				}
 				return nil
 			}
-			cfg := Config{MaxRecords: 40, MaxPods: 12, ObjectsPerPod: 6, PodQPS: 5}
-			running(t, cfg, s, func(t *testing.T, e *testEmitter) {
+			cfg := Config{MaxEntries: 40, MaxPods: 12, ObjectsPerPod: 6, PodQPS: 5}
+			running(t, cfg, s, func(t *testing.T, e *testSink) {
 				for range 300 {
 					src, dst := randomEnd(random), randomEnd(random)
 					e.Add(now(tcp(src, dst, uint16(random.IntN(4)), 1+random.Uint64N(9))))
@@ -165,10 +165,10 @@ func TestNothingIsLostInChaos(t *testing.T) {
 				s.mu.Unlock()
 				time.Sleep(20 * time.Minute)
 				checkSums(t, e)
-				if e.account.pending != 0 {
-					t.Errorf("%d packets are still pending", e.account.pending)
+				if e.counters.pending != 0 {
+					t.Errorf("%d packets are still pending", e.counters.pending)
 				}
-				if got, want := float64(s.total()), sum(t, e.account.writtenCount); got != want {
+				if got, want := float64(s.total()), sum(t, e.counters.writtenCount); got != want {
 					t.Errorf("the events count %v, the metric %v", got, want)
 				}
 			})
@@ -193,7 +193,7 @@ func randomEnd(random *rand.Rand) resolve.Endpoint {
 
 func TestClockSetBack(t *testing.T) {
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{}, s)
+	e := newTestSink(t, Config{}, s)
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	for _, offset := range []time.Duration{0, 24 * time.Hour, time.Hour, time.Hour - 10*time.Second} {
 		f := tcp(peer, self, 80, 1)

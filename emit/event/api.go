@@ -14,33 +14,33 @@ import (
 // errStopped is why calls end that are under way when Run's context ends.
 var errStopped = errors.New("the emitter stops")
 
-// api makes one call for a job, by its own deadline.
+// api makes one call for a request, by its own deadline.
 type api struct {
 	client  rest.Interface // for core/v1
 	timeout time.Duration
 }
 
-// call makes a job's call. client-go must neither limit nor repeat it: both
-// are the ledger's, which knows what is worth a call.
-func (c *api) call(ctx context.Context, j *job) answer {
+// call makes a request's call. client-go must neither limit nor repeat it: both
+// are the correlator's, which knows what is worth a call.
+func (c *api) call(ctx context.Context, j *request) response {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var got corev1.Event
-	err := c.request(j).MaxRetries(0).Do(ctx).Into(&got)
+	err := c.restRequest(j).MaxRetries(0).Do(ctx).Into(&got)
 	if err == nil && got.Name != j.name {
 		err = errNotTheEvent
 	}
 	if err != nil {
 		err = fmt.Errorf("%s event %s/%s: %w", j.op, j.namespace, j.name, err)
 	}
-	a := answerTo(ctx, j, err)
+	a := classify(ctx, j, err)
 	if err == nil && j.op == opAdopt {
 		a.count, a.writer, a.first = got.Count, got.Annotations[writerAnnotation], got.FirstTimestamp.Time
 	}
 	return a
 }
 
-func (c *api) request(j *job) *rest.Request {
+func (c *api) restRequest(j *request) *rest.Request {
 	if j.op == opPost {
 		return c.client.Post().Namespace(j.namespace).Resource("events").Body(j.event)
 	}

@@ -28,7 +28,7 @@ func BenchmarkAdd(b *testing.B) {
 		{"scan", self, true},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			e := benchEmitter(b, tt.calls)
+			e := benchSink(b, tt.calls)
 			flows := make([]*emit.DroppedFlow, many)
 			for i := range flows {
 				peer := external(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}).String())
@@ -43,7 +43,7 @@ func BenchmarkAdd(b *testing.B) {
 		})
 	}
 	b.Run("known flows of 50 pods", func(b *testing.B) {
-		e := benchEmitter(b, true)
+		e := benchSink(b, true)
 		var selves []resolve.Endpoint
 		for i := range 50 {
 			selves = append(selves, pod("shop", fmt.Sprintf("api-%d", i), fmt.Sprintf("10.0.1.%d", i)))
@@ -57,13 +57,13 @@ func BenchmarkAdd(b *testing.B) {
 	})
 }
 
-func benchEmitter(b *testing.B, calls bool) *Emitter {
+func benchSink(b *testing.B, calls bool) *Sink {
 	b.Helper()
 	var c caller
 	if calls {
 		c = newFakeServer()
 	}
-	e, err := newEmitter(Config{NodeName: "n1"}.withDefaults(), c)
+	e, err := newSink(Config{NodeName: "n1"}.withDefaults(), c)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config says what an Emitter writes and how much. The zero value of a field
+// Config says what an Sink writes and how much. The zero value of a field
 // stands for its default, given in its comment.
 type Config struct {
 	// NodeName is this node's name: the events' source host, and what tells
@@ -23,7 +23,7 @@ type Config struct {
 	// DefaultPrefix is the NFLOG prefix that messages need not mention.
 	DefaultPrefix string
 	// Message is a text/template for the message of an ordinary event, over a
-	// MessageData; "" for the built-in sentence. Roll-ups keep theirs.
+	// MessageData; "" for the built-in sentence. Aggregates keep theirs.
 	Message string
 
 	// QPS and Burst bound this node's calls to the API server, in calls per
@@ -35,11 +35,11 @@ type Config struct {
 	PodQPS   float64
 	PodBurst int
 	// ObjectsPerPod is how many event objects a pod may get in an hour besides
-	// its roll-ups. Default 20.
+	// its aggregates. Default 20.
 	ObjectsPerPod int
-	// MaxRecords bounds the event objects that the ledger holds, besides the
-	// roll-ups, and MaxPods the pods. Defaults 8192 and 2048.
-	MaxRecords, MaxPods int
+	// MaxEntries bounds the event objects that the correlator holds, besides the
+	// aggregates, and MaxPods the pods. Defaults 8192 and 2048.
+	MaxEntries, MaxPods int
 	// Writers is the number of goroutines that call the API server. Default 4.
 	Writers int
 	// CallTimeout is each call's own deadline. Default 10 s.
@@ -78,7 +78,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.PodQPS, 0.5)
 	setDefault(&c.PodBurst, 25)
 	setDefault(&c.ObjectsPerPod, 20)
-	setDefault(&c.MaxRecords, 8192)
+	setDefault(&c.MaxEntries, 8192)
 	setDefault(&c.MaxPods, 2048)
 	setDefault(&c.Writers, 4)
 	setDefault(&c.CallTimeout, 10*time.Second)
@@ -118,7 +118,7 @@ func (c Config) validate() (*template.Template, error) {
 	positive("PodQPS", c.PodQPS > 0)
 	positive("PodBurst", c.PodBurst > 0)
 	positive("ObjectsPerPod", c.ObjectsPerPod > 0)
-	positive("MaxRecords", c.MaxRecords > 0)
+	positive("MaxEntries", c.MaxEntries > 0)
 	positive("MaxPods", c.MaxPods > 0)
 	positive("Writers", c.Writers > 0)
 	positive("CallTimeout", c.CallTimeout > 0)

@@ -1,13 +1,13 @@
 // Package event tells owners about drops. In go flows with the two endpoints
 // they resolved to; out come Kubernetes events on the pods concerned.
 //
-// An Emitter keeps a ledger: for every (pod, direction, peer, port or ICMP
-// kind) one record, which mirrors one event object. Add only counts in the
-// ledger and never waits for the API server. Run writes what is due, one
+// An Sink keeps a correlator: for every (pod, direction, peer, port or ICMP
+// kind) one entry, which mirrors one event object. Add only counts in the
+// correlator and never waits for the API server. Run writes what is due, one
 // object at a time through a constant number of goroutines, within a limit
 // for the node, which adapts to the API server, and one for each pod. A write that fails leaves its count in
-// the ledger, so an outage costs neither counts nor memory; what the ledger's
-// bounds displace is summed up in one roll-up event per pod and direction.
+// the correlator, so an outage costs neither counts nor memory; what the correlator's
+// bounds displace is summed up in one aggregate event per pod and direction.
 //
 // Every packet is accounted for, by end: a flow has two ends, its source and
 // its destination, and each either is accepted for an event or counted as

@@ -26,8 +26,8 @@ type fakeServer struct {
 	mu     sync.Mutex
 	events map[string]corev1.Event
 	calls  []string
-	fail   func(j *job) error // before the call has an effect; nil: none
-	lose   func(j *job) error // after it had: the answer is lost
+	fail   func(j *request) error // before the call has an effect; nil: none
+	lose   func(j *request) error // after it had: the answer is lost
 }
 
 var (
@@ -37,35 +37,35 @@ var (
 
 func newFakeServer() *fakeServer { return &fakeServer{events: map[string]corev1.Event{}} }
 
-func (s *fakeServer) call(ctx context.Context, j *job) answer {
+func (s *fakeServer) call(ctx context.Context, j *request) response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, j.op.String())
 	if s.fail != nil {
 		if err := s.fail(j); err != nil {
-			return answerTo(ctx, j, err)
+			return classify(ctx, j, err)
 		}
 	}
 	a := s.apply(ctx, j)
 	if s.lose != nil {
 		if err := s.lose(j); err != nil {
-			return answerTo(ctx, j, err)
+			return classify(ctx, j, err)
 		}
 	}
 	return a
 }
 
-func (s *fakeServer) apply(ctx context.Context, j *job) answer {
+func (s *fakeServer) apply(ctx context.Context, j *request) response {
 	id := j.namespace + "/" + j.name
 	ev, found := s.events[id]
 	switch {
 	case j.op == opPost && found:
-		return answerTo(ctx, j, apierrors.NewAlreadyExists(eventsResource, j.name))
+		return classify(ctx, j, apierrors.NewAlreadyExists(eventsResource, j.name))
 	case j.op == opPost:
 		s.events[id] = *j.event.DeepCopy()
-		return answerTo(ctx, j, nil)
+		return classify(ctx, j, nil)
 	case !found:
-		return answerTo(ctx, j, apierrors.NewNotFound(eventsResource, j.name))
+		return classify(ctx, j, apierrors.NewNotFound(eventsResource, j.name))
 	}
 	annotations := maps.Clone(ev.Annotations)
 	ev.Annotations = nil
@@ -75,7 +75,7 @@ func (s *fakeServer) apply(ctx context.Context, j *job) answer {
 	maps.Copy(annotations, ev.Annotations)
 	ev.Annotations = annotations
 	s.events[id] = ev
-	a := answerTo(ctx, j, nil)
+	a := classify(ctx, j, nil)
 	a.count, a.writer, a.first = ev.Count, ev.Annotations[writerAnnotation], ev.FirstTimestamp.Time
 	return a
 }
@@ -135,32 +135,32 @@ func because(d *emit.DroppedFlow, why policy.Reason) *emit.DroppedFlow {
 	return d
 }
 
-// testEmitter counts what it is given.
-type testEmitter struct {
-	*Emitter
+// testSink counts what it is given.
+type testSink struct {
+	*Sink
 
 	dropped atomic.Uint64 // packets
 }
 
-func (e *testEmitter) Add(d *emit.DroppedFlow) {
+func (e *testSink) Add(d *emit.DroppedFlow) {
 	e.dropped.Add(d.Packets)
-	e.Emitter.Add(d)
+	e.Sink.Add(d)
 }
 
-func newTestEmitter(t *testing.T, cfg Config, s *fakeServer) *testEmitter {
+func newTestSink(t *testing.T, cfg Config, s *fakeServer) *testSink {
 	t.Helper()
 	if cfg.NodeName == "" {
 		cfg.NodeName = "n1"
 	}
-	e, err := newEmitter(cfg.withDefaults(), s)
+	e, err := newSink(cfg.withDefaults(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &testEmitter{Emitter: e}
+	return &testSink{Sink: e}
 }
 
 // flush writes all that is pending.
-func flush(t *testing.T, e *testEmitter) {
+func flush(t *testing.T, e *testSink) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -23,7 +23,7 @@ func bankPod(name, ip string) resolve.Endpoint {
 
 // TestNamespaceOnly holds that with Config.NamespaceOnly an event tells of pods,
 // Services and policies of other namespaces no more than their namespace and
-// address: in its text, by a template, in a roll-up, and in its object's name.
+// address: in its text, by a template, in an aggregate, and in its object's name.
 func TestNamespaceOnly(t *testing.T) {
 	api := pod("shop", "api-7c4", "10.0.1.7")
 	front := pod("shop", "front-5b9", "10.0.1.8")
@@ -81,7 +81,7 @@ func TestNamespaceOnly(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFakeServer()
-			e := newTestEmitter(t, Config{NamespaceOnly: true, Message: tt.message, ObjectsPerPod: tt.objects}, s)
+			e := newTestSink(t, Config{NamespaceOnly: true, Message: tt.message, ObjectsPerPod: tt.objects}, s)
 			for _, peer := range tt.peers {
 				peer.EventsDisabled = true // only what api's owners read
 				in := tcp(peer, api, 80, 1)
@@ -119,7 +119,7 @@ func TestNamespaceOnlyObjectNames(t *testing.T) {
 	for _, peer := range []resolve.Endpoint{bankPod("secret-1", "10.0.2.1"), bankPod("other-2", "10.0.2.2")} {
 		peer.Workload = fmt.Sprintf("Deployment/%s", peer.Name)
 		s := newFakeServer()
-		e := newTestEmitter(t, Config{NamespaceOnly: true}, s)
+		e := newTestSink(t, Config{NamespaceOnly: true}, s)
 		api := pod("shop", "api-7c4", "10.0.1.7")
 		peer.EventsDisabled = true
 		e.Add(tcp(peer, api, 80, 1))
@@ -137,7 +137,7 @@ func TestNamespaceOnlyObjectNames(t *testing.T) {
 func TestNamespaceOnlyKeepsEveryPacket(t *testing.T) {
 	for _, hides := range []bool{false, true} {
 		s := newFakeServer()
-		e := newTestEmitter(t, Config{NamespaceOnly: hides}, s)
+		e := newTestSink(t, Config{NamespaceOnly: hides}, s)
 		api := pod("shop", "api-7c4", "10.0.1.7")
 		for i := range 5 {
 			peer := bankPod(fmt.Sprintf("secret-%d", i), fmt.Sprintf("10.0.2.%d", i))

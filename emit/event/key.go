@@ -12,7 +12,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// direction is what the subject of an event was doing.
+// direction is what the object of an event was doing.
 type direction uint8
 
 const (
@@ -76,10 +76,10 @@ func peerKeyOf(peer *resolve.Endpoint) peerKey {
 // make as many of them as he has addresses.
 func (k *peerKey) stranger() bool { return k.kind == resolve.Unknown }
 
-// recordKey tells the records of one subject apart.
-type recordKey struct {
+// entryKey tells the entries of one object apart.
+type entryKey struct {
 	direction direction
-	rollup    bool // then peer and target are zero
+	aggregate bool // then peer and target are zero
 	peer      peerKey
 	target    target
 }
@@ -89,13 +89,13 @@ const (
 	nameHashBytes = 10  // 80 bits
 )
 
-// objectName returns the name of the event object that a record mirrors. The
-// same record gets the same name after a restart. The node is part of it: two
+// objectName returns the name of the event object that an entry mirrors. The
+// same entry gets the same name after a restart. The node is part of it: two
 // nodes that see the same flow each keep a count of their own.
-func objectName(node, component string, s *subjectKey, k *recordKey) string {
+func objectName(node, component string, s *objectKey, k *entryKey) string {
 	h := sha256.New()
 	// A NUL occurs in none of the parts, so that no two lists look the same.
-	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00%t\x00", node, component, s.uid, k.direction, k.rollup)
+	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00%t\x00", node, component, s.uid, k.direction, k.aggregate)
 	fmt.Fprintf(h, "%d\x00%t\x00%s\x00%s\x00", k.peer.kind, k.peer.workload, k.peer.namespace, k.peer.name)
 	fmt.Fprintf(h, "%s\x00%s\x00%+v", k.peer.addr, k.peer.via, k.target)
 	suffix := "." + hex.EncodeToString(h.Sum(nil)[:nameHashBytes])

@@ -22,23 +22,23 @@ func TestEventNames(t *testing.T) {
 	got := map[string]string{}
 	for _, tt := range []struct {
 		name string
-		key  recordKey
+		key  entryKey
 	}{
-		{"an address", recordKey{receiving, false, address("203.0.113.9"), tcp80}},
-		{"an IPv6 address", recordKey{receiving, false, address("2001:db8::9"), tcp80}},
-		{"sending", recordKey{sending, false, address("203.0.113.9"), tcp80}},
-		{"forwarding", recordKey{forwarding, false, peerKey{addr: netip.MustParseAddr("203.0.113.9"), via: netip.MustParseAddr("198.51.100.7")}, tcp80}},
-		{"a roll-up", recordKey{direction: receiving, rollup: true}},
-		{"a pod", recordKey{receiving, false, peerKey{kind: resolve.Pod, namespace: "shop", name: "front"}, tcp80}},
-		{"a workload", recordKey{receiving, false, peerKey{kind: resolve.Pod, workload: true, namespace: "shop", name: "Deployment/front"}, tcp80}},
-		{"a service", recordKey{sending, false, peerKey{kind: resolve.Service, namespace: "shop", name: "api"}, tcp80}},
-		{"a node", recordKey{receiving, false, peerKey{kind: resolve.Node, name: "n2"}, tcp80}},
-		{"ICMP", recordKey{receiving, false, address("203.0.113.9"), target{protocol: decode.ICMP, hasICMP: true, icmpType: 8}}},
-		{"UDP fragments", recordKey{receiving, false, address("203.0.113.9"), target{protocol: decode.UDP, fragment: true}}},
-		{"GRE", recordKey{receiving, false, address("203.0.113.9"), target{protocol: 47}}},
-		{"protocol 200", recordKey{receiving, false, address("203.0.113.9"), target{protocol: 200}}},
+		{"an address", entryKey{receiving, false, address("203.0.113.9"), tcp80}},
+		{"an IPv6 address", entryKey{receiving, false, address("2001:db8::9"), tcp80}},
+		{"sending", entryKey{sending, false, address("203.0.113.9"), tcp80}},
+		{"forwarding", entryKey{forwarding, false, peerKey{addr: netip.MustParseAddr("203.0.113.9"), via: netip.MustParseAddr("198.51.100.7")}, tcp80}},
+		{"a roll-up", entryKey{direction: receiving, aggregate: true}},
+		{"a pod", entryKey{receiving, false, peerKey{kind: resolve.Pod, namespace: "shop", name: "front"}, tcp80}},
+		{"a workload", entryKey{receiving, false, peerKey{kind: resolve.Pod, workload: true, namespace: "shop", name: "Deployment/front"}, tcp80}},
+		{"a service", entryKey{sending, false, peerKey{kind: resolve.Service, namespace: "shop", name: "api"}, tcp80}},
+		{"a node", entryKey{receiving, false, peerKey{kind: resolve.Node, name: "n2"}, tcp80}},
+		{"ICMP", entryKey{receiving, false, address("203.0.113.9"), target{protocol: decode.ICMP, hasICMP: true, icmpType: 8}}},
+		{"UDP fragments", entryKey{receiving, false, address("203.0.113.9"), target{protocol: decode.UDP, fragment: true}}},
+		{"GRE", entryKey{receiving, false, address("203.0.113.9"), target{protocol: 47}}},
+		{"protocol 200", entryKey{receiving, false, address("203.0.113.9"), target{protocol: 200}}},
 	} {
-		got[tt.name] = objectName("n1", "kube-nflog", &subjectKey{kind: "Pod", namespace: "shop", name: "api", uid: "uid-api"}, &tt.key)
+		got[tt.name] = objectName("n1", "kube-nflog", &objectKey{kind: "Pod", namespace: "shop", name: "api", uid: "uid-api"}, &tt.key)
 	}
 	want := map[string]string{
 		"GRE":             "api.b06a8c3c80681f899ad2",

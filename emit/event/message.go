@@ -129,12 +129,12 @@ type limitedWriter struct {
 }
 
 func (l *limitedWriter) Write(p []byte) (int, error) {
-	take := min(len(p), l.room+1)
-	if take > 0 {
-		if _, err := l.w.WriteString(string(p[:take])); err != nil {
+	kept := min(len(p), l.room+1)
+	if kept > 0 {
+		if _, err := l.w.WriteString(string(p[:kept])); err != nil {
 			return 0, err
 		}
-		l.room -= take
+		l.room -= kept
 	}
 	return len(p), nil
 }

@@ -48,8 +48,8 @@ func TestObjectNamesAreValidAndDiffer(t *testing.T) {
 	for _, node := range []string{"n1", "n2"} {
 		for _, name := range []string{"api", strings.Repeat("a", 252) + "b", strings.Repeat("a", 230) + "." + strings.Repeat("b", 20)} {
 			for _, d := range []direction{receiving, sending} {
-				s := subjectKey{namespace: "shop", name: name, uid: name}
-				got := objectName(node, "kube-nflog", &s, &recordKey{direction: d, target: target{protocol: decode.TCP, port: 80}})
+				s := objectKey{namespace: "shop", name: name, uid: name}
+				got := objectName(node, "kube-nflog", &s, &entryKey{direction: d, target: target{protocol: decode.TCP, port: 80}})
 				if len(got) > maxObjectName || strings.Contains(got, "..") || seen[got] {
 					t.Errorf("name %q: %d bytes, seen %v", got, len(got), seen[got])
 				}
@@ -71,11 +71,11 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			tmpl = nil
 		}
-		l := newLedger(&Config{NodeName: "n1"}, tmpl, "run", newAccount())
-		for _, rollup := range []bool{false, true} {
-			r := &record{subject: newSubject(subjectKey{namespace: "shop", name: "api"}, &Config{}), key: recordKey{rollup: rollup}}
-			if rollup {
-				r.rollup = newRollup()
+		l := newCorrelator(&Config{NodeName: "n1"}, tmpl, "run", newCounters())
+		for _, aggregate := range []bool{false, true} {
+			r := &eventEntry{involvedObject: newInvolvedObject(objectKey{namespace: "shop", name: "api"}, &Config{}), key: entryKey{aggregate: aggregate}}
+			if aggregate {
+				r.aggregate = newAggregate()
 			}
 			fl := flow.Flow{
 				Protocol: decode.Protocol(protocol), Prefix: prefix, TCPFlags: decode.TCPFlags(a), ICMPType: a, ICMPCode: b,
@@ -84,7 +84,7 @@ func FuzzMessage(f *testing.F) {
 			r.key.target = targetOf(&fl)
 			peer := resolve.Endpoint{IP: external("203.0.113.9").IP, Kind: resolve.External, Name: name}
 			d := &emit.DroppedFlow{Flow: fl, Reason: policy.Reason{AtLeast: b%2 == 1, Limit: name}}
-			r.add(&observation{DroppedFlow: d, peer: &peer, why: policy.View{Text: prefix}, first: start, last: start}, "", &l.distinct, start)
+			r.add(&observation{DroppedFlow: d, peer: &peer, why: policy.View{Text: prefix}, first: start, last: start}, "", &l.aggregateRoom, start)
 			checkMessage(t, l.messageOf(r))
 		}
 	})
@@ -114,7 +114,7 @@ func checkMessage(t *testing.T, message string) {
 func TestAtLeast(t *testing.T) {
 	const sentence = " At least this many packets: the rule that logs has a limit of 10/minute."
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{}, s)
+	e := newTestSink(t, Config{}, s)
 	front, api := pod("shop", "front", "10.0.0.5"), pod("shop", "api", "10.0.1.7")
 	f := tcp(front, api, 80, 2)
 	e.Add(because(f, policy.Reason{Text: strings.Repeat("x", 2000), AtLeast: true, Limit: "10/minute"}))
@@ -146,22 +146,22 @@ func TestAtLeast(t *testing.T) {
 // TestLimitGoesWithTheNextWrite holds that an event whose rule came to have a
 // limit says so in its next patch.
 func TestLimitGoesWithTheNextWrite(t *testing.T) {
-	var l ledger
-	r := &record{subject: newSubject(subjectKey{namespace: "shop", name: "api", uid: "u"}, &Config{})}
+	var l correlator
+	r := &eventEntry{involvedObject: newInvolvedObject(objectKey{namespace: "shop", name: "api", uid: "u"}, &Config{})}
 	l.cfg = &Config{NodeName: "n1"}
 	front := pod("shop", "front", "10.0.0.5")
 	f := tcp(front, front, 80, 2)
 	r.key.target = targetOf(&f.Flow)
 	o := &observation{DroppedFlow: f, peer: &front, first: start, last: start}
-	r.add(o, "", &l.distinct, start)
+	r.add(o, "", &l.aggregateRoom, start)
 	first := l.messageOf(r)
 	r.message, r.object, r.acked = first, objectPresent, r.packets
 	if r.pending() != 0 {
 		t.Fatal("something is pending")
 	}
 	f.Reason = policy.Reason{AtLeast: true, Limit: "10/minute"}
-	r.add(o, "", &l.distinct, start)
-	if p := patchOf(r, &job{message: l.messageOf(r)}); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
+	r.add(o, "", &l.aggregateRoom, start)
+	if p := patchOf(r, &request{message: l.messageOf(r)}); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
 		t.Errorf("the next patch is %+v", p)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestMetricsPassPromlint(t *testing.T) {
 	s := newFakeServer()
 	registry := prometheus.NewPedanticRegistry()
-	e := newTestEmitter(t, Config{Registerer: registry}, s)
+	e := newTestSink(t, Config{Registerer: registry}, s)
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	e.Add(tcp(peer, self, 80, 7))
 	flush(t, e)
@@ -75,10 +75,10 @@ func TestSuppressedByReason(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFakeServer()
-			e := newTestEmitter(t, tt.config, s)
+			e := newTestSink(t, tt.config, s)
 			peer := external("198.51.100.1")
 			e.Add(tcp(peer, tt.self, 80, 7))
-			if got := testutil.ToFloat64(e.account.suppressedCount.WithLabelValues(tt.want)); got < 7 {
+			if got := testutil.ToFloat64(e.counters.suppressedCount.WithLabelValues(tt.want)); got < 7 {
 				t.Errorf("%v packets counted as %s, want 7", got, tt.want)
 			}
 			checkSums(t, e)
@@ -94,7 +94,7 @@ func TestNodeEvents(t *testing.T) {
 	n1 := resolve.Endpoint{IP: external("192.0.2.1").IP, Kind: resolve.Node, Name: "n1"}
 	out, away := external("203.0.113.9"), external("198.51.100.7")
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{NodeEvents: true}, s)
+	e := newTestSink(t, Config{NodeEvents: true}, s)
 	for _, ends := range [][2]resolve.Endpoint{{out, n1}, {n1, out}, {out, away}} {
 		e.Add(tcp(ends[0], ends[1], 80, 2))
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	maxMembers  = 16 // pods and addresses of one peer that a record tells apart
+	maxMembers  = 16 // pods and addresses of one peer that an entry tells apart
 	maxShownIPs = 4
 )
 
-// peer is whom a record is about: the endpoint as last seen, and the pods and
+// peer is whom an entry is about: the endpoint as last seen, and the pods and
 // addresses that were folded into it.
 type peer struct {
 	last    resolve.Endpoint

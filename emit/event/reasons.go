@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	maxReasons     = 4   // reasons that one roll-up tells apart
+	maxReasons     = 4   // reasons that one aggregate tells apart
 	shownReasons   = 2   // of these, how many its text names
 	maxReasonBytes = 300 // of each
 )
 
-// reasons are why the flows of a roll-up were dropped, by the space-saving scheme
+// reasons are why the flows of an aggregate were dropped, by the space-saving scheme
 // of candidate: a newcomer takes the place of the least common.
 type reasons struct {
 	all  []reasonCount

@@ -39,7 +39,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFakeServer()
 			refused := true
-			s.fail = func(*job) error {
+			s.fail = func(*request) error {
 				if refused {
 					return tt.err
 				}
@@ -47,7 +47,7 @@ func TestRefusals(t *testing.T) {
 			}
 			var log bytes.Buffer
 			cfg := Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-			running(t, cfg, s, func(t *testing.T, e *testEmitter) {
+			running(t, cfg, s, func(t *testing.T, e *testSink) {
 				peer := external("203.0.113.9")
 				for second := range 300 {
 					for i := range 10 {
@@ -78,11 +78,11 @@ func TestRefusals(t *testing.T) {
 }
 
 // checkSums asserts that every packet is in exactly one counter.
-func checkSums(t *testing.T, e *testEmitter) {
+func checkSums(t *testing.T, e *testSink) {
 	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	a := e.account
+	a := e.counters
 	dropped := float64(e.dropped.Load())
 	accepted, suppressed := sum(t, a.accepted), sum(t, a.suppressedCount)
 	if 2*dropped != accepted+suppressed {
@@ -93,8 +93,8 @@ func checkSums(t *testing.T, e *testEmitter) {
 		t.Errorf("%v accepted != %v written + %v unwritten + %v pending", accepted, done, unwritten, a.pending)
 	}
 	var pending uint64
-	for _, s := range e.ledger.subjects {
-		for _, r := range s.records {
+	for _, s := range e.correlator.objects {
+		for _, r := range s.entries {
 			pending += r.pending()
 		}
 	}
@@ -105,13 +105,13 @@ func checkSums(t *testing.T, e *testEmitter) {
 
 func TestFlushSaysWhatItCouldNotWrite(t *testing.T) {
 	s := newFakeServer()
-	s.fail = func(j *job) error {
+	s.fail = func(j *request) error {
 		if j.namespace == "shop" {
 			return errors.New("connection refused")
 		}
 		return nil
 	}
-	e := newTestEmitter(t, Config{}, s)
+	e := newTestSink(t, Config{}, s)
 	peer := external("203.0.113.9")
 	for _, self := range []struct{ namespace, name string }{{"shop", "api"}, {"bank", "api"}} {
 		ep := pod(self.namespace, self.name, "10.0.1.7")
@@ -120,15 +120,15 @@ func TestFlushSaysWhatItCouldNotWrite(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err := e.Flush(ctx)
-	var unwritten *UnwrittenError
+	var unwritten *unwrittenError
 	if !errors.As(err, &unwritten) {
 		t.Fatalf("Flush says %v", err)
 	}
-	want := UnwrittenError{Events: 1, Packets: 7, Pods: []string{"shop/api"}, Cause: context.DeadlineExceeded}
+	want := unwrittenError{Events: 1, Packets: 7, Pods: []string{"shop/api"}, Cause: context.DeadlineExceeded}
 	if diff := cmp.Diff(want, *unwritten, cmpopts.EquateErrors()); diff != "" {
 		t.Errorf("unwritten (-want +got):\n%s", diff)
 	}
-	if got := testutil.ToFloat64(e.account.unwrittenCount.WithLabelValues(reasonShutdown)); got != 7 {
+	if got := testutil.ToFloat64(e.counters.unwrittenCount.WithLabelValues(reasonShutdown)); got != 7 {
 		t.Errorf("%v packets counted as unwritten, want 7", got)
 	}
 	if got := s.total(); got != 7 {
@@ -139,8 +139,8 @@ func TestFlushSaysWhatItCouldNotWrite(t *testing.T) {
 
 func TestFlushEndsWhenAllThatIsLeftIsForbidden(t *testing.T) {
 	s := newFakeServer()
-	s.fail = func(*job) error { return apierrors.NewForbidden(eventsResource, "", errors.New("no right")) }
-	e := newTestEmitter(t, Config{}, s)
+	s.fail = func(*request) error { return apierrors.NewForbidden(eventsResource, "", errors.New("no right")) }
+	e := newTestSink(t, Config{}, s)
 	peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 	e.Add(tcp(peer, self, 80, 7))
 	err := e.Flush(t.Context())
@@ -152,7 +152,7 @@ func TestFlushEndsWhenAllThatIsLeftIsForbidden(t *testing.T) {
 func TestTerminatingNamespaceIsGone(t *testing.T) {
 	err := apierrors.NewForbidden(eventsResource, "", errors.New("being terminated"))
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
-	if a := answerTo(t.Context(), &job{op: opPost}, err); a.verdict != namespaceGone {
-		t.Errorf("the verdict is %d, want namespaceGone", a.verdict)
+	if a := classify(t.Context(), &request{op: opPost}, err); a.class != namespaceGone {
+		t.Errorf("the verdict is %d, want namespaceGone", a.class)
 	}
 }

@@ -30,18 +30,18 @@ type refusal struct {
 
 // note takes an answer into account. One that tells nothing of rights changes
 // nothing.
-func (r *refusals) note(j *job, a answer, now time.Time) {
+func (r *refusals) note(j *request, a response, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	unauthorized := a.result == resultUnauthorized
 	switch {
-	case a.verdict == forbidden || unauthorized:
+	case a.class == forbidden || unauthorized:
 		if r.since.IsZero() {
 			r.since, r.namespace = now, j.namespace
 		}
 		r.last, r.err, r.unauthorized = now, a.err, unauthorized
 		r.others = r.others || j.namespace != r.namespace
-	case a.verdict != tired && a.verdict != cancelled:
+	case a.class != temporary && a.class != cancelled:
 		r.refusal = refusal{}
 	}
 }
@@ -66,4 +66,4 @@ func (r *refusals) error() error {
 // for want of rights: those in several namespaces, or all of them since the API
 // server does not accept the credentials. It returns nil from the first write on
 // that is let through. It may be called concurrently with everything.
-func (e *Emitter) Refused() error { return e.refused.error() }
+func (e *Sink) Refused() error { return e.refused.error() }

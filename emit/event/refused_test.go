@@ -40,8 +40,8 @@ func TestRefused(t *testing.T) {
 			now := start
 			for _, c := range tt.calls {
 				now = now.Add(c.after)
-				j := &job{op: opPost, namespace: c.namespace, name: "api.1"}
-				r.note(j, answerTo(t.Context(), j, c.err), now)
+				j := &request{op: opPost, namespace: c.namespace, name: "api.1"}
+				r.note(j, classify(t.Context(), j, c.err), now)
 			}
 			err := r.error()
 			if (err == nil) != (tt.want == "") || (err != nil && !strings.Contains(err.Error(), tt.want)) {
@@ -56,13 +56,13 @@ func TestRefused(t *testing.T) {
 func TestEmitterRefused(t *testing.T) {
 	s := newFakeServer()
 	refused := true
-	s.fail = func(*job) error {
+	s.fail = func(*request) error {
 		if refused {
 			return apierrors.NewForbidden(eventsResource, "", errors.New("no right"))
 		}
 		return nil
 	}
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		peer := external("203.0.113.9")
 		for _, namespace := range []string{"shop", "bank"} {
 			self := pod(namespace, "api", "10.0.1.7")

@@ -35,7 +35,7 @@ func TestRelated(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFakeServer()
-			e := newTestEmitter(t, tt.config, s)
+			e := newTestSink(t, tt.config, s)
 			tt.peer.EventsDisabled = true
 			e.Add(tcp(tt.peer, pod("shop", "api", "10.0.1.7"), 80, 1))
 			flush(t, e)
@@ -53,7 +53,7 @@ func TestRelatedFollowsTheLastPod(t *testing.T) {
 	for i := range 2 {
 		peer := pod("shop", fmt.Sprintf("front-%d", i), fmt.Sprintf("10.0.0.%d", i))
 		peer.Workload, peer.EventsDisabled = "Deployment/front", true
-		e := newTestEmitter(t, Config{}, s)
+		e := newTestSink(t, Config{}, s)
 		e.Add(tcp(peer, pod("shop", "api", "10.0.1.7"), 80, 1))
 		flush(t, e)
 		events := s.list()
@@ -64,11 +64,11 @@ func TestRelatedFollowsTheLastPod(t *testing.T) {
 }
 
 // TestReasonCode holds that an event has the code of its last packets' reason,
-// and a roll-up all codes of its packets.
+// and an aggregate all codes of its packets.
 func TestReasonCode(t *testing.T) {
 	s := newFakeServer()
 	api := pod("shop", "api", "10.0.1.7")
-	add := func(e *testEmitter, port uint16, code policy.ReasonCode) {
+	add := func(e *testSink, port uint16, code policy.ReasonCode) {
 		e.Add(because(tcp(external("203.0.113.9"), api, port, 1), policy.Reason{Code: code}))
 	}
 	want := []map[string]string{
@@ -76,7 +76,7 @@ func TestReasonCode(t *testing.T) {
 		{"api: …80": "denied_ingress", "api: Packets": "denied_ingress,unselected"},
 	}
 	for round := range want {
-		e := newTestEmitter(t, Config{ObjectsPerPod: 1}, s)
+		e := newTestSink(t, Config{ObjectsPerPod: 1}, s)
 		if round == 0 {
 			add(e, 80, policy.ReasonAllowedLately)
 		} else {

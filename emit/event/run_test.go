@@ -14,9 +14,9 @@ import (
 
 // running runs an emitter in a bubble of its own time until the test's
 // function returns, then stops it.
-func running(t *testing.T, cfg Config, s *fakeServer, test func(t *testing.T, e *testEmitter)) {
+func running(t *testing.T, cfg Config, s *fakeServer, test func(t *testing.T, e *testSink)) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newTestEmitter(t, cfg, s)
+		e := newTestSink(t, cfg, s)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -39,7 +39,7 @@ func now(f *emit.DroppedFlow) *emit.DroppedFlow {
 
 func TestFlowOfAMinuteCostsThreeWrites(t *testing.T) {
 	s := newFakeServer()
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		e.Add(now(tcp(peer, self, 80, 10)))
 		time.Sleep(startJitter)
@@ -63,7 +63,7 @@ func TestFlowOfAMinuteCostsThreeWrites(t *testing.T) {
 
 func TestFlowThatComesAndGoesIsWrittenSeldom(t *testing.T) {
 	s := newFakeServer()
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		peer, self := external("203.0.113.9"), pod("shop", "api", "10.0.1.7")
 		for range 60 * 3 {
 			e.Add(now(tcp(peer, self, 80, 1)))
@@ -78,13 +78,13 @@ func TestFlowThatComesAndGoesIsWrittenSeldom(t *testing.T) {
 func TestOutage(t *testing.T) {
 	s := newFakeServer()
 	away := true
-	s.fail = func(*job) error {
+	s.fail = func(*request) error {
 		if away {
 			return fmt.Errorf("connect: connection refused")
 		}
 		return nil
 	}
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		var want int64
 		for second := range 60 {
 			for i := range 500 {
@@ -118,7 +118,7 @@ func TestOutage(t *testing.T) {
 
 func TestScanLeavesRoomForNeighbours(t *testing.T) {
 	s := newFakeServer()
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		victim := pod("shop", "victim", "10.0.1.7")
 		for i := range 50_000 {
 			peer := external(fmt.Sprintf("198.%d.%d.%d", 18+i>>16, i>>8&255, i&255))
@@ -165,14 +165,14 @@ func TestScanLeavesRoomForNeighbours(t *testing.T) {
 func TestRetryAfterIsHonoured(t *testing.T) {
 	s := newFakeServer()
 	var calls []time.Time
-	s.fail = func(*job) error {
+	s.fail = func(*request) error {
 		calls = append(calls, time.Now())
 		if len(calls) == 1 {
 			return throttled(9)
 		}
 		return nil
 	}
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		peer := external("203.0.113.9")
 		for i := range 10 {
 			self := pod("shop", fmt.Sprintf("api-%d", i), "10.0.1.7")
@@ -193,7 +193,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestNewFlowsGoBeforeRepeats(t *testing.T) {
 	s := newFakeServer()
-	running(t, Config{QPS: 1, Burst: 1, PodQPS: 100, PodBurst: 100}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{QPS: 1, Burst: 1, PodQPS: 100, PodBurst: 100}, s, func(t *testing.T, e *testSink) {
 		self := pod("shop", "api", "10.0.1.7")
 		add := func(n int) {
 			for i := range n {

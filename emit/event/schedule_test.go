@@ -9,9 +9,9 @@ import (
 
 func TestIntervals(t *testing.T) {
 	for _, tt := range []struct {
-		name            string
-		rollup, crowded bool
-		want            []time.Duration
+		name               string
+		aggregate, crowded bool
+		want               []time.Duration
 	}{
 		{"a roll-up", true, true, []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 5 * time.Minute}},
 		{"a pod with few flows", false, false, []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 5 * time.Minute}},
@@ -21,7 +21,7 @@ func TestIntervals(t *testing.T) {
 			var got []time.Duration
 			interval := time.Duration(0)
 			for range tt.want {
-				interval = nextInterval(interval, tt.rollup, tt.crowded)
+				interval = nextInterval(interval, tt.aggregate, tt.crowded)
 				got = append(got, interval)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {

@@ -2,18 +2,18 @@ package event
 
 import "time"
 
-// settle takes the answer to a job: it moves the record on and adapts the
+// settle takes the answer to a request: it moves the entry on and adapts the
 // limiter.
-func (l *ledger) settle(j *job, a answer, now time.Time) {
-	r := j.record
-	l.flying--
-	r.subject.flying--
-	if a.verdict != tired && a.verdict != cancelled {
+func (l *correlator) applyResult(j *request, a response, now time.Time) {
+	r := j.eventEntry
+	l.outstanding--
+	r.involvedObject.outstanding--
+	if a.class != temporary && a.class != cancelled {
 		l.limiter.succeeded(j.started, now)
 	}
-	switch a.verdict {
+	switch a.class {
 	case written:
-		l.settleWritten(j, a, now)
+		l.applyWritten(j, a, now)
 	case exists:
 		r.object = objectConflict
 		l.goOn(r)
@@ -21,13 +21,13 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 		r.restart()
 		l.goOn(r)
 	case namespaceGone:
-		l.settleGone(j, now)
+		l.applyNamespaceGone(j, now)
 	case forbidden:
-		l.forbid(j.namespace, j.started, now)
+		l.noteForbidden(j.namespace, j.started, now)
 		l.makeReady(r)
 	case invalid:
 		l.refuse(r, reasonInvalid, now)
-	case tired:
+	case temporary:
 		l.limiter.failed(j.started, now, a.overloaded(), a.pause)
 		l.retry(r, a, now)
 	case cancelled:
@@ -35,27 +35,27 @@ func (l *ledger) settle(j *job, a answer, now time.Time) {
 	}
 }
 
-// goOn makes a record's next call due at once: it completes the write.
-func (l *ledger) goOn(r *record) {
+// goOn makes an entry's next call due at once: it completes the write.
+func (l *correlator) goOn(r *eventEntry) {
 	r.followUp = true
 	l.makeReady(r)
 }
 
-func (l *ledger) settleWritten(j *job, a answer, now time.Time) {
-	r := j.record
-	delete(l.holds, j.namespace)
+func (l *correlator) applyWritten(j *request, a response, now time.Time) {
+	r := j.eventEntry
+	delete(l.backoffs, j.namespace)
 	if j.op == opAdopt {
-		l.settleAdopted(r, a)
+		l.applyAdopted(r, a)
 		return
 	}
-	l.account.written(j.packets - r.acked)
+	l.counters.written(j.packets - r.acked)
 	r.written(j, now)
 	l.schedule(r, now)
 }
 
-// settleAdopted takes the count of an object that was there. When this record
+// applyAdopted takes the count of an object that was there. When this entry
 // wrote it, the answer to that write was lost; then nothing is added.
-func (l *ledger) settleAdopted(r *record, a answer) {
+func (l *correlator) applyAdopted(r *eventEntry, a response) {
 	if a.writer == r.writer {
 		a.count = int32(min(r.base, maxCount))
 	}
@@ -63,9 +63,9 @@ func (l *ledger) settleAdopted(r *record, a answer) {
 	l.goOn(r)
 }
 
-// retry puts a record off after a passing failure. One that was throttled waits
+// retry puts an entry off after a passing failure. One that was throttled waits
 // no longer than the others: the limiter makes all of them wait.
-func (l *ledger) retry(r *record, a answer, now time.Time) {
+func (l *correlator) retry(r *eventEntry, a response, now time.Time) {
 	if a.result == resultThrottled {
 		l.makeReady(r)
 		return
@@ -74,33 +74,33 @@ func (l *ledger) retry(r *record, a answer, now time.Time) {
 	l.setTimer(r, now.Add(retryAfter(r.failures)))
 }
 
-// settleGone drops what was to be written in a namespace that is gone.
-func (l *ledger) settleGone(j *job, now time.Time) {
-	l.setHold(j.namespace, hold{until: now.Add(goneHold), gone: true}, now)
-	l.rest(j.record, now) // so that it is dropped with the others
+// applyNamespaceGone drops what was to be written in a namespace that is gone.
+func (l *correlator) applyNamespaceGone(j *request, now time.Time) {
+	l.setBackoff(j.namespace, namespaceBackoff{until: now.Add(goneBackoff), gone: true}, now)
+	l.makeIdle(j.eventEntry, now) // so that it is dropped with the others
 	l.dropNamespace(j.namespace)
 }
 
-// refuse gives a record up whose object the API server will never take. It
+// refuse gives an entry up whose object the API server will never take. It
 // stays, so that its flow is not tried again each time it comes.
-func (l *ledger) refuse(r *record, reason string, now time.Time) {
-	l.account.unwritten(reason, r.pending())
+func (l *correlator) refuse(r *eventEntry, reason string, now time.Time) {
+	l.counters.unwritten(reason, r.pending())
 	r.acked = r.packets
 	r.refused = reason
-	l.rest(r, now)
+	l.makeIdle(r, now)
 }
 
 // flushed counts what could not be written as unwritten, for good, and returns
-// it. The ledger is of no use afterwards.
-func (l *ledger) flushed() *UnwrittenError {
-	var u UnwrittenError
-	for _, s := range l.subjects {
-		for _, r := range s.records {
+// it. The correlator is of no use afterwards.
+func (l *correlator) flushed() *unwrittenError {
+	var u unwrittenError
+	for _, s := range l.objects {
+		for _, r := range s.entries {
 			if r.pending() == 0 {
 				continue
 			}
 			u.add(r)
-			l.account.unwritten(reasonShutdown, r.pending())
+			l.counters.unwritten(reasonShutdown, r.pending())
 			r.acked = r.packets
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/emit"
 )
 
-// String returns the target as a roll-up names it: "22/TCP", "ICMP
+// String returns the target as an aggregate names it: "22/TCP", "ICMP
 // echo-request", "UDP fragments" or "GRE".
 func (t target) String() string {
 	switch {

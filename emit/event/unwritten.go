@@ -5,28 +5,28 @@ import (
 	"strings"
 )
 
-// maxNamed bounds the pods that an UnwrittenError names.
+// maxNamed bounds the pods that an unwrittenError names.
 const maxNamed = 5
 
-// UnwrittenError says what Flush could not write by its deadline.
-type UnwrittenError struct {
+// unwrittenError says what Flush could not write by its deadline.
+type unwrittenError struct {
 	Events  int      // event objects concerned
 	Packets uint64   // that they lack
 	Pods    []string // the first few of the objects concerned, "namespace/name"
 	Cause   error    // why it ended, nil when all that is left was refused
 }
 
-func (u *UnwrittenError) add(r *record) {
+func (u *unwrittenError) add(r *eventEntry) {
 	u.Events++
 	u.Packets += r.pending()
-	key := &r.subject.key
+	key := &r.involvedObject.key
 	if name := key.eventNamespace() + "/" + key.name; len(u.Pods) < maxNamed {
 		u.Pods = append(u.Pods, name)
 	}
 }
 
 // Error says how much was not written, where and why.
-func (u *UnwrittenError) Error() string {
+func (u *unwrittenError) Error() string {
 	text := fmt.Sprintf("event: %d events with %d packets not written (%s", u.Events, u.Packets, strings.Join(u.Pods, ", "))
 	if u.Events > len(u.Pods) {
 		text += ", …"
@@ -39,4 +39,4 @@ func (u *UnwrittenError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (u *UnwrittenError) Unwrap() error { return u.Cause }
+func (u *unwrittenError) Unwrap() error { return u.Cause }

@@ -11,7 +11,7 @@ import (
 // TestWhy shows why packets were dropped, cleaned, and as the last packets' explanation has it.
 func TestWhy(t *testing.T) {
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{}, s)
+	e := newTestSink(t, Config{}, s)
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
 	f := tcp(front, back, 8080, 12)
 	e.Add(because(f, policy.Reason{Text: "not known yet"}))

@@ -35,7 +35,7 @@ type Agent struct {
 	resolver   *resolve.Resolver
 	explainer  *explain.Explainer
 	limits     *firewall.Limits
-	emitter    *event.Emitter
+	emitter    *event.Sink
 
 	links   *nflog.Links // nil if the interfaces are not known
 	server  *server      // nil without an address to listen on

@@ -48,7 +48,7 @@ func TestHealthy(t *testing.T) {
 				now:        func() time.Time { return now },
 				receivers:  []*receiver{{group: 100}, {group: 7}},
 				deliverers: []*deliverer{{}, {}},
-				emitter:    &event.Emitter{},
+				emitter:    &event.Sink{},
 			}
 			tt.do(a.receivers[1], a.deliverers[1])
 			now = start.Add(tt.after)

@@ -111,7 +111,7 @@ func (c *cluster) pod(t *testing.T, namespace, name, ip string) resolve.Endpoint
 
 // running is a running emitter.
 type running struct {
-	*event.Emitter
+	*event.Sink
 	metrics *prometheus.Registry
 	stop    func() // ends Run without Flush; may be called several times
 }
@@ -122,7 +122,7 @@ func start(t *testing.T, client rest.Interface, cfg event.Config) *running {
 	cfg.NodeName, cfg.Registerer = "n1", r.metrics
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	var err error
-	if r.Emitter, err = event.New(cfg, client); err != nil {
+	if r.Sink, err = event.New(cfg, client); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

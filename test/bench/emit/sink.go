@@ -75,7 +75,7 @@ func newSink(name string, c *cluster, count *calls) (sink, error) {
 
 // emitterSink is kube-nflog's emitter with its default budget and the rights of deploy/.
 type emitterSink struct {
-	*event.Emitter
+	*event.Sink
 	client  rest.Interface
 	metrics *prometheus.Registry
 	cancel  context.CancelFunc
@@ -109,7 +109,7 @@ func newEmitterSink(c *cluster, count *calls, node string) (*emitterSink, error)
 		return nil, err
 	}
 	s := &emitterSink{client: client, metrics: prometheus.NewRegistry(), ended: make(chan error, 1)}
-	if s.Emitter, err = event.New(event.Config{NodeName: node, Registerer: s.metrics}, client); err != nil {
+	if s.Sink, err = event.New(event.Config{NodeName: node, Registerer: s.metrics}, client); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// timers holds records by when they are due, the earliest first.
+// timers holds entries by when they are due, the earliest first.
 type timers struct{ h timerHeap }
 
-func (t *timers) push(r *record) { heap.Push(&t.h, r) }
+func (t *timers) push(r *eventEntry) { heap.Push(&t.h, r) }
 
-func (t *timers) remove(r *record) { heap.Remove(&t.h, r.timerAt) }
+func (t *timers) remove(r *eventEntry) { heap.Remove(&t.h, r.timerAt) }
 
-// next returns when the earliest record is due; false for none.
+// next returns when the earliest entry is due; false for none.
 func (t *timers) next() (time.Time, bool) {
 	if len(t.h) == 0 {
 		return time.Time{}, false
@@ -20,17 +20,17 @@ func (t *timers) next() (time.Time, bool) {
 	return t.h[0].due, true
 }
 
-// pop returns the earliest record if it is due, else nil.
-func (t *timers) pop(now time.Time) *record {
+// pop returns the earliest entry if it is due, else nil.
+func (t *timers) pop(now time.Time) *eventEntry {
 	if len(t.h) == 0 || t.h[0].due.After(now) {
 		return nil
 	}
-	return heap.Pop(&t.h).(*record)
+	return heap.Pop(&t.h).(*eventEntry)
 }
 
 func (t *timers) len() int { return len(t.h) }
 
-type timerHeap []*record
+type timerHeap []*eventEntry
 
 func (h timerHeap) Len() int           { return len(h) }
 func (h timerHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
@@ -41,7 +41,7 @@ func (h timerHeap) Swap(i, j int) {
 }
 
 func (h *timerHeap) Push(x any) {
-	r := x.(*record)
+	r := x.(*eventEntry)
 	r.timerAt = len(*h)
 	*h = append(*h, r)
 }

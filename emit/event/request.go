@@ -14,13 +14,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// writerAnnotation on an event names the record, of one run of one agent, that
+// writerAnnotation on an event names the entry, of one run of one agent, that
 // wrote its count last. A POST whose answer was lost shows by it that the
 // object it meets is its own, so that its count is not added twice.
 const writerAnnotation = "kube-nflog/writer"
 
 // reasonCodeAnnotation on an event is the policy.ReasonCode of the packets. A
-// roll-up has the codes of all its packets, separated by commas.
+// aggregate has the codes of all its packets, separated by commas.
 const reasonCodeAnnotation = "kube-nflog/reason-code"
 
 // operation is one kind of call.
@@ -34,35 +34,35 @@ const (
 
 func (o operation) String() string { return [...]string{"post", "patch", "adopt"}[o] }
 
-// job is one call to make for a record, and what the record stood for when it
+// request is one call to make for an entry, and what the entry stood for when it
 // was made up.
-type job struct {
-	record    *record
-	op        operation
-	namespace string
-	name      string
-	event     *corev1.Event // for opPost
-	patch     []byte        // else
-	packets   uint64
-	message   string
-	codes     string // reasonCodeAnnotation
-	related   *corev1.ObjectReference
-	first     time.Time
-	started   time.Time
+type request struct {
+	eventEntry *eventEntry
+	op         operation
+	namespace  string
+	name       string
+	event      *corev1.Event // for opPost
+	patch      []byte        // else
+	packets    uint64
+	message    string
+	codes      string // reasonCodeAnnotation
+	related    *corev1.ObjectReference
+	first      time.Time
+	started    time.Time
 }
 
-// newJob makes up the call that a record needs next.
-func (l *ledger) newJob(r *record, now time.Time) *job {
-	j := &job{
-		record:    r,
-		namespace: r.subject.key.eventNamespace(),
-		name:      r.name,
-		packets:   r.packets,
-		message:   l.messageOf(r),
-		codes:     r.codes(),
-		related:   r.related(),
-		first:     r.first,
-		started:   now,
+// newRequest makes up the call that an entry needs next.
+func (l *correlator) newRequest(r *eventEntry, now time.Time) *request {
+	j := &request{
+		eventEntry: r,
+		namespace:  r.involvedObject.key.eventNamespace(),
+		name:       r.name,
+		packets:    r.packets,
+		message:    l.messageOf(r),
+		codes:      r.codes(),
+		related:    r.related(),
+		first:      r.first,
+		started:    now,
 	}
 	switch r.object {
 	case objectAbsent:
@@ -111,7 +111,7 @@ type patchMetadata struct {
 	ManagedFields []struct{} `json:"managedFields,omitempty"`
 }
 
-func patchOf(r *record, j *job) eventPatch {
+func patchOf(r *eventEntry, j *request) eventPatch {
 	p := eventPatch{Count: r.count(), LastTimestamp: timestamp(r.last)}
 	if j.message != r.message {
 		p.Message = j.message
@@ -131,8 +131,8 @@ func patchOf(r *record, j *job) eventPatch {
 	return p
 }
 
-// annotations returns those of an event that a job writes.
-func annotations(r *record, j *job) map[string]string {
+// annotations returns those of an event that a request writes.
+func annotations(r *eventEntry, j *request) map[string]string {
 	a := map[string]string{writerAnnotation: r.writer}
 	if j.codes != "" {
 		a[reasonCodeAnnotation] = j.codes
@@ -154,8 +154,8 @@ func mustMarshal(p eventPatch) []byte {
 
 // eventOf returns the event object with the legacy core/v1 fields, which every
 // kubectl prints right; eventTime and series stay unset.
-func (l *ledger) eventOf(r *record, j *job) *corev1.Event {
-	key := &r.subject.key
+func (l *correlator) eventOf(r *eventEntry, j *request) *corev1.Event {
+	key := &r.involvedObject.key
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   key.eventNamespace(),
@@ -180,15 +180,15 @@ func (l *ledger) eventOf(r *record, j *job) *corev1.Event {
 	}
 }
 
-// messageOf returns the message that a record's event should have now.
-func (l *ledger) messageOf(r *record) string {
-	if r.rollup != nil {
-		return withAtLeast(r.rollup.text(r.key.direction), r.atLeastText())
+// messageOf returns the message that an entry's event should have now.
+func (l *correlator) messageOf(r *eventEntry) string {
+	if r.aggregate != nil {
+		return withAtLeast(r.aggregate.text(r.key.direction), r.atLeastText())
 	}
 	return renderMessage(l.message, l.messageData(r))
 }
 
-func (l *ledger) messageData(r *record) *MessageData {
+func (l *correlator) messageData(r *eventEntry) *MessageData {
 	peer := emit.Clean(r.peer.text())
 	if r.key.direction == forwarding {
 		peer += " to " + r.key.peer.via.String()
@@ -196,8 +196,8 @@ func (l *ledger) messageData(r *record) *MessageData {
 	m := &MessageData{
 		Direction:    r.key.direction.String(),
 		Traffic:      trafficText(r.key.direction, peer),
-		Namespace:    r.subject.key.namespace,
-		Name:         r.subject.key.name,
+		Namespace:    r.involvedObject.key.namespace,
+		Name:         r.involvedObject.key.name,
 		Peer:         peer,
 		PeerIP:       r.peer.last.IP.String(),
 		PeerKind:     r.peer.last.Kind.String(),

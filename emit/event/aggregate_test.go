@@ -46,8 +46,8 @@ func TestRollupTexts(t *testing.T) {
 			"Packets dropped when receiving traffic from more than 2 sources on 1 port (most: 198.18.0.2 on 22/TCP, 198.18.0.1 on 22/TCP)."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newRollup()
-			d := distinct{seed: newLedger(&Config{}, nil, "", newAccount()).distinct.seed, peerRoom: 100, targetRoom: 100}
+			r := newAggregate()
+			d := aggregateRoom{seed: newCorrelator(&Config{}, nil, "", newCounters()).aggregateRoom.seed, peerRoom: 100, targetRoom: 100}
 			for _, h := range tt.hits {
 				peer := external(fmt.Sprintf("198.18.0.%d", h.source))
 				f := tcp(peer, peer, uint16(h.port), h.packets)
@@ -69,10 +69,10 @@ func TestRollupTexts(t *testing.T) {
 }
 
 func TestRollupsAreBoundedTogether(t *testing.T) {
-	d := distinct{seed: newLedger(&Config{}, nil, "", newAccount()).distinct.seed, peerRoom: 10, targetRoom: 5}
-	var all []*rollup
+	d := aggregateRoom{seed: newCorrelator(&Config{}, nil, "", newCounters()).aggregateRoom.seed, peerRoom: 10, targetRoom: 5}
+	var all []*aggregate
 	for range 3 {
-		r := newRollup()
+		r := newAggregate()
 		for i := range 8 {
 			peer := external(fmt.Sprintf("198.18.0.%d", i))
 			f := tcp(peer, peer, uint16(i), 1)
@@ -80,12 +80,12 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 		}
 		all = append(all, r)
 	}
-	held, targets := 0, 0
+	backoffWait, targets := 0, 0
 	for _, r := range all {
-		held, targets = held+len(r.peers), targets+len(r.targets)
+		backoffWait, targets = backoffWait+len(r.peers), targets+len(r.targets)
 	}
-	if held != 10 || targets != 5 {
-		t.Errorf("the roll-ups hold %d addresses and %d targets, want 10 and 5", held, targets)
+	if backoffWait != 10 || targets != 5 {
+		t.Errorf("the roll-ups hold %d addresses and %d targets, want 10 and 5", backoffWait, targets)
 	}
 	if !all[2].morePeers || !all[2].moreTargets {
 		t.Error("the last roll-up does not know that there were more")
@@ -98,7 +98,7 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 	}
 }
 
-// TestRollupReasons holds that a roll-up tells why: the one reason, or the
+// TestRollupReasons holds that an aggregate tells why: the one reason, or the
 // commonest ones, in bounds.
 func TestRollupReasons(t *testing.T) {
 	type hit struct {
@@ -137,7 +137,7 @@ func TestRollupReasons(t *testing.T) {
 // a lower bound, within the bytes that a message may have.
 func TestRollupTellsWhy(t *testing.T) {
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{ObjectsPerPod: 1}, s)
+	e := newTestSink(t, Config{ObjectsPerPod: 1}, s)
 	api := pod("shop", "api", "10.0.1.7")
 	for i := range 9 {
 		peer := pod("shop", fmt.Sprintf("p-%d-%s", i, strings.Repeat("x", 240)), fmt.Sprintf("10.0.0.%d", i+1))

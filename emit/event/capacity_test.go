@@ -13,7 +13,7 @@ import (
 // forbidding returns a server that forbids events in one namespace.
 func forbidding(namespace string) *fakeServer {
 	s := newFakeServer()
-	s.fail = func(j *job) error {
+	s.fail = func(j *request) error {
 		if j.namespace == namespace {
 			return apierrors.NewForbidden(eventsResource, "", errors.New("no right"))
 		}
@@ -23,17 +23,17 @@ func forbidding(namespace string) *fakeServer {
 }
 
 // TestForbiddenNamespaceStarvesNobody has a namespace where events are
-// forbidden flood the ledger for 36 hours, with a new pod each minute and new
+// forbidden flood the correlator for 36 hours, with a new pod each minute and new
 // peers of each. Another namespace's new pods get their events all the while.
 func TestForbiddenNamespaceStarvesNobody(t *testing.T) {
 	s := forbidding("locked")
-	running(t, Config{}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{}, s, func(t *testing.T, e *testSink) {
 		for minute := range 36 * 60 {
 			for i := range 10 {
 				peer := pod("locked", fmt.Sprintf("peer-%d", i), "10.0.0.5")
 				peer.UID = ""
-				job := pod("locked", fmt.Sprintf("job-%d", minute), "10.0.1.8")
-				e.Add(now(tcp(peer, job, 80, 1)))
+				request := pod("locked", fmt.Sprintf("job-%d", minute), "10.0.1.8")
+				e.Add(now(tcp(peer, request, 80, 1)))
 			}
 			if minute%60 == 0 {
 				peer, self := external("203.0.113.9"), pod("shop", fmt.Sprintf("api-%d", minute/60), "10.0.1.7")
@@ -44,33 +44,33 @@ func TestForbiddenNamespaceStarvesNobody(t *testing.T) {
 		if got := s.total(); got != 36*7 {
 			t.Errorf("the other namespace's events count %d, want %d", got, 36*7)
 		}
-		if got := testutil.ToFloat64(e.account.suppressedCount.WithLabelValues(reasonTableFull)); got != 0 {
+		if got := testutil.ToFloat64(e.counters.suppressedCount.WithLabelValues(reasonTableFull)); got != 0 {
 			t.Errorf("%v packets found the table full", got)
 		}
-		if got, share := e.ledger.use("locked").subjects.Len(), e.cfg.MaxPods/forbiddenShare; got > share {
+		if got, share := e.correlator.use("locked").objects.Len(), e.cfg.MaxPods/forbiddenShare; got > share {
 			t.Errorf("the forbidden namespace holds %d pods, want at most %d", got, share)
 		}
-		if got, share := e.ledger.use("locked").records, e.cfg.MaxRecords/forbiddenShare; got > share {
+		if got, share := e.correlator.use("locked").entries, e.cfg.MaxEntries/forbiddenShare; got > share {
 			t.Errorf("the forbidden namespace holds %d records, want at most %d", got, share)
 		}
-		if got := testutil.ToFloat64(e.account.unwrittenCount.WithLabelValues(reasonForbidden)); got == 0 {
+		if got := testutil.ToFloat64(e.counters.unwrittenCount.WithLabelValues(reasonForbidden)); got == 0 {
 			t.Error("what was given up is not counted")
 		}
 		checkSums(t, e)
 	})
 }
 
-// TestWhatIsForbiddenGoesFirst fills the ledger with pods of namespaces that
+// TestWhatIsForbiddenGoesFirst fills the correlator with pods of namespaces that
 // are then forbidden, all of them together more than their shares.
 func TestWhatIsForbiddenGoesFirst(t *testing.T) {
 	s := newFakeServer()
-	s.fail = func(j *job) error {
+	s.fail = func(j *request) error {
 		if j.namespace != "shop" {
 			return apierrors.NewForbidden(eventsResource, "", errors.New("no right"))
 		}
 		return nil
 	}
-	running(t, Config{MaxPods: 40, MaxRecords: 40}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{MaxPods: 40, MaxEntries: 40}, s, func(t *testing.T, e *testSink) {
 		peer := external("203.0.113.9")
 		for i := range 60 {
 			self := pod(fmt.Sprintf("locked-%d", i), "api", "10.0.1.8")
@@ -95,18 +95,18 @@ func TestWhatIsForbiddenGoesFirst(t *testing.T) {
 	})
 }
 
-// TestBusyNamespaceLeavesRoom has one namespace fill the ledger while the API
+// TestBusyNamespaceLeavesRoom has one namespace fill the correlator while the API
 // server is away. Another one's pods are taken up, until it holds as many.
 func TestBusyNamespaceLeavesRoom(t *testing.T) {
 	s := newFakeServer()
 	away := true
-	s.fail = func(*job) error {
+	s.fail = func(*request) error {
 		if away {
 			return errors.New("connection refused")
 		}
 		return nil
 	}
-	running(t, Config{MaxPods: 40}, s, func(t *testing.T, e *testEmitter) {
+	running(t, Config{MaxPods: 40}, s, func(t *testing.T, e *testSink) {
 		peer := external("203.0.113.9")
 		add := func(namespace string, pods int) {
 			for i := range pods {

@@ -15,34 +15,34 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// Emitter counts flows and writes them as events.
-type Emitter struct {
+// Sink counts flows and writes them as events.
+type Sink struct {
 	cfg    Config
 	api    caller // nil: no events
 	filter filter
-	log    causes
+	log    failureLog
 
-	changed chan struct{} // holds one token when there may be something to do
-	account *account
-	pulses  pulses // the dispatcher's, then the writers'
-	refused refusals
+	changed  chan struct{} // holds one token when there may be something to do
+	counters *counters
+	watchdog watchdog // the dispatcher's, then the writers'
+	refused  refusals
 
-	mu     sync.Mutex // guards what follows
-	ledger *ledger
+	mu         sync.Mutex // guards what follows
+	correlator *correlator
 }
 
 // New returns an emitter that writes through a client for core/v1, which must
 // neither limit nor retry calls itself; with nil it counts and writes no
 // events. It reports all that is wrong with cfg at once.
-func New(cfg Config, client rest.Interface) (*Emitter, error) {
+func New(cfg Config, client rest.Interface) (*Sink, error) {
 	cfg = cfg.withDefaults()
 	if client == nil {
-		return newEmitter(cfg, nil)
+		return newSink(cfg, nil)
 	}
-	return newEmitter(cfg, &api{client: client, timeout: cfg.CallTimeout})
+	return newSink(cfg, &api{client: client, timeout: cfg.CallTimeout})
 }
 
-func newEmitter(cfg Config, c caller) (*Emitter, error) {
+func newSink(cfg Config, c caller) (*Sink, error) {
 	message, err := cfg.validate()
 	if c != nil && cfg.NodeName == "" {
 		err = errors.Join(errors.New("NodeName must be given"), err)
@@ -50,74 +50,74 @@ func newEmitter(cfg Config, c caller) (*Emitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event: config: %w", err)
 	}
-	e := &Emitter{
-		cfg:     cfg,
-		api:     c,
-		filter:  newFilter(&cfg),
-		log:     causes{logger: cfg.Logger, logged: map[string]time.Time{}},
-		changed: make(chan struct{}, 1),
-		account: newAccount(),
-		pulses:  make(pulses, 1+cfg.Writers),
-		refused: refusals{only: len(cfg.Namespaces) == 1},
+	e := &Sink{
+		cfg:      cfg,
+		api:      c,
+		filter:   newFilter(&cfg),
+		log:      failureLog{logger: cfg.Logger, logged: map[string]time.Time{}},
+		changed:  make(chan struct{}, 1),
+		counters: newCounters(),
+		watchdog: make(watchdog, 1+cfg.Writers),
+		refused:  refusals{only: len(cfg.Namespaces) == 1},
 	}
-	e.ledger = newLedger(&e.cfg, message, rand.Text(), e.account)
+	e.correlator = newCorrelator(&e.cfg, message, rand.Text(), e.counters)
 	if err := e.register(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("event: register metrics: %w", err)
 	}
 	return e, nil
 }
 
-func (e *Emitter) register(r prometheus.Registerer) error {
+func (e *Sink) register(r prometheus.Registerer) error {
 	if r == nil || e.api == nil {
 		return nil
 	}
 	var errs []error
-	for _, c := range append(e.account.collectors(), e.gauges()...) {
+	for _, c := range append(e.counters.collectors(), e.gauges()...) {
 		errs = append(errs, r.Register(c))
 	}
 	return errors.Join(errs...)
 }
 
-// gauges are read from the ledger when they are collected.
-func (e *Emitter) gauges() []prometheus.Collector {
-	gauge := func(name, help string, read func(l *ledger) float64) prometheus.Collector {
+// gauges are read from the correlator when they are collected.
+func (e *Sink) gauges() []prometheus.Collector {
+	gauge := func(name, help string, read func(l *correlator) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kube_nflog_" + name, Help: help}, func() float64 {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			return read(e.ledger)
+			return read(e.correlator)
 		})
 	}
 	return []prometheus.Collector{
 		gauge("event_packets_pending", "Accepted packets whose event is not written yet.",
-			func(l *ledger) float64 { return float64(l.account.pending) }),
+			func(l *correlator) float64 { return float64(l.counters.pending) }),
 		gauge("event_queue", "Event objects that wait for a writer.",
-			func(l *ledger) float64 { return float64(l.queued()) }),
+			func(l *correlator) float64 { return float64(l.queued()) }),
 		gauge("event_records", "Event objects in memory.",
-			func(l *ledger) float64 { return float64(l.records) }),
+			func(l *correlator) float64 { return float64(l.entries) }),
 		gauge("event_budget_calls_per_second", "Calls per second to the API server that this agent allows itself now.",
-			func(l *ledger) float64 { return l.limiter.rate }),
+			func(l *correlator) float64 { return l.limiter.rate }),
 	}
 }
 
 // Add counts a flow. It never waits for the API server and may be called from
 // several goroutines. When it returns, the flow is in the metrics, and in the
-// ledger for Flush.
-func (e *Emitter) Add(d *emit.DroppedFlow) {
+// correlator for Flush.
+func (e *Sink) Add(d *emit.DroppedFlow) {
 	if e.api == nil {
 		return
 	}
 	ends := e.endsOf(d)
 	if ends.none() {
-		e.account.suppress(ends.source, d.Packets)
-		e.account.suppress(ends.destination, d.Packets)
+		e.counters.suppress(ends.source, d.Packets)
+		e.counters.suppress(ends.destination, d.Packets)
 		return
 	}
 	now := e.cfg.Now()
 	e.mu.Lock()
 	e.addEnds(d, ends, now)
-	stirred := e.ledger.stirred
+	dueEarlier := e.correlator.dueEarlier
 	e.mu.Unlock()
-	if stirred {
+	if dueEarlier {
 		e.wakeUp()
 	}
 }
@@ -132,7 +132,7 @@ type ends struct {
 // none reports whether nobody gets an event.
 func (n *ends) none() bool { return n.source != "" && n.destination != "" && !n.node }
 
-func (e *Emitter) endsOf(d *emit.DroppedFlow) ends {
+func (e *Sink) endsOf(d *emit.DroppedFlow) ends {
 	return ends{
 		source: e.filter.reason(&d.Source), destination: e.filter.reason(&d.Destination),
 		node: e.cfg.NodeEvents && nodeFlow(&d.Source, &d.Destination),
@@ -144,7 +144,7 @@ func nodeFlow(source, destination *resolve.Endpoint) bool {
 	return source.Kind != resolve.Pod && destination.Kind != resolve.Pod && !source.Ambiguous && !destination.Ambiguous
 }
 
-func (e *Emitter) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
+func (e *Sink) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
 	if ends.node {
 		e.addNode(d, now)
 		return
@@ -155,10 +155,10 @@ func (e *Emitter) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
 
 // addPod counts a flow for the end that is self, a pod unless there is a reason
 // why it gets no event.
-func (e *Emitter) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
+func (e *Sink) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
 	if reason == "" {
-		o := e.observe(d, podSubject(self), way, peer, v, now)
-		reason = e.ledger.add(o, now)
+		o := e.observe(d, podObject(self), way, peer, v, now)
+		reason = e.correlator.add(o, now)
 	}
 	e.enter(reason, d.Packets)
 }
@@ -166,7 +166,7 @@ func (e *Emitter) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve
 // addNode counts a flow without a pod on either side for this node: as its
 // destination, its source, or on its way between two others. Only one of the
 // ends gets an event.
-func (e *Emitter) addNode(d *emit.DroppedFlow, now time.Time) {
+func (e *Sink) addNode(d *emit.DroppedFlow, now time.Time) {
 	way, peer := forwarding, &d.Source
 	switch {
 	case d.Destination.Kind == resolve.Node && d.Destination.Name == e.cfg.NodeName:
@@ -174,30 +174,30 @@ func (e *Emitter) addNode(d *emit.DroppedFlow, now time.Time) {
 	case d.Source.Kind == resolve.Node && d.Source.Name == e.cfg.NodeName:
 		way, peer = sending, &d.Destination
 	}
-	o := e.observe(d, nodeSubject(e.cfg.NodeName), way, peer, &d.Reason.Node, now)
+	o := e.observe(d, nodeObject(e.cfg.NodeName), way, peer, &d.Reason.Node, now)
 	if way == forwarding {
 		o.peerKey.via = d.Flow.Destination
 	}
-	e.enter(e.ledger.add(o, now), d.Packets)
-	e.account.suppress(reasonNotPod, d.Packets)
+	e.enter(e.correlator.add(o, now), d.Packets)
+	e.counters.suppress(reasonNotPod, d.Packets)
 }
 
 // observation is a flow as it concerns one object.
 type observation struct {
 	*emit.DroppedFlow
 
-	subject     subjectKey
-	direction   direction
-	peer        *resolve.Endpoint // as the readers of the object's events may know it
-	peerKey     peerKey
-	why         policy.View // the same
-	first, last time.Time   // never zero, and in this order
+	involvedObject objectKey
+	direction      direction
+	peer           *resolve.Endpoint // as the readers of the object's events may know it
+	peerKey        peerKey
+	why            policy.View // the same
+	first, last    time.Time   // never zero, and in this order
 }
 
-func (e *Emitter) observe(d *emit.DroppedFlow, subject subjectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
-	o := &observation{DroppedFlow: d, subject: subject, direction: way, peer: peer, why: policy.View{Text: d.Reason.Text}}
+func (e *Sink) observe(d *emit.DroppedFlow, involvedObject objectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
+	o := &observation{DroppedFlow: d, involvedObject: involvedObject, direction: way, peer: peer, why: policy.View{Text: d.Reason.Text}}
 	if e.cfg.NamespaceOnly {
-		o.peer, o.why = hide(subject.eventNamespace(), peer), *v
+		o.peer, o.why = hide(involvedObject.eventNamespace(), peer), *v
 	}
 	o.peerKey = peerKeyOf(o.peer)
 	o.first, o.last = d.FirstSeen, d.LastSeen
@@ -213,16 +213,16 @@ func (e *Emitter) observe(d *emit.DroppedFlow, subject subjectKey, way direction
 }
 
 // enter counts what became of one end.
-func (e *Emitter) enter(reason string, packets uint64) {
+func (e *Sink) enter(reason string, packets uint64) {
 	if reason == "" {
-		e.account.accept(packets)
+		e.counters.accept(packets)
 		return
 	}
-	e.account.suppress(reason, packets)
+	e.counters.suppress(reason, packets)
 }
 
 // wakeUp tells Run that there may be something to write.
-func (e *Emitter) wakeUp() {
+func (e *Sink) wakeUp() {
 	select {
 	case e.changed <- struct{}{}:
 	default:

@@ -34,9 +34,9 @@ func unwrittenReasons() []string {
 }
 
 // account counts what becomes of the ends of flows, and of calls. Its pending
-// count belongs to whoever serialises the ledger; its metrics are safe by
+// count belongs to whoever serialises the correlator; its metrics are safe by
 // themselves.
-type account struct {
+type counters struct {
 	pending uint64 // packets accepted, neither written nor given up
 
 	accepted        prometheus.Counter
@@ -52,14 +52,14 @@ type account struct {
 
 type suppressedCounters struct{ flows, packets prometheus.Counter }
 
-func newAccount() *account {
+func newCounters() *counters {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "kube_nflog_" + name, Help: help})
 	}
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kube_nflog_" + name, Help: help}, labels)
 	}
-	a := &account{
+	a := &counters{
 		accepted: counter("event_packets_accepted_total",
 			"Packets accepted for an event. A packet counts once for each of its two ends."),
 		suppressedFlows: vec("event_flows_suppressed_total",
@@ -92,39 +92,39 @@ func newAccount() *account {
 	return a
 }
 
-func (a *account) collectors() []prometheus.Collector {
+func (a *counters) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		a.accepted, a.suppressedFlows, a.suppressedCount, a.writtenCount, a.unwrittenCount, a.calls, a.latency,
 	}
 }
 
 // accept counts an end of a flow that is taken up for an event.
-func (a *account) accept(packets uint64) {
+func (a *counters) accept(packets uint64) {
 	a.pending += packets
 	a.accepted.Add(float64(packets))
 }
 
 // suppress counts an end of a flow that gets no event.
-func (a *account) suppress(reason string, packets uint64) {
+func (a *counters) suppress(reason string, packets uint64) {
 	c := a.suppressed[reason]
 	c.flows.Inc()
 	c.packets.Add(float64(packets))
 }
 
 // written counts packets that the API server has.
-func (a *account) written(packets uint64) {
+func (a *counters) written(packets uint64) {
 	a.pending -= packets
 	a.writtenCount.Add(float64(packets))
 }
 
 // unwritten counts packets that are given up.
-func (a *account) unwritten(reason string, packets uint64) {
+func (a *counters) unwritten(reason string, packets uint64) {
 	a.pending -= packets
 	a.unwrittenCount.WithLabelValues(reason).Add(float64(packets))
 }
 
 // called counts a call.
-func (a *account) called(op operation, result string, took time.Duration) {
+func (a *counters) called(op operation, result string, took time.Duration) {
 	a.calls.WithLabelValues(op.String(), result).Inc()
 	a.latency.WithLabelValues(op.String()).Observe(took.Seconds())
 }

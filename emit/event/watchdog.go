@@ -7,14 +7,14 @@ import (
 
 // pulses tell the goroutines of Run that work from one that is stuck: each
 // notes when its step under way began.
-type pulses []atomic.Int64 // Unix nanoseconds, 0 between steps
+type watchdog []atomic.Int64 // Unix nanoseconds, 0 between steps
 
-func (p pulses) begin(i int, now time.Time) { p[i].Store(now.UnixNano()) }
+func (p watchdog) begin(i int, now time.Time) { p[i].Store(now.UnixNano()) }
 
-func (p pulses) end(i int) { p[i].Store(0) }
+func (p watchdog) end(i int) { p[i].Store(0) }
 
 // longest returns how long the step takes that is longest under way.
-func (p pulses) longest(now time.Time) time.Duration {
+func (p watchdog) longest(now time.Time) time.Duration {
 	longest := time.Duration(0)
 	for i := range p {
 		if began := p[i].Load(); began != 0 {
@@ -28,4 +28,4 @@ func (p pulses) longest(now time.Time) time.Duration {
 // has a deadline of its own, or choosing the next one. Much longer than
 // Config.CallTimeout, and the emitter is stuck. It may be called concurrently
 // with everything.
-func (e *Emitter) BusyFor(now time.Time) time.Duration { return e.pulses.longest(now) }
+func (e *Sink) BusyFor(now time.Time) time.Duration { return e.watchdog.longest(now) }

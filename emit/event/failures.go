@@ -20,7 +20,7 @@ const (
 
 // causes logs what goes wrong once per cause, not per event. The caller
 // serialises its methods.
-type causes struct {
+type failureLog struct {
 	logger *slog.Logger
 	logged map[string]time.Time // causes, and when they came last
 	more   time.Time            // when the log said last that there are more
@@ -29,11 +29,11 @@ type causes struct {
 }
 
 // note logs an answer if it is the first of its kind.
-func (c *causes) note(j *job, a answer, now time.Time) {
-	switch a.verdict {
+func (c *failureLog) note(j *request, a response, now time.Time) {
+	switch a.class {
 	case written:
 		c.recovered(j, now)
-	case tired:
+	case temporary:
 		c.last = now
 		if c.since.IsZero() {
 			c.since = now
@@ -56,7 +56,7 @@ func (c *causes) note(j *job, a answer, now time.Time) {
 
 // first reports whether a cause is to be logged: it came for the first time, and
 // there are not too many.
-func (c *causes) first(cause string, now time.Time) bool {
+func (c *failureLog) first(cause string, now time.Time) bool {
 	if _, known := c.logged[cause]; !known && len(c.logged) >= maxCauses && !c.forget(now) {
 		if c.more.IsZero() || now.Sub(c.more) >= causeTTL {
 			c.more = now
@@ -71,13 +71,13 @@ func (c *causes) first(cause string, now time.Time) bool {
 
 // forget forgets the causes that have not come for long. It reports whether
 // there were any.
-func (c *causes) forget(now time.Time) bool {
+func (c *failureLog) forget(now time.Time) bool {
 	before := len(c.logged)
 	maps.DeleteFunc(c.logged, func(_ string, last time.Time) bool { return now.Sub(last) > causeTTL })
 	return len(c.logged) < before
 }
 
-func (c *causes) recovered(j *job, now time.Time) {
+func (c *failureLog) recovered(j *request, now time.Time) {
 	delete(c.logged, reasonForbidden+"/"+j.namespace)
 	delete(c.logged, reasonNamespaceGone+"/"+j.namespace)
 	if !c.since.IsZero() && now.Sub(c.last) >= calmAfter {

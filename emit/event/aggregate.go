@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	maxRollupPeers   = 65536  // addresses that one roll-up tells apart
-	maxLedgerPeers   = 131072 // addresses that all roll-ups together tell apart
-	maxRollupTargets = 65536  // ports and ICMP kinds that one roll-up tells apart
-	maxLedgerTargets = 131072 // ports and ICMP kinds that all together tell apart
-	maxTop           = 16     // candidates for the busiest peers
-	shownTop         = 3
+	maxAggregatePeers   = 65536  // addresses that one aggregate tells apart
+	maxAllPeers         = 131072 // addresses that all aggregates together tell apart
+	maxAggregateTargets = 65536  // ports and ICMP kinds that one aggregate tells apart
+	maxAllTargets       = 131072 // ports and ICMP kinds that all together tell apart
+	maxTop              = 16     // candidates for the busiest peers
+	shownTop            = 3
 )
 
-// rollup sums up the flows of one subject and direction that got no event
+// rollup sums up the flows of one object and direction that got no event
 // object of their own: how many peers, how many ports, and the busiest.
-type rollup struct {
+type aggregate struct {
 	peers       map[uint64]struct{} // hashes of addresses
 	targets     map[target]struct{}
 	morePeers   bool // there were more than could be told apart
 	moreTargets bool
-	top         []candidate
+	top         []heavyHitter
 	reasons     reasons
 	codes       codeSet
 }
@@ -33,25 +33,25 @@ type rollup struct {
 // candidate is one of the busiest (peer, target) pairs, by the space-saving
 // scheme: a newcomer takes the place of the least busy and inherits its count,
 // so that packets - inherited is what it surely had.
-type candidate struct {
+type heavyHitter struct {
 	endpoint           resolve.Endpoint
 	target             target
 	packets, inherited uint64
 }
 
-// distinct is what the roll-ups of a ledger share: the seed of their hashes
+// distinct is what the aggregates of a correlator share: the seed of their hashes
 // and how many more addresses and targets they may hold together.
-type distinct struct {
+type aggregateRoom struct {
 	seed                 maphash.Seed
 	peerRoom, targetRoom int
 }
 
-func newRollup() *rollup {
-	return &rollup{peers: map[uint64]struct{}{}, targets: map[target]struct{}{}}
+func newAggregate() *aggregate {
+	return &aggregate{peers: map[uint64]struct{}{}, targets: map[target]struct{}{}}
 }
 
 // add counts an observation.
-func (r *rollup) add(d *distinct, o *observation) {
+func (r *aggregate) add(d *aggregateRoom, o *observation) {
 	r.reasons.add(o.why.Text, o.Packets)
 	r.codes.add(o.Reason.Code)
 	if o.Overflow {
@@ -66,12 +66,12 @@ func (r *rollup) add(d *distinct, o *observation) {
 	r.addTop(o.peer, t, o.Packets)
 }
 
-func (r *rollup) addPeer(d *distinct, addr netip.Addr) {
+func (r *aggregate) addPeer(d *aggregateRoom, addr netip.Addr) {
 	hash := maphash.Comparable(d.seed, addr)
 	if _, known := r.peers[hash]; known {
 		return
 	}
-	if len(r.peers) >= maxRollupPeers || d.peerRoom <= 0 {
+	if len(r.peers) >= maxAggregatePeers || d.peerRoom <= 0 {
 		r.morePeers = true
 		return
 	}
@@ -79,11 +79,11 @@ func (r *rollup) addPeer(d *distinct, addr netip.Addr) {
 	r.peers[hash] = struct{}{}
 }
 
-func (r *rollup) addTarget(d *distinct, t target) {
+func (r *aggregate) addTarget(d *aggregateRoom, t target) {
 	if _, known := r.targets[t]; known {
 		return
 	}
-	if len(r.targets) >= maxRollupTargets || d.targetRoom <= 0 {
+	if len(r.targets) >= maxAggregateTargets || d.targetRoom <= 0 {
 		r.moreTargets = true
 		return
 	}
@@ -91,7 +91,7 @@ func (r *rollup) addTarget(d *distinct, t target) {
 	r.targets[t] = struct{}{}
 }
 
-func (r *rollup) addTop(peer *resolve.Endpoint, t target, packets uint64) {
+func (r *aggregate) addTop(peer *resolve.Endpoint, t target, packets uint64) {
 	least := 0
 	for i := range r.top {
 		c := &r.top[i]
@@ -104,21 +104,21 @@ func (r *rollup) addTop(peer *resolve.Endpoint, t target, packets uint64) {
 		}
 	}
 	if len(r.top) < maxTop {
-		r.top = append(r.top, candidate{endpoint: *peer, target: t, packets: packets})
+		r.top = append(r.top, heavyHitter{endpoint: *peer, target: t, packets: packets})
 		return
 	}
 	inherited := r.top[least].packets
-	r.top[least] = candidate{endpoint: *peer, target: t, packets: inherited + packets, inherited: inherited}
+	r.top[least] = heavyHitter{endpoint: *peer, target: t, packets: inherited + packets, inherited: inherited}
 }
 
-// release gives what it held back to the ledger's allowance.
-func (r *rollup) release(d *distinct) {
+// release gives what it held back to the correlator's allowance.
+func (r *aggregate) release(d *aggregateRoom) {
 	d.peerRoom += len(r.peers)
 	d.targetRoom += len(r.targets)
 }
 
-// text returns the roll-up's message, of any length.
-func (r *rollup) text(d direction) string {
+// text returns the aggregate's message, of any length.
+func (r *aggregate) text(d direction) string {
 	noun := "source"
 	if d == sending {
 		noun = "destination"
@@ -139,7 +139,7 @@ func (r *rollup) text(d direction) string {
 	return emit.Clean(b.String())
 }
 
-func (r *rollup) peersText(noun string) string {
+func (r *aggregate) peersText(noun string) string {
 	if len(r.peers) == 0 {
 		return "many " + noun + "s"
 	}
@@ -147,7 +147,7 @@ func (r *rollup) peersText(noun string) string {
 }
 
 // targetsText counts the targets: "3 ports", "3 ports and 2 other kinds".
-func (r *rollup) targetsText() string {
+func (r *aggregate) targetsText() string {
 	ports := 0
 	for t := range r.targets {
 		if t.hasPort {
@@ -165,7 +165,7 @@ func (r *rollup) targetsText() string {
 }
 
 // mostText lists the busiest pairs, most packets first.
-func (r *rollup) mostText() string {
+func (r *aggregate) mostText() string {
 	var shown []string
 	most := r.busiest()
 	for i := range most {

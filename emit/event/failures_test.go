@@ -16,10 +16,10 @@ import (
 // remembered, again and again: the log does not grow with the attempts.
 func TestCausesAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	c := causes{logger: slog.New(slog.NewTextHandler(&log, nil)), logged: map[string]time.Time{}}
+	c := failureLog{logger: slog.New(slog.NewTextHandler(&log, nil)), logged: map[string]time.Time{}}
 	note := func(n int, err error, at time.Time) {
-		j := &job{op: opPost, namespace: fmt.Sprintf("locked-%d", n), name: "api.1"}
-		c.note(j, answerTo(t.Context(), j, err), at)
+		j := &request{op: opPost, namespace: fmt.Sprintf("locked-%d", n), name: "api.1"}
+		c.note(j, classify(t.Context(), j, err), at)
 	}
 	noRight := apierrors.NewForbidden(eventsResource, "", errors.New("no right"))
 	lines := func() int { return strings.Count(log.String(), "\n") }

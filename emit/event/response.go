@@ -21,60 +21,60 @@ const (
 	resultUnauthorized = "unauthorized"
 )
 
-// verdict is what an answer means for a record and the limiter.
-type verdict uint8
+// verdict is what an answer means for an entry and the limiter.
+type responseClass uint8
 
 const (
-	written       verdict = iota // the API server has it
-	exists                       // POST: there is an object with that name
-	missing                      // PATCH: the object has gone
-	namespaceGone                // refused for good: there is no such namespace
-	forbidden                    // refused until somebody changes RBAC
-	invalid                      // refused for good: the object is not acceptable
-	tired                        // passing: throttled, failed, timed out, not reached
-	cancelled                    // the emitter itself ended the call
+	written       responseClass = iota // the API server has it
+	exists                             // POST: there is an object with that name
+	missing                            // PATCH: the object has gone
+	namespaceGone                      // refused for good: there is no such namespace
+	forbidden                          // refused until somebody changes RBAC
+	invalid                            // refused for good: the object is not acceptable
+	temporary                          // passing: throttled, failed, timed out, not reached
+	cancelled                          // the emitter itself ended the call
 )
 
 // answer is how a call ended.
-type answer struct {
-	verdict verdict
-	result  string        // for the metric: "ok", "throttled", …
-	pause   time.Duration // Retry-After, 0 for none
-	count   int32         // opAdopt: the object's count
-	writer  string        // opAdopt: the record that wrote it
-	first   time.Time     // opAdopt: the object's first time stamp
-	err     error         // nil iff written
+type response struct {
+	class  responseClass
+	result string        // for the metric: "ok", "throttled", …
+	pause  time.Duration // Retry-After, 0 for none
+	count  int32         // opAdopt: the object's count
+	writer string        // opAdopt: the entry that wrote it
+	first  time.Time     // opAdopt: the object's first time stamp
+	err    error         // nil iff written
 }
 
 // errNotTheEvent is why an answer of success is none: it is not the event.
 var errNotTheEvent = errors.New("the answer is not the event that was written")
 
-// answerTo tells from an error what became of a job's call made under ctx.
+// classify tells from an error what became of a request's call made under ctx.
 // Nothing is given up because of an answer that is not the API server's own:
 // one of a proxy or a load balancer on the way is a passing failure.
-func answerTo(ctx context.Context, j *job, err error) answer {
-	a := answer{err: err}
+func classify(ctx context.Context, j *request, err error) response {
+	a := response{err: err}
 	switch {
 	case err == nil:
-		a.verdict, a.result = written, "ok"
+		a.class, a.result = written, "ok"
 	case foreign(err):
-		a.verdict, a.result = tired, tiredResult(err)
+		a.class, a.result = temporary, temporaryResult(err)
 	case apierrors.IsAlreadyExists(err) && j.op == opPost:
-		a.verdict, a.result = exists, "exists"
+		a.class, a.result = exists, "exists"
 	case isMissing(err, "events", j.name) && j.op != opPost:
-		a.verdict, a.result = missing, "missing"
+		a.class, a.result = missing, "missing"
 	case isMissing(err, "namespaces", j.namespace), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		a.verdict, a.result = namespaceGone, reasonNamespaceGone
+		a.class, a.result = namespaceGone, reasonNamespaceGone
 	case apierrors.IsForbidden(err):
-		a.verdict, a.result = forbidden, reasonForbidden
+		a.class, a.result = forbidden, reasonForbidden
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		a.verdict, a.result = invalid, reasonInvalid
+		a.class, a.result = invalid, reasonInvalid
 	case errors.Is(context.Cause(ctx), errStopped):
-		a.verdict, a.result = cancelled, "cancelled"
+		a.class, a.result = cancelled, "cancelled"
 	default:
-		a.verdict, a.result = tired, tiredResult(err)
+		a.class, a.result = temporary, temporaryResult(err)
 	}
-	if seconds, ok := apierrors.SuggestsClientDelay(err); ok && a.verdict == tired {
+	if seconds, ok := apierrors.SuggestsClientDelay(err); ok && a.class == temporary {
 		a.pause = time.Duration(seconds) * time.Second
 	}
 	return a
@@ -101,7 +101,7 @@ func isMissing(err error, resource, name string) bool {
 
 // overloaded reports whether a failure tells that the API server has too much
 // to do, rather than that it was not reached.
-func (a *answer) overloaded() bool {
+func (a *response) overloaded() bool {
 	var status apierrors.APIStatus
 	if !errors.As(a.err, &status) {
 		return a.result == resultTimeout
@@ -109,8 +109,8 @@ func (a *answer) overloaded() bool {
 	return a.result != resultForeign
 }
 
-// tiredResult names a passing failure for the metric.
-func tiredResult(err error) string {
+// temporaryResult names a passing failure for the metric.
+func temporaryResult(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		if errors.Is(err, context.DeadlineExceeded) {

@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// TestOnlyTheAPIServerEndsARecord sends a job's call through client-go and
-// holds that an answer which gives a record up, or has it begin anew, is the
+// TestOnlyTheAPIServerEndsARecord sends a request's call through client-go and
+// holds that an answer which gives an entry up, or has it begin anew, is the
 // API server's own.
 func TestOnlyTheAPIServerEndsARecord(t *testing.T) {
 	const html = "<html><body><h1>It works</h1></body></html>"
@@ -37,7 +37,7 @@ func TestOnlyTheAPIServerEndsARecord(t *testing.T) {
 		op     operation
 		code   int
 		body   string
-		want   verdict
+		want   responseClass
 		result string
 	}{
 		{"its 404 for the event", opPatch, 404, status(apierrors.NewNotFound(eventsResource, "api.1")), missing, "missing"},
@@ -50,24 +50,24 @@ func TestOnlyTheAPIServerEndsARecord(t *testing.T) {
 		{"its 422", opPost, 422, status(apierrors.NewInvalid(schema.GroupKind{Kind: "Event"}, "api.1", nil)), invalid, "invalid"},
 		{"its 409", opPost, 409, status(apierrors.NewAlreadyExists(eventsResource, "api.1")), exists, "exists"},
 
-		{"a page's 404, patching", opPatch, 404, html, tired, "unexpected"},
-		{"a page's 404, adopting", opAdopt, 404, html, tired, "unexpected"},
-		{"a page's 404, posting", opPost, 404, html, tired, "unexpected"},
-		{"an empty 404", opPatch, 404, "", tired, "unexpected"},
-		{"another program's 404", opPatch, 404, `{"message":"no route"}`, tired, "unexpected"},
-		{"a Status of no object, patching", opPatch, 404, bare(404), tired, "other"},
-		{"a Status of no object, posting", opPost, 404, bare(404), tired, "other"},
-		{"another event's 404", opPatch, 404, status(apierrors.NewNotFound(eventsResource, "api.2")), tired, "other"},
-		{"another namespace's 404", opPost, 404, status(apierrors.NewNotFound(namespacesResource, "bank")), tired, "other"},
-		{"a page's 403", opPost, 403, html, tired, "unexpected"},
-		{"a page's 400", opPost, 400, html, tired, "unexpected"},
-		{"a page's 413", opPost, 413, html, tired, "unexpected"},
-		{"a page's 422", opPost, 422, html, tired, "unexpected"},
-		{"a page's 409", opPost, 409, html, tired, "unexpected"},
-		{"a page's 502", opPost, 502, html, tired, "server_error"},
-		{"a page's 200", opPatch, 200, html, tired, "unreachable"},
-		{"another program's 200", opPatch, 200, `{"status":"up"}`, tired, "unreachable"},
-		{"no event's 201", opPost, 201, `{}`, tired, "unreachable"},
+		{"a page's 404, patching", opPatch, 404, html, temporary, "unexpected"},
+		{"a page's 404, adopting", opAdopt, 404, html, temporary, "unexpected"},
+		{"a page's 404, posting", opPost, 404, html, temporary, "unexpected"},
+		{"an empty 404", opPatch, 404, "", temporary, "unexpected"},
+		{"another program's 404", opPatch, 404, `{"message":"no route"}`, temporary, "unexpected"},
+		{"a Status of no object, patching", opPatch, 404, bare(404), temporary, "other"},
+		{"a Status of no object, posting", opPost, 404, bare(404), temporary, "other"},
+		{"another event's 404", opPatch, 404, status(apierrors.NewNotFound(eventsResource, "api.2")), temporary, "other"},
+		{"another namespace's 404", opPost, 404, status(apierrors.NewNotFound(namespacesResource, "bank")), temporary, "other"},
+		{"a page's 403", opPost, 403, html, temporary, "unexpected"},
+		{"a page's 400", opPost, 400, html, temporary, "unexpected"},
+		{"a page's 413", opPost, 413, html, temporary, "unexpected"},
+		{"a page's 422", opPost, 422, html, temporary, "unexpected"},
+		{"a page's 409", opPost, 409, html, temporary, "unexpected"},
+		{"a page's 502", opPost, 502, html, temporary, "server_error"},
+		{"a page's 200", opPatch, 200, html, temporary, "unreachable"},
+		{"another program's 200", opPatch, 200, `{"status":"up"}`, temporary, "unreachable"},
+		{"no event's 201", opPost, 201, `{}`, temporary, "unreachable"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,9 +81,9 @@ func TestOnlyTheAPIServerEndsARecord(t *testing.T) {
 			}))
 			defer server.Close()
 			c := api{client: coreClient(t, server.URL), timeout: 10 * time.Second}
-			j := &job{op: tt.op, namespace: "shop", name: "api.1", event: &corev1.Event{}, patch: []byte(`{}`)}
-			if a := c.call(t.Context(), j); a.verdict != tt.want || a.result != tt.result {
-				t.Errorf("verdict %d (%s), want %d (%s): %v", a.verdict, a.result, tt.want, tt.result, a.err)
+			j := &request{op: tt.op, namespace: "shop", name: "api.1", event: &corev1.Event{}, patch: []byte(`{}`)}
+			if a := c.call(t.Context(), j); a.class != tt.want || a.result != tt.result {
+				t.Errorf("verdict %d (%s), want %d (%s): %v", a.class, a.result, tt.want, tt.result, a.err)
 			}
 		})
 	}

@@ -51,12 +51,12 @@ func (f *filter) reason(ep *resolve.Endpoint) string {
 	return reasonNotPod
 }
 
-func podSubject(ep *resolve.Endpoint) subjectKey {
-	return subjectKey{kind: "Pod", namespace: ep.Namespace, name: ep.Name, uid: ep.UID}
+func podObject(ep *resolve.Endpoint) objectKey {
+	return objectKey{kind: "Pod", namespace: ep.Namespace, name: ep.Name, uid: ep.UID}
 }
 
-// nodeSubject is this node. kubectl describe node selects events by the node's
+// nodeObject is this node. kubectl describe node selects events by the node's
 // name in place of its UID.
-func nodeSubject(node string) subjectKey {
-	return subjectKey{kind: "Node", name: node, uid: node}
+func nodeObject(node string) objectKey {
+	return objectKey{kind: "Node", name: node, uid: node}
 }

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestBothEndsGetTheirEvent(t *testing.T) {
 	s := newFakeServer()
-	e := newTestEmitter(t, Config{}, s)
+	e := newTestSink(t, Config{}, s)
 	front, back := pod("shop", "frontend-5b9", "10.0.0.5"), pod("shop", "api-7c4", "10.0.1.7")
 	e.Add(tcp(front, back, 8080, 12))
 	flush(t, e)
@@ -95,7 +95,7 @@ func TestMessages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFakeServer()
-			e := newTestEmitter(t, tt.config, s)
+			e := newTestSink(t, tt.config, s)
 			tt.flow.Source = tt.peer
 			e.Add(tt.flow)
 			flush(t, e)

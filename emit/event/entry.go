@@ -14,7 +14,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// objectState is what is known of a record's event object.
+// objectState is what is known of an entry's event object.
 type objectState uint8
 
 const (
@@ -23,14 +23,14 @@ const (
 	objectPresent                     // PATCH
 )
 
-// place is where a record is in the ledger.
-type place uint8
+// place is where an entry is in the correlator.
+type queueState uint8
 
 const (
-	atRest   place = iota // nothing to write: in the ledger's resting list
-	onTimer               // something to write later: in the ledger's timers
-	ready                 // something to write now: in its subject's ready list
-	inFlight              // being written
+	idle      queueState = iota // nothing to write: in the correlator's resting list
+	scheduled                   // something to write later: in the correlator's timers
+	ready                       // something to write now: in its object's ready list
+	inFlight                    // being written
 )
 
 const (
@@ -41,23 +41,23 @@ const (
 	clockJump = time.Minute
 )
 
-// record mirrors one event object: how many packets it stands for and how many
+// entry mirrors one event object: how many packets it stands for and how many
 // of them the API server is known to have.
-type record struct {
-	subject *subject
-	key     recordKey
-	slot    *peerSlot
-	name    string // of the object
-	writer  string // this record's own mark on it
+type eventEntry struct {
+	involvedObject *involvedObject
+	key            entryKey
+	share          *peerShare
+	name           string // of the object
+	writer         string // this entry's own mark on it
 
-	peer     peer
-	prefixes []string
-	flags    decode.TCPFlags
-	why      string            // the last packets were dropped, "" where it is not known
-	code     policy.ReasonCode // its code
-	atLeast  bool              // a rule that logged some of the packets has a limit
-	limit    string            // that limit as last known, "" where it is not
-	rollup   *rollup           // nil for an ordinary record
+	peer      peer
+	prefixes  []string
+	flags     decode.TCPFlags
+	why       string            // the last packets were dropped, "" where it is not known
+	code      policy.ReasonCode // its code
+	atLeast   bool              // a rule that logged some of the packets has a limit
+	limit     string            // that limit as last known, "" where it is not
+	aggregate *aggregate        // nil for an ordinary entry
 
 	packets uint64 // seen since the object began, or was adopted
 	acked   uint64 // of these, how many the API server has
@@ -77,27 +77,27 @@ type record struct {
 	failures     int    // in a row
 	refused      string // reason why the object cannot be written, "" for none
 
-	place    place
+	state    queueState
 	due      time.Time     // on timer
 	timerAt  int           // index in the timers
-	restsAt  *list.Element // at rest
-	readyAt  int           // index in the subject's ready list
+	idleAt   *list.Element // at rest
+	readyAt  int           // index in the object's ready list
 	followUp bool          // its next call completes a write under way
-	owned    bool          // the object bears this record's mark
+	owned    bool          // the object bears this entry's mark
 	bare     bool          // the object has no managed fields
 }
 
 // pending returns how many packets are not written.
-func (r *record) pending() uint64 { return r.packets - r.acked }
+func (r *eventEntry) pending() uint64 { return r.packets - r.acked }
 
 // count returns what the object's count is to be. It stops at what an int32
 // holds rather than wrapping.
-func (r *record) count() int32 {
+func (r *eventEntry) count() int32 {
 	return int32(min(r.base+r.packets, maxCount))
 }
 
 // atLeastText says that the count is a lower bound; "" where it is exact.
-func (r *record) atLeastText() string {
+func (r *eventEntry) atLeastText() string {
 	if !r.atLeast {
 		return ""
 	}
@@ -105,9 +105,9 @@ func (r *record) atLeastText() string {
 }
 
 // codes returns the value of reasonCodeAnnotation.
-func (r *record) codes() string {
-	if r.rollup != nil {
-		return r.rollup.codes.String()
+func (r *eventEntry) codes() string {
+	if r.aggregate != nil {
+		return r.aggregate.codes.String()
 	}
 	return string(r.code)
 }
@@ -115,7 +115,7 @@ func (r *record) codes() string {
 // related returns the object that is the peer, nil for none: where the peer is
 // an address, or has no name that the event may tell. Of a workload's pods it is
 // the one that was seen last.
-func (r *record) related() *corev1.ObjectReference {
+func (r *eventEntry) related() *corev1.ObjectReference {
 	peer := &r.peer.last
 	if peer.Name == "" {
 		return nil
@@ -129,11 +129,11 @@ func (r *record) related() *corev1.ObjectReference {
 	return nil
 }
 
-// fresh says that the record was never written.
-func (r *record) fresh() bool { return r.lastWrite.IsZero() }
+// fresh says that the entry was never written.
+func (r *eventEntry) fresh() bool { return r.lastWrite.IsZero() }
 
 // add counts an observation.
-func (r *record) add(o *observation, defaultPrefix string, shared *distinct, now time.Time) {
+func (r *eventEntry) add(o *observation, defaultPrefix string, shared *aggregateRoom, now time.Time) {
 	if r.packets == 0 || o.first.Before(r.first) {
 		r.first = o.first
 	}
@@ -151,8 +151,8 @@ func (r *record) add(o *observation, defaultPrefix string, shared *distinct, now
 	if o.Reason.AtLeast {
 		r.atLeast, r.limit = true, o.Reason.Limit
 	}
-	if r.rollup != nil {
-		r.rollup.add(shared, o)
+	if r.aggregate != nil {
+		r.aggregate.add(shared, o)
 		return
 	}
 	r.why, r.code = o.why.Text, o.Reason.Code
@@ -164,7 +164,7 @@ func (r *record) add(o *observation, defaultPrefix string, shared *distinct, now
 }
 
 // restart begins anew after the object has gone: with what it did not have.
-func (r *record) restart() {
+func (r *eventEntry) restart() {
 	r.packets -= r.acked
 	r.acked, r.base = 0, 0
 	r.first = r.unacked
@@ -176,14 +176,14 @@ func (r *record) restart() {
 }
 
 // adopt goes on with the count of an object that an earlier run left.
-func (r *record) adopt(count int32, first time.Time) {
+func (r *eventEntry) adopt(count int32, first time.Time) {
 	r.began = first
 	r.base = uint64(max(count, 0))
 	r.object = objectPresent
 }
 
-// written notes that the API server has what a job stands for.
-func (r *record) written(j *job, now time.Time) {
+// written notes that the API server has what a request stands for.
+func (r *eventEntry) written(j *request, now time.Time) {
 	r.acked = j.packets
 	if r.object == objectAbsent || j.first.Before(r.began) {
 		r.began = j.first
@@ -194,7 +194,7 @@ func (r *record) written(j *job, now time.Time) {
 	r.owned = true
 	r.bare = j.op == opPatch
 	r.followUp = false
-	r.interval = nextInterval(r.interval, r.key.rollup, r.subject.crowded())
+	r.interval = nextInterval(r.interval, r.key.aggregate, r.involvedObject.crowded())
 	r.lastWrite = now
 	r.failures = 0
 }
