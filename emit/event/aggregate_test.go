@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestRollupTexts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newAggregate()
-			d := aggregateRoom{seed: newCorrelator(&Config{}, nil, "", newCounters()).aggregateRoom.seed, peerRoom: 100, targetRoom: 100}
+			d := aggregateRoom{seed: maphash.MakeSeed(), peerRoom: 100, targetRoom: 100}
 			for _, h := range tt.hits {
 				peer := external(fmt.Sprintf("198.18.0.%d", h.source))
 				f := tcp(peer, peer, uint16(h.port), h.packets)
@@ -69,7 +70,7 @@ func TestRollupTexts(t *testing.T) {
 }
 
 func TestRollupsAreBoundedTogether(t *testing.T) {
-	d := aggregateRoom{seed: newCorrelator(&Config{}, nil, "", newCounters()).aggregateRoom.seed, peerRoom: 10, targetRoom: 5}
+	d := aggregateRoom{seed: maphash.MakeSeed(), peerRoom: 10, targetRoom: 5}
 	var all []*aggregate
 	for range 3 {
 		r := newAggregate()

@@ -3,15 +3,16 @@ package event
 import "time"
 
 const (
-	// A namespace where writing is forbidden is tried again after this long,
-	// doubling up to the limit. The first is short: an API server that has just
-	// started forbids everything until it has read the roles.
+	// A namespace where events are forbidden is tried again after
+	// firstForbiddenBackoff, doubling up to maxForbiddenBackoff. The first is short:
+	// an API server that has just started forbids everything until it has read the
+	// roles.
 	firstForbiddenBackoff = time.Second
 	maxForbiddenBackoff   = 30 * time.Second
 	goneBackoff           = time.Minute // until a namespace is asked for again
 )
 
-// hold keeps the correlator from writing in one namespace.
+// namespaceBackoff is why and how long nothing is written in one namespace.
 type namespaceBackoff struct {
 	since time.Time // the refusal
 	wait  time.Duration
@@ -19,84 +20,68 @@ type namespaceBackoff struct {
 	gone  bool // the namespace does not exist, its flows are not accepted
 }
 
-// held returns how long nothing may be written in a namespace, 0 for now.
-// While draining it is for good: there is one try.
-func (l *correlator) backoffWait(namespace string, now time.Time) time.Duration {
-	h, ok := l.backoffs[namespace]
-	switch {
-	case !ok:
+// namespaceBackoffs are the namespaces whose last response was a refusal.
+type namespaceBackoffs map[string]namespaceBackoff
+
+// wait returns how long nothing may be written in a namespace, 0 for now.
+func (b namespaceBackoffs) wait(namespace string, now time.Time) time.Duration {
+	if len(b) == 0 {
 		return 0
-	case l.draining:
-		return maxForbiddenBackoff
 	}
-	return max(0, h.until.Sub(now))
+	return max(0, b[namespace].until.Sub(now))
 }
 
-// gone says that the namespace is known not to exist.
-func (l *correlator) gone(namespace string, now time.Time) bool {
-	if len(l.backoffs) == 0 {
+// gone reports whether the namespace is known not to exist.
+func (b namespaceBackoffs) gone(namespace string, now time.Time) bool {
+	if len(b) == 0 {
 		return false
 	}
-	h, ok := l.backoffs[namespace]
-	return ok && h.gone && h.until.After(now)
+	backoff := b[namespace]
+	return backoff.gone && backoff.until.After(now)
 }
 
-// setBackoff notes a refusal. Holds that ran out long ago are cleared on the way,
-// so that there are never more than namespaces refused of late.
-func (l *correlator) setBackoff(namespace string, h namespaceBackoff, now time.Time) {
-	for ns, old := range l.backoffs {
+// forbidden reports whether the last response was that events are forbidden in
+// the namespace.
+func (b namespaceBackoffs) forbidden(namespace string) bool {
+	backoff, ok := b[namespace]
+	return ok && !backoff.gone
+}
+
+// set notes a refusal. It forgets backoffs that ended long ago, so that there are
+// never more than namespaces that were refused lately.
+func (b namespaceBackoffs) set(namespace string, backoff namespaceBackoff, now time.Time) {
+	for other, old := range b {
 		if now.Sub(old.until) > forgetAfter {
-			delete(l.backoffs, ns)
+			delete(b, other)
 		}
 	}
-	l.backoffs[namespace] = h
+	b[namespace] = backoff
 }
 
-// probe notes that a call goes out to a namespace. If the last one was refused,
-// the others wait for this one's answer.
-func (l *correlator) probe(namespace string, now time.Time) {
-	if h, refused := l.backoffs[namespace]; refused {
-		h.until, h.gone = now.Add(maxForbiddenBackoff), false
-		l.backoffs[namespace] = h
+// begin notes that a request goes out to a namespace. If the last one was
+// refused, the others wait for this one's response.
+func (b namespaceBackoffs) begin(namespace string, now time.Time) {
+	if backoff, refused := b[namespace]; refused {
+		backoff.until, backoff.gone = now.Add(maxForbiddenBackoff), false
+		b[namespace] = backoff
 	}
 }
 
-// forbid notes that a call which started then was forbidden. Those that were
-// under way together count as one.
-func (l *correlator) noteForbidden(namespace string, started, now time.Time) {
-	h := l.backoffs[namespace]
-	if started.Before(h.since) {
+// succeed ends a namespace's backoff.
+func (b namespaceBackoffs) succeed(namespace string) { delete(b, namespace) }
+
+// setForbidden notes that a request which started then was forbidden. Requests
+// that were in flight together count as one.
+func (b namespaceBackoffs) setForbidden(namespace string, started, now time.Time) {
+	before := b[namespace]
+	if started.Before(before.since) {
 		return
 	}
-	wait := min(max(firstForbiddenBackoff, 2*h.wait), maxForbiddenBackoff)
-	l.setBackoff(namespace, namespaceBackoff{since: now, wait: wait, until: now.Add(wait)}, now)
+	wait := min(max(firstForbiddenBackoff, 2*before.wait), maxForbiddenBackoff)
+	b.set(namespace, namespaceBackoff{since: now, wait: wait, until: now.Add(wait)}, now)
 }
 
-// dropNamespace gives up what waits to be written in a namespace that is gone.
-func (l *correlator) dropNamespace(namespace string) {
-	for _, s := range l.objects {
-		if s.key.eventNamespace() != namespace {
-			continue
-		}
-		for _, r := range s.entries {
-			l.giveUp(r, reasonNamespaceGone)
-		}
-	}
-}
-
-// giveUp counts an entry's packets as unwritten and removes it. One in flight
-// stays: its answer decides.
-func (l *correlator) giveUp(r *eventEntry, reason string) {
-	switch r.state {
-	case inFlight:
-		return
-	case idle:
-		l.idleEntries.Remove(r.idleAt)
-	case scheduled:
-		l.timers.remove(r)
-	case ready:
-		l.dropReady(r)
-	}
-	l.counters.unwritten(reason, r.pending())
-	l.remove(r)
+// setGone notes that a namespace does not exist.
+func (b namespaceBackoffs) setGone(namespace string, now time.Time) {
+	b.set(namespace, namespaceBackoff{until: now.Add(goneBackoff), gone: true}, now)
 }

@@ -47,10 +47,10 @@ func TestForbiddenNamespaceStarvesNobody(t *testing.T) {
 		if got := testutil.ToFloat64(e.counters.suppressedCount.WithLabelValues(reasonTableFull)); got != 0 {
 			t.Errorf("%v packets found the table full", got)
 		}
-		if got, share := e.correlator.use("locked").objects.Len(), e.cfg.MaxPods/forbiddenShare; got > share {
+		if got, share := e.correlator.objects.share("locked").objects.Len(), e.cfg.MaxPods/forbiddenShare; got > share {
 			t.Errorf("the forbidden namespace holds %d pods, want at most %d", got, share)
 		}
-		if got, share := e.correlator.use("locked").entries, e.cfg.MaxEntries/forbiddenShare; got > share {
+		if got, share := e.correlator.objects.share("locked").entries, e.cfg.MaxEntries/forbiddenShare; got > share {
 			t.Errorf("the forbidden namespace holds %d records, want at most %d", got, share)
 		}
 		if got := testutil.ToFloat64(e.counters.unwrittenCount.WithLabelValues(reasonForbidden)); got == 0 {

@@ -14,23 +14,13 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// objectState is what is known of an entry's event object.
-type objectState uint8
+// eventState is what is known of an entry's event in the API.
+type eventState uint8
 
 const (
-	objectAbsent   objectState = iota // not written yet, or expired: POST
-	objectConflict                    // there is one with that name: adopt it
-	objectPresent                     // PATCH
-)
-
-// place is where an entry is in the correlator.
-type queueState uint8
-
-const (
-	idle      queueState = iota // nothing to write: in the correlator's resting list
-	scheduled                   // something to write later: in the correlator's timers
-	ready                       // something to write now: in its object's ready list
-	inFlight                    // being written
+	eventAbsent   eventState = iota // not written yet, or expired: POST
+	eventConflict                   // there is one with that name: adopt it
+	eventPresent                    // PATCH
 )
 
 const (
@@ -41,14 +31,14 @@ const (
 	clockJump = time.Minute
 )
 
-// entry mirrors one event object: how many packets it stands for and how many
-// of them the API server is known to have.
+// eventEntry is one event object: how many packets it stands for and how many of
+// them the API server is known to have.
 type eventEntry struct {
-	involvedObject *involvedObject
-	key            entryKey
-	share          *peerShare
-	name           string // of the object
-	writer         string // this entry's own mark on it
+	object      *involvedObject
+	key         entryKey
+	peerEntries *peerEntries
+	name        string // of the object
+	writer      string // this entry's own mark on it
 
 	peer      peer
 	prefixes  []string
@@ -67,7 +57,7 @@ type eventEntry struct {
 	first, last, unacked, since time.Time
 	began                       time.Time // the object's first time stamp, zero: not known
 
-	object       objectState
+	event        eventState
 	message      string                  // as last written
 	wroteCodes   string                  // reasonCodeAnnotation, the same
 	wroteRelated *corev1.ObjectReference // the same
@@ -88,35 +78,35 @@ type eventEntry struct {
 }
 
 // pending returns how many packets are not written.
-func (r *eventEntry) pending() uint64 { return r.packets - r.acked }
+func (e *eventEntry) pending() uint64 { return e.packets - e.acked }
 
 // count returns what the object's count is to be. It stops at what an int32
 // holds rather than wrapping.
-func (r *eventEntry) count() int32 {
-	return int32(min(r.base+r.packets, maxCount))
+func (e *eventEntry) count() int32 {
+	return int32(min(e.base+e.packets, maxCount))
 }
 
 // atLeastText says that the count is a lower bound; "" where it is exact.
-func (r *eventEntry) atLeastText() string {
-	if !r.atLeast {
+func (e *eventEntry) atLeastText() string {
+	if !e.atLeast {
 		return ""
 	}
-	return atLeastText(r.limit)
+	return atLeastText(e.limit)
 }
 
 // codes returns the value of reasonCodeAnnotation.
-func (r *eventEntry) codes() string {
-	if r.aggregate != nil {
-		return r.aggregate.codes.String()
+func (e *eventEntry) codes() string {
+	if e.aggregate != nil {
+		return e.aggregate.codes.String()
 	}
-	return string(r.code)
+	return string(e.code)
 }
 
 // related returns the object that is the peer, nil for none: where the peer is
 // an address, or has no name that the event may tell. Of a workload's pods it is
 // the one that was seen last.
-func (r *eventEntry) related() *corev1.ObjectReference {
-	peer := &r.peer.last
+func (e *eventEntry) related() *corev1.ObjectReference {
+	peer := &e.peer.last
 	if peer.Name == "" {
 		return nil
 	}
@@ -130,71 +120,71 @@ func (r *eventEntry) related() *corev1.ObjectReference {
 }
 
 // fresh says that the entry was never written.
-func (r *eventEntry) fresh() bool { return r.lastWrite.IsZero() }
+func (e *eventEntry) fresh() bool { return e.lastWrite.IsZero() }
 
 // add counts an observation.
-func (r *eventEntry) add(o *observation, defaultPrefix string, shared *aggregateRoom, now time.Time) {
-	if r.packets == 0 || o.first.Before(r.first) {
-		r.first = o.first
+func (e *eventEntry) add(o *observation, defaultPrefix string, shared *aggregateRoom, now time.Time) {
+	if e.packets == 0 || o.first.Before(e.first) {
+		e.first = o.first
 	}
-	if r.pending() == 0 {
-		r.unacked = o.first
+	if e.pending() == 0 {
+		e.unacked = o.first
 	}
-	if r.since.IsZero() {
-		r.since = o.first
+	if e.since.IsZero() {
+		e.since = o.first
 	}
-	if o.last.After(r.last) || r.last.Sub(o.last) > clockJump {
-		r.last = o.last
+	if o.last.After(e.last) || e.last.Sub(o.last) > clockJump {
+		e.last = o.last
 	}
-	r.packets += o.Packets
-	r.lastAdd = now
+	e.packets += o.Packets
+	e.lastAdd = now
 	if o.Reason.AtLeast {
-		r.atLeast, r.limit = true, o.Reason.Limit
+		e.atLeast, e.limit = true, o.Reason.Limit
 	}
-	if r.aggregate != nil {
-		r.aggregate.add(shared, o)
+	if e.aggregate != nil {
+		e.aggregate.add(shared, o)
 		return
 	}
-	r.why, r.code = o.why.Text, o.Reason.Code
-	r.peer.see(o.peer)
-	r.flags = o.TCPFlags
-	if !o.why.HidePrefix && o.Prefix != defaultPrefix && len(r.prefixes) < maxPrefixes && !slices.Contains(r.prefixes, o.Prefix) {
-		r.prefixes = append(r.prefixes, o.Prefix)
+	e.why, e.code = o.why.Text, o.Reason.Code
+	e.peer.see(o.peer)
+	e.flags = o.TCPFlags
+	if !o.why.HidePrefix && o.Prefix != defaultPrefix && len(e.prefixes) < maxPrefixes && !slices.Contains(e.prefixes, o.Prefix) {
+		e.prefixes = append(e.prefixes, o.Prefix)
 	}
 }
 
 // restart begins anew after the object has gone: with what it did not have.
-func (r *eventEntry) restart() {
-	r.packets -= r.acked
-	r.acked, r.base = 0, 0
-	r.first = r.unacked
-	r.object = objectAbsent
-	r.began = time.Time{}
-	r.message, r.wroteCodes, r.wroteRelated = "", "", nil
-	r.owned = false
-	r.bare = false
+func (e *eventEntry) restart() {
+	e.packets -= e.acked
+	e.acked, e.base = 0, 0
+	e.first = e.unacked
+	e.event = eventAbsent
+	e.began = time.Time{}
+	e.message, e.wroteCodes, e.wroteRelated = "", "", nil
+	e.owned = false
+	e.bare = false
 }
 
 // adopt goes on with the count of an object that an earlier run left.
-func (r *eventEntry) adopt(count int32, first time.Time) {
-	r.began = first
-	r.base = uint64(max(count, 0))
-	r.object = objectPresent
+func (e *eventEntry) adopt(count int32, first time.Time) {
+	e.began = first
+	e.base = uint64(max(count, 0))
+	e.event = eventPresent
 }
 
 // written notes that the API server has what a request stands for.
-func (r *eventEntry) written(j *request, now time.Time) {
-	r.acked = j.packets
-	if r.object == objectAbsent || j.first.Before(r.began) {
-		r.began = j.first
+func (e *eventEntry) written(j *request, now time.Time) {
+	e.acked = j.packets
+	if e.event == eventAbsent || j.first.Before(e.began) {
+		e.began = j.first
 	}
-	r.unacked = r.since
-	r.message, r.wroteCodes, r.wroteRelated = j.message, j.codes, j.related
-	r.object = objectPresent
-	r.owned = true
-	r.bare = j.op == opPatch
-	r.followUp = false
-	r.interval = nextInterval(r.interval, r.key.aggregate, r.involvedObject.crowded())
-	r.lastWrite = now
-	r.failures = 0
+	e.unacked = e.since
+	e.message, e.wroteCodes, e.wroteRelated = j.message, j.codes, j.related
+	e.event = eventPresent
+	e.owned = true
+	e.bare = j.op == opPatch
+	e.followUp = false
+	e.interval = nextInterval(e.interval, e.key.aggregate, e.object.crowded())
+	e.lastWrite = now
+	e.failures = 0
 }

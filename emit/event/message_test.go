@@ -73,7 +73,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		l := newCorrelator(&Config{NodeName: "n1"}, tmpl, "run", newCounters())
 		for _, aggregate := range []bool{false, true} {
-			r := &eventEntry{involvedObject: newInvolvedObject(objectKey{namespace: "shop", name: "api"}, &Config{}), key: entryKey{aggregate: aggregate}}
+			r := &eventEntry{object: newInvolvedObject(objectKey{namespace: "shop", name: "api"}, &Config{}), key: entryKey{aggregate: aggregate}}
 			if aggregate {
 				r.aggregate = newAggregate()
 			}
@@ -84,8 +84,8 @@ func FuzzMessage(f *testing.F) {
 			r.key.target = targetOf(&fl)
 			peer := resolve.Endpoint{IP: external("203.0.113.9").IP, Kind: resolve.External, Name: name}
 			d := &emit.DroppedFlow{Flow: fl, Reason: policy.Reason{AtLeast: b%2 == 1, Limit: name}}
-			r.add(&observation{DroppedFlow: d, peer: &peer, why: policy.View{Text: prefix}, first: start, last: start}, "", &l.aggregateRoom, start)
-			checkMessage(t, l.messageOf(r))
+			r.add(&observation{DroppedFlow: d, peer: &peer, why: policy.View{Text: prefix}, first: start, last: start}, "", &l.room, start)
+			checkMessage(t, l.requests.messageOf(r))
 		}
 	})
 }
@@ -147,21 +147,21 @@ func TestAtLeast(t *testing.T) {
 // limit says so in its next patch.
 func TestLimitGoesWithTheNextWrite(t *testing.T) {
 	var l correlator
-	r := &eventEntry{involvedObject: newInvolvedObject(objectKey{namespace: "shop", name: "api", uid: "u"}, &Config{})}
-	l.cfg = &Config{NodeName: "n1"}
+	r := &eventEntry{object: newInvolvedObject(objectKey{namespace: "shop", name: "api", uid: "u"}, &Config{})}
+	l.requests.cfg = &Config{NodeName: "n1"}
 	front := pod("shop", "front", "10.0.0.5")
 	f := tcp(front, front, 80, 2)
 	r.key.target = targetOf(&f.Flow)
 	o := &observation{DroppedFlow: f, peer: &front, first: start, last: start}
-	r.add(o, "", &l.aggregateRoom, start)
-	first := l.messageOf(r)
-	r.message, r.object, r.acked = first, objectPresent, r.packets
+	r.add(o, "", &l.room, start)
+	first := l.requests.messageOf(r)
+	r.message, r.event, r.acked = first, eventPresent, r.packets
 	if r.pending() != 0 {
 		t.Fatal("something is pending")
 	}
 	f.Reason = policy.Reason{AtLeast: true, Limit: "10/minute"}
-	r.add(o, "", &l.aggregateRoom, start)
-	if p := patchOf(r, &request{message: l.messageOf(r)}); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
+	r.add(o, "", &l.room, start)
+	if p := patchOf(r, &request{message: l.requests.messageOf(r)}); !strings.HasSuffix(p.Message, atLeastText("10/minute")) || p.Count != 4 {
 		t.Errorf("the next patch is %+v", p)
 	}
 }

@@ -25,47 +25,48 @@ func (k *objectKey) eventNamespace() string {
 	return k.namespace
 }
 
-// object is a pod, or this node: its entries, and what it may still get.
+// involvedObject is a pod, or this node, that events are about: its entries, and
+// what it may still get.
 type involvedObject struct {
 	key        objectKey
 	entries    map[entryKey]*eventEntry
 	aggregates int
-	peers      map[peerKey]*peerShare
+	peers      map[peerKey]*peerEntries
 	created    []time.Time // of the objects in the last slotPeriod, oldest first
 	limiter    *rate.Limiter
 
-	use         *namespaceShare // what its namespace holds
-	shareAt     *list.Element   // in use.objects
-	outstanding int             // entries in flight
+	share    *namespaceShare // what its namespace has
+	shareAt  *list.Element   // in share.objects
+	inFlight int             // entries in flight
 
-	ready   []*eventEntry
-	readyAt int    // index in the correlator's list of objects with ready entries
-	served  uint64 // the correlator's turn when it was served last
+	ready    []*eventEntry
+	activeAt int    // index in queue.active, -1 for none
+	served   uint64 // the correlator's turn when it was served last
 }
 
-// peerShare is what the entries of one peer share.
-type peerShare struct {
+// peerEntries is what the entries of one peer share.
+type peerEntries struct {
 	entries int
 	served  uint64 // the correlator's turn when it was served last
 }
 
 func newInvolvedObject(key objectKey, cfg *Config) *involvedObject {
 	return &involvedObject{
-		key:     key,
-		entries: map[entryKey]*eventEntry{},
-		peers:   map[peerKey]*peerShare{},
-		limiter: rate.NewLimiter(rate.Limit(cfg.PodQPS), cfg.PodBurst),
-		readyAt: -1,
+		key:      key,
+		entries:  map[entryKey]*eventEntry{},
+		peers:    map[peerKey]*peerEntries{},
+		limiter:  rate.NewLimiter(rate.Limit(cfg.PodQPS), cfg.PodBurst),
+		activeAt: -1,
 	}
 }
 
 // crowded says that the object has more flows than objects.
-func (s *involvedObject) crowded() bool { return s.aggregates > 0 }
+func (o *involvedObject) crowded() bool { return o.aggregates > 0 }
 
 // failing reports whether the last call for one of its entries failed.
-func (s *involvedObject) failing() bool {
-	for _, r := range s.entries {
-		if r.failures > 0 {
+func (o *involvedObject) failing() bool {
+	for _, e := range o.entries {
+		if e.failures > 0 {
 			return true
 		}
 	}
@@ -76,69 +77,69 @@ func (s *involvedObject) failing() bool {
 // hour. One peer gets at most half of them and strangers leave a quarter free,
 // so that neither a scan of all ports nor one from everywhere takes the objects
 // that the neighbours need.
-func (s *involvedObject) mayCreate(peer *peerKey, perHour int, now time.Time) bool {
-	for len(s.created) > 0 && now.Sub(s.created[0]) >= slotPeriod {
-		s.created = s.created[1:]
+func (o *involvedObject) mayCreate(peer *peerKey, perHour int, now time.Time) bool {
+	for len(o.created) > 0 && now.Sub(o.created[0]) >= slotPeriod {
+		o.created = o.created[1:]
 	}
 	if peer.stranger() {
-		return len(s.created) < perHour-perHour/4
+		return len(o.created) < perHour-perHour/4
 	}
-	if share := s.peers[*peer]; share != nil && share.entries >= max(1, perHour/2) {
+	if share := o.peers[*peer]; share != nil && share.entries >= max(1, perHour/2) {
 		return false
 	}
-	return len(s.created) < perHour
+	return len(o.created) < perHour
 }
 
 // slot returns what the entries of a peer share.
-func (s *involvedObject) share(peer peerKey) *peerShare {
-	share := s.peers[peer]
+func (o *involvedObject) entriesOf(peer peerKey) *peerEntries {
+	share := o.peers[peer]
 	if share == nil {
-		share = &peerShare{}
-		s.peers[peer] = share
+		share = &peerEntries{}
+		o.peers[peer] = share
 	}
 	return share
 }
 
 // attach takes up an entry; detach lets it go.
-func (s *involvedObject) attach(r *eventEntry) {
-	r.share = s.share(r.key.peer)
-	r.share.entries++
-	s.entries[r.key] = r
-	if r.key.aggregate {
-		s.aggregates++
+func (o *involvedObject) attach(e *eventEntry) {
+	e.peerEntries = o.entriesOf(e.key.peer)
+	e.peerEntries.entries++
+	o.entries[e.key] = e
+	if e.key.aggregate {
+		o.aggregates++
 	}
 }
 
-func (s *involvedObject) detach(r *eventEntry) {
-	delete(s.entries, r.key)
-	if r.share.entries--; r.share.entries == 0 {
-		delete(s.peers, r.key.peer)
+func (o *involvedObject) detach(e *eventEntry) {
+	delete(o.entries, e.key)
+	if e.peerEntries.entries--; e.peerEntries.entries == 0 {
+		delete(o.peers, e.key.peer)
 	}
-	if r.key.aggregate {
-		s.aggregates--
+	if e.key.aggregate {
+		o.aggregates--
 	}
 }
 
 // pushReady and dropReady keep the list of entries that wait for a writer.
-func (s *involvedObject) pushReady(r *eventEntry) {
-	r.readyAt = len(s.ready)
-	s.ready = append(s.ready, r)
+func (o *involvedObject) pushReady(e *eventEntry) {
+	e.readyAt = len(o.ready)
+	o.ready = append(o.ready, e)
 }
 
-func (s *involvedObject) dropReady(r *eventEntry) {
-	last := len(s.ready) - 1
-	s.ready[r.readyAt] = s.ready[last]
-	s.ready[r.readyAt].readyAt = r.readyAt
-	s.ready[last] = nil
-	s.ready = s.ready[:last]
+func (o *involvedObject) dropReady(e *eventEntry) {
+	last := len(o.ready) - 1
+	o.ready[e.readyAt] = o.ready[last]
+	o.ready[e.readyAt].readyAt = e.readyAt
+	o.ready[last] = nil
+	o.ready = o.ready[:last]
 }
 
 // pick returns the ready entry that should be written next, nil for none.
-func (s *involvedObject) pick() *eventEntry {
+func (o *involvedObject) pick() *eventEntry {
 	var best *eventEntry
-	for _, r := range s.ready {
-		if best == nil || r.before(best) {
-			best = r
+	for _, e := range o.ready {
+		if best == nil || e.before(best) {
+			best = e
 		}
 	}
 	return best
@@ -146,11 +147,11 @@ func (s *involvedObject) pick() *eventEntry {
 
 // rank orders entries: a write under way is completed first, then come the
 // fresh ones, then repeats.
-func (r *eventEntry) rank() int {
+func (e *eventEntry) rank() int {
 	switch {
-	case r.followUp:
+	case e.followUp:
 		return 0
-	case r.fresh():
+	case e.fresh():
 		return 1
 	}
 	return 2
@@ -158,9 +159,9 @@ func (r *eventEntry) rank() int {
 
 // before says that r goes before o, both of one object: the peer that waits
 // longest first.
-func (r *eventEntry) before(o *eventEntry) bool {
-	if r.rank() != o.rank() {
-		return r.rank() < o.rank()
+func (e *eventEntry) before(other *eventEntry) bool {
+	if e.rank() != other.rank() {
+		return e.rank() < other.rank()
 	}
-	return r.share.served < o.share.served
+	return e.peerEntries.served < other.peerEntries.served
 }

@@ -2,34 +2,139 @@ package event
 
 import (
 	"container/heap"
+	"container/list"
+	"math"
 	"time"
 )
 
-// timers holds entries by when they are due, the earliest first.
-type timers struct{ h timerHeap }
+// queueState is where an entry is in the queue.
+type queueState uint8
 
-func (t *timers) push(r *eventEntry) { heap.Push(&t.h, r) }
+const (
+	idle      queueState = iota // nothing to write
+	scheduled                   // something to write later
+	ready                       // something to write now
+	inFlight                    // being written
+)
 
-func (t *timers) remove(r *eventEntry) { heap.Remove(&t.h, r.timerAt) }
+// forever is how long to wait when nothing will be due by itself.
+const forever = time.Duration(math.MaxInt64)
 
-// next returns when the earliest entry is due; false for none.
-func (t *timers) next() (time.Time, bool) {
-	if len(t.h) == 0 {
-		return time.Time{}, false
-	}
-	return t.h[0].due, true
+// queue holds every entry by when it is to be written. An entry that is in
+// flight is in none of the lists.
+type queue struct {
+	idle     list.List         // *eventEntry, idle for longest first
+	timers   timerHeap         // scheduled, the earliest first
+	active   []*involvedObject // that have ready entries
+	inFlight int
+	// earlier reports whether something is due earlier than nextDue has returned.
+	earlier bool
 }
 
-// pop returns the earliest entry if it is due, else nil.
-func (t *timers) pop(now time.Time) *eventEntry {
-	if len(t.h) == 0 || t.h[0].due.After(now) {
+// makeIdle queues an entry that has nothing to write, to be forgotten one day.
+func (q *queue) makeIdle(e *eventEntry, now time.Time) {
+	e.state = idle
+	e.due = now.Add(forgetAfter)
+	e.idleAt = q.idle.PushBack(e)
+}
+
+func (q *queue) setTimer(e *eventEntry, due time.Time) {
+	e.state = scheduled
+	e.due = due
+	heap.Push(&q.timers, e)
+	q.earlier = q.earlier || e.timerAt == 0
+}
+
+func (q *queue) makeReady(e *eventEntry) {
+	o := e.object
+	e.state = ready
+	q.earlier = true
+	o.pushReady(e)
+	if o.activeAt < 0 {
+		o.activeAt = len(q.active)
+		q.active = append(q.active, o)
+	}
+}
+
+// begin takes a ready entry in flight; its response ends that by end.
+func (q *queue) begin(e *eventEntry) {
+	q.remove(e)
+	e.state = inFlight
+	q.inFlight++
+	e.object.inFlight++
+}
+
+// end notes that a request was answered. The caller queues the entry anew.
+func (q *queue) end(e *eventEntry) {
+	q.inFlight--
+	e.object.inFlight--
+}
+
+// remove takes an entry out of the list that it is in.
+func (q *queue) remove(e *eventEntry) {
+	switch e.state {
+	case idle:
+		q.idle.Remove(e.idleAt)
+	case scheduled:
+		heap.Remove(&q.timers, e.timerAt)
+	case ready:
+		e.object.dropReady(e)
+		if len(e.object.ready) == 0 {
+			q.deactivate(e.object)
+		}
+	}
+}
+
+// deactivate takes an object without ready entries out of the active ones.
+func (q *queue) deactivate(o *involvedObject) {
+	last := len(q.active) - 1
+	q.active[o.activeAt] = q.active[last]
+	q.active[o.activeAt].activeAt = o.activeAt
+	q.active[last] = nil
+	q.active = q.active[:last]
+	o.activeAt = -1
+}
+
+// popTimer removes the earliest scheduled entry if it is due; nil if none is.
+func (q *queue) popTimer(now time.Time) *eventEntry {
+	if len(q.timers) == 0 || q.timers[0].due.After(now) {
 		return nil
 	}
-	return heap.Pop(&t.h).(*eventEntry)
+	return heap.Pop(&q.timers).(*eventEntry)
 }
 
-func (t *timers) len() int { return len(t.h) }
+// longestIdle returns the entry that has been idle for longest, nil for none.
+func (q *queue) longestIdle() *eventEntry {
+	if front := q.idle.Front(); front != nil {
+		return front.Value.(*eventEntry)
+	}
+	return nil
+}
 
+// nextDue returns how long it takes until a timer fires or an idle entry is to be
+// forgotten.
+func (q *queue) nextDue(now time.Time) time.Duration {
+	q.earlier = false
+	wait := forever
+	if len(q.timers) > 0 {
+		wait = max(0, q.timers[0].due.Sub(now))
+	}
+	if e := q.longestIdle(); e != nil {
+		wait = min(wait, max(0, e.due.Sub(now)))
+	}
+	return wait
+}
+
+// readyEntries counts the entries that wait for a writer.
+func (q *queue) readyEntries() int {
+	n := 0
+	for _, o := range q.active {
+		n += len(o.ready)
+	}
+	return n
+}
+
+// timerHeap is a heap.Interface of scheduled entries.
 type timerHeap []*eventEntry
 
 func (h timerHeap) Len() int           { return len(h) }
@@ -41,16 +146,16 @@ func (h timerHeap) Swap(i, j int) {
 }
 
 func (h *timerHeap) Push(x any) {
-	r := x.(*eventEntry)
-	r.timerAt = len(*h)
-	*h = append(*h, r)
+	e := x.(*eventEntry)
+	e.timerAt = len(*h)
+	*h = append(*h, e)
 }
 
 func (h *timerHeap) Pop() any {
 	old := *h
 	last := len(old) - 1
-	r := old[last]
+	e := old[last]
 	old[last] = nil
 	*h = old[:last]
-	return r
+	return e
 }

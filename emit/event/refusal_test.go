@@ -93,7 +93,7 @@ func checkSums(t *testing.T, e *testSink) {
 		t.Errorf("%v accepted != %v written + %v unwritten + %v pending", accepted, done, unwritten, a.pending)
 	}
 	var pending uint64
-	for _, s := range e.correlator.objects {
+	for _, s := range e.correlator.objects.byKey {
 		for _, r := range s.entries {
 			pending += r.pending()
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"text/template"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +20,7 @@ import (
 // object it meets is its own, so that its count is not added twice.
 const writerAnnotation = "kube-nflog/writer"
 
-// reasonCodeAnnotation on an event is the policy.ReasonCode of the packets. A
+// reasonCodeAnnotation on an event is the policy.ReasonCode of the packets. An
 // aggregate has the codes of all its packets, separated by commas.
 const reasonCodeAnnotation = "kube-nflog/reason-code"
 
@@ -37,45 +38,51 @@ func (o operation) String() string { return [...]string{"post", "patch", "adopt"
 // request is one call to make for an entry, and what the entry stood for when it
 // was made up.
 type request struct {
-	eventEntry *eventEntry
-	op         operation
-	namespace  string
-	name       string
-	event      *corev1.Event // for opPost
-	patch      []byte        // else
-	packets    uint64
-	message    string
-	codes      string // reasonCodeAnnotation
-	related    *corev1.ObjectReference
-	first      time.Time
-	started    time.Time
+	entry     *eventEntry
+	op        operation
+	namespace string
+	name      string
+	event     *corev1.Event // for opPost
+	patch     []byte        // else
+	packets   uint64
+	message   string
+	codes     string // reasonCodeAnnotation
+	related   *corev1.ObjectReference
+	first     time.Time
+	started   time.Time
 }
 
-// newRequest makes up the call that an entry needs next.
-func (l *correlator) newRequest(r *eventEntry, now time.Time) *request {
-	j := &request{
-		eventEntry: r,
-		namespace:  r.involvedObject.key.eventNamespace(),
-		name:       r.name,
-		packets:    r.packets,
-		message:    l.messageOf(r),
-		codes:      r.codes(),
-		related:    r.related(),
-		first:      r.first,
-		started:    now,
+// requestBuilder turns entries into requests.
+type requestBuilder struct {
+	cfg     *Config
+	message *template.Template // nil for the built-in sentence
+}
+
+// build returns the request that an entry needs next.
+func (b *requestBuilder) build(e *eventEntry, now time.Time) *request {
+	req := &request{
+		entry:     e,
+		namespace: e.object.key.eventNamespace(),
+		name:      e.name,
+		packets:   e.packets,
+		message:   b.messageOf(e),
+		codes:     e.codes(),
+		related:   e.related(),
+		first:     e.first,
+		started:   now,
 	}
-	switch r.object {
-	case objectAbsent:
-		j.op = opPost
-		j.event = l.eventOf(r, j)
-	case objectConflict:
-		j.op = opAdopt
-		j.patch = mustMarshal(eventPatch{LastTimestamp: timestamp(r.last)})
-	case objectPresent:
-		j.op = opPatch
-		j.patch = mustMarshal(patchOf(r, j))
+	switch e.event {
+	case eventAbsent:
+		req.op = opPost
+		req.event = b.eventOf(e, req)
+	case eventConflict:
+		req.op = opAdopt
+		req.patch = mustMarshal(eventPatch{LastTimestamp: timestamp(e.last)})
+	case eventPresent:
+		req.op = opPatch
+		req.patch = mustMarshal(patchOf(e, req))
 	}
-	return j
+	return req
 }
 
 // eventPatch is a merge patch of an event: absolute values, so that applying
@@ -111,31 +118,31 @@ type patchMetadata struct {
 	ManagedFields []struct{} `json:"managedFields,omitempty"`
 }
 
-func patchOf(r *eventEntry, j *request) eventPatch {
-	p := eventPatch{Count: r.count(), LastTimestamp: timestamp(r.last)}
-	if j.message != r.message {
-		p.Message = j.message
+func patchOf(e *eventEntry, req *request) eventPatch {
+	p := eventPatch{Count: e.count(), LastTimestamp: timestamp(e.last)}
+	if req.message != e.message {
+		p.Message = req.message
 	}
-	if j.related != nil && (r.wroteRelated == nil || *j.related != *r.wroteRelated) {
-		p.Related = &relatedPatch{j.related.APIVersion, j.related.Kind, j.related.Namespace, j.related.Name, string(j.related.UID)}
+	if req.related != nil && (e.wroteRelated == nil || *req.related != *e.wroteRelated) {
+		p.Related = &relatedPatch{req.related.APIVersion, req.related.Kind, req.related.Namespace, req.related.Name, string(req.related.UID)}
 	}
-	if r.first.Before(r.began) {
-		p.FirstTimestamp = timestamp(r.first)
+	if e.first.Before(e.began) {
+		p.FirstTimestamp = timestamp(e.first)
 	}
-	if !r.owned || j.codes != r.wroteCodes {
-		p.Metadata.Annotations = annotations(r, j)
+	if !e.owned || req.codes != e.wroteCodes {
+		p.Metadata.Annotations = annotations(e, req)
 	}
-	if !r.bare {
+	if !e.bare {
 		p.Metadata.ManagedFields = []struct{}{{}}
 	}
 	return p
 }
 
 // annotations returns those of an event that a request writes.
-func annotations(r *eventEntry, j *request) map[string]string {
-	a := map[string]string{writerAnnotation: r.writer}
-	if j.codes != "" {
-		a[reasonCodeAnnotation] = j.codes
+func annotations(e *eventEntry, req *request) map[string]string {
+	a := map[string]string{writerAnnotation: e.writer}
+	if req.codes != "" {
+		a[reasonCodeAnnotation] = req.codes
 	}
 	return a
 }
@@ -145,22 +152,22 @@ func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // mustMarshal marshals a patch, which holds nothing that could fail.
 func mustMarshal(p eventPatch) []byte {
-	b, err := json.Marshal(p)
+	data, err := json.Marshal(p)
 	if err != nil {
 		panic(fmt.Sprintf("marshal event patch: %v", err))
 	}
-	return b
+	return data
 }
 
 // eventOf returns the event object with the legacy core/v1 fields, which every
 // kubectl prints right; eventTime and series stay unset.
-func (l *correlator) eventOf(r *eventEntry, j *request) *corev1.Event {
-	key := &r.involvedObject.key
+func (b *requestBuilder) eventOf(e *eventEntry, req *request) *corev1.Event {
+	key := &e.object.key
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   key.eventNamespace(),
-			Name:        r.name,
-			Annotations: annotations(r, j),
+			Name:        e.name,
+			Annotations: annotations(e, req),
 		},
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: "v1",
@@ -170,55 +177,55 @@ func (l *correlator) eventOf(r *eventEntry, j *request) *corev1.Event {
 			UID:        types.UID(key.uid),
 		},
 		Type:           corev1.EventTypeWarning,
-		Reason:         l.cfg.Reason,
-		Message:        j.message,
-		Related:        j.related,
-		Count:          r.count(),
-		FirstTimestamp: metav1.NewTime(r.first),
-		LastTimestamp:  metav1.NewTime(r.last),
-		Source:         corev1.EventSource{Component: l.cfg.Component, Host: l.cfg.NodeName},
+		Reason:         b.cfg.Reason,
+		Message:        req.message,
+		Related:        req.related,
+		Count:          e.count(),
+		FirstTimestamp: metav1.NewTime(e.first),
+		LastTimestamp:  metav1.NewTime(e.last),
+		Source:         corev1.EventSource{Component: b.cfg.Component, Host: b.cfg.NodeName},
 	}
 }
 
 // messageOf returns the message that an entry's event should have now.
-func (l *correlator) messageOf(r *eventEntry) string {
-	if r.aggregate != nil {
-		return withAtLeast(r.aggregate.text(r.key.direction), r.atLeastText())
+func (b *requestBuilder) messageOf(e *eventEntry) string {
+	if e.aggregate != nil {
+		return withAtLeast(e.aggregate.text(e.key.direction), e.atLeastText())
 	}
-	return renderMessage(l.message, l.messageData(r))
+	return renderMessage(b.message, b.messageData(e))
 }
 
-func (l *correlator) messageData(r *eventEntry) *MessageData {
-	peer := emit.Clean(r.peer.text())
-	if r.key.direction == forwarding {
-		peer += " to " + r.key.peer.via.String()
+func (b *requestBuilder) messageData(e *eventEntry) *MessageData {
+	peer := emit.Clean(e.peer.text())
+	if e.key.direction == forwarding {
+		peer += " to " + e.key.peer.via.String()
 	}
 	m := &MessageData{
-		Direction:    r.key.direction.String(),
-		Traffic:      trafficText(r.key.direction, peer),
-		Namespace:    r.involvedObject.key.namespace,
-		Name:         r.involvedObject.key.name,
+		Direction:    e.key.direction.String(),
+		Traffic:      trafficText(e.key.direction, peer),
+		Namespace:    e.object.key.namespace,
+		Name:         e.object.key.name,
 		Peer:         peer,
-		PeerIP:       r.peer.last.IP.String(),
-		PeerKind:     r.peer.last.Kind.String(),
-		PeerName:     emit.Clean(r.peer.last.Name),
-		PeerWorkload: r.peer.last.Workload,
-		On:           r.key.target.on(),
-		Protocol:     r.key.target.protocol.String(),
-		TCPFlags:     flagsText(r.flags),
-		Node:         l.cfg.NodeName,
-		Why:          emit.Clean(r.why),
-		AtLeast:      r.atLeastText(),
+		PeerIP:       e.peer.last.IP.String(),
+		PeerKind:     e.peer.last.Kind.String(),
+		PeerName:     emit.Clean(e.peer.last.Name),
+		PeerWorkload: e.peer.last.Workload,
+		On:           e.key.target.on(),
+		Protocol:     e.key.target.protocol.String(),
+		TCPFlags:     flagsText(e.flags),
+		Node:         b.cfg.NodeName,
+		Why:          emit.Clean(e.why),
+		AtLeast:      e.atLeastText(),
 	}
-	if r.peer.last.Kind == resolve.Pod || r.peer.last.Kind == resolve.Service {
-		m.PeerNamespace = r.peer.last.Namespace
+	if e.peer.last.Kind == resolve.Pod || e.peer.last.Kind == resolve.Service {
+		m.PeerNamespace = e.peer.last.Namespace
 	}
-	if t := &r.key.target; t.hasPort {
+	if t := &e.key.target; t.hasPort {
 		m.Port = strconv.Itoa(int(t.port))
 	} else if t.hasICMP {
 		m.ICMP = icmpName(t.protocol, t.icmpType, t.icmpCode)
 	}
-	for _, p := range r.prefixes {
+	for _, p := range e.prefixes {
 		m.Prefixes = append(m.Prefixes, quote(p))
 	}
 	return m

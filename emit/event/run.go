@@ -2,23 +2,25 @@ package event
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
 
 // caller makes calls to the API server, from several goroutines at once.
 type caller interface {
-	call(ctx context.Context, j *request) response
+	call(ctx context.Context, req *request) response
 }
 
 // Run writes what is due until ctx ends, then ends the calls under way and
 // returns nil when its goroutines have. Without a client it only waits.
-func (e *Sink) Run(ctx context.Context) error {
-	if e.api == nil {
+func (s *Sink) Run(ctx context.Context) error {
+	if s.api == nil {
 		<-ctx.Done()
 		return nil
 	}
-	e.write(ctx, func(time.Time) bool { return false })
+	s.write(ctx, func(time.Time) bool { return false })
 	return nil
 }
 
@@ -26,17 +28,17 @@ func (e *Sink) Run(ctx context.Context) error {
 // until ctx ends. What is left then is counted as unwritten, and said in an
 // *unwrittenError. It is called once, after Run has returned and with no Add
 // to come.
-func (e *Sink) Flush(ctx context.Context) error {
-	if e.api == nil {
+func (s *Sink) Flush(ctx context.Context) error {
+	if s.api == nil {
 		return nil
 	}
-	e.mu.Lock()
-	e.correlator.drain(e.cfg.Now())
-	e.mu.Unlock()
-	e.write(ctx, e.correlator.drained)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if left := e.correlator.flushed(); left != nil {
+	s.mu.Lock()
+	s.correlator.drain(s.cfg.Now())
+	s.mu.Unlock()
+	s.write(ctx, s.correlator.drained)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if left := s.correlator.flushed(); left != nil {
 		left.Cause = ctx.Err()
 		return left
 	}
@@ -44,24 +46,24 @@ func (e *Sink) Flush(ctx context.Context) error {
 }
 
 // write runs the writers until ctx ends or the correlator is done.
-func (e *Sink) write(ctx context.Context, done func(time.Time) bool) {
+func (s *Sink) write(ctx context.Context, done func(time.Time) bool) {
 	callCtx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, func() { stop(errStopped) })()
 	requests := make(chan *request)
-	idle := make(chan struct{}, e.cfg.Writers)
+	idle := make(chan struct{}, s.cfg.Writers)
 	var writers sync.WaitGroup
-	for i := range e.cfg.Writers {
+	for i := range s.cfg.Writers {
 		idle <- struct{}{}
 		writers.Go(func() {
-			for j := range requests {
-				e.watchdog.begin(1+i, e.cfg.Now())
-				e.do(callCtx, j)
-				e.watchdog.end(1 + i)
+			for req := range requests {
+				s.watchdog.begin(1+i, s.cfg.Now())
+				s.do(callCtx, req)
+				s.watchdog.end(1 + i)
 				idle <- struct{}{}
 			}
 		})
 	}
-	for e.dispatch(ctx, idle, requests, done) {
+	for s.dispatch(ctx, idle, requests, done) {
 	}
 	close(requests)
 	writers.Wait()
@@ -70,59 +72,95 @@ func (e *Sink) write(ctx context.Context, done func(time.Time) bool) {
 
 // dispatch hands one request to an idle writer, which is chosen before the request, so
 // that the request is the best one when it starts. It returns false at the end.
-func (e *Sink) dispatch(ctx context.Context, idle <-chan struct{}, requests chan<- *request, done func(time.Time) bool) bool {
+func (s *Sink) dispatch(ctx context.Context, idle <-chan struct{}, requests chan<- *request, done func(time.Time) bool) bool {
 	select {
 	case <-ctx.Done():
 		return false
 	case <-idle:
 	}
-	j := e.await(ctx, done)
-	if j == nil {
+	req := s.await(ctx, done)
+	if req == nil {
 		return false
 	}
-	requests <- j
+	requests <- req
 	return true
 }
 
 // await waits for a request that may start; nil at the end.
-func (e *Sink) await(ctx context.Context, done func(time.Time) bool) *request {
+func (s *Sink) await(ctx context.Context, done func(time.Time) bool) *request {
 	for ctx.Err() == nil {
-		now := e.cfg.Now()
-		e.watchdog.begin(0, now)
-		e.mu.Lock()
-		j, wait := e.correlator.nextRequest(now)
-		end := j == nil && done(now)
-		e.mu.Unlock()
-		e.watchdog.end(0)
-		if j != nil || end {
-			return j
+		now := s.cfg.Now()
+		s.watchdog.begin(0, now)
+		s.mu.Lock()
+		req, wait := s.correlator.nextRequest(now)
+		end := req == nil && done(now)
+		s.mu.Unlock()
+		s.watchdog.end(0)
+		if req != nil || end {
+			return req
 		}
-		e.sleep(ctx, wait)
+		s.sleep(ctx, wait)
 	}
 	return nil
 }
 
 // sleep waits for a time, for a change, or for the end.
-func (e *Sink) sleep(ctx context.Context, wait time.Duration) {
+func (s *Sink) sleep(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-e.changed:
+	case <-s.changed:
 	case <-timer.C:
 	}
 }
 
 // do makes the call of a request and enters its answer.
-func (e *Sink) do(ctx context.Context, j *request) {
-	j.started = e.cfg.Now()
-	a := e.api.call(ctx, j)
-	now := e.cfg.Now()
-	e.counters.called(j.op, a.result, now.Sub(j.started))
-	e.refused.note(j, a, now)
-	e.mu.Lock()
-	e.log.note(j, a, now)
-	e.correlator.applyResult(j, a, now)
-	e.mu.Unlock()
-	e.wakeUp()
+func (s *Sink) do(ctx context.Context, req *request) {
+	req.started = s.cfg.Now()
+	res := s.api.call(ctx, req)
+	now := s.cfg.Now()
+	s.counters.called(req.op, res.result, now.Sub(req.started))
+	s.refused.note(req, res, now)
+	s.mu.Lock()
+	s.log.note(req, res, now)
+	s.correlator.applyResult(req, res, now)
+	s.mu.Unlock()
+	s.wakeUp()
 }
+
+// maxNamed bounds the pods that an unwrittenError names.
+const maxNamed = 5
+
+// unwrittenError says what Flush could not write by its deadline.
+type unwrittenError struct {
+	Events  int      // event objects concerned
+	Packets uint64   // that they lack
+	Pods    []string // the first few of the objects concerned, "namespace/name"
+	Cause   error    // why it ended, nil when all that is left was refused
+}
+
+func (u *unwrittenError) add(e *eventEntry) {
+	u.Events++
+	u.Packets += e.pending()
+	key := &e.object.key
+	if name := key.eventNamespace() + "/" + key.name; len(u.Pods) < maxNamed {
+		u.Pods = append(u.Pods, name)
+	}
+}
+
+// Error says how much was not written, where and why.
+func (u *unwrittenError) Error() string {
+	text := fmt.Sprintf("event: %d events with %d packets not written (%s", u.Events, u.Packets, strings.Join(u.Pods, ", "))
+	if u.Events > len(u.Pods) {
+		text += ", …"
+	}
+	text += ")"
+	if u.Cause != nil {
+		text += ": " + u.Cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (u *unwrittenError) Unwrap() error { return u.Cause }

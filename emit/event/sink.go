@@ -42,17 +42,17 @@ func New(cfg Config, client rest.Interface) (*Sink, error) {
 	return newSink(cfg, &api{client: client, timeout: cfg.CallTimeout})
 }
 
-func newSink(cfg Config, c caller) (*Sink, error) {
+func newSink(cfg Config, api caller) (*Sink, error) {
 	message, err := cfg.validate()
-	if c != nil && cfg.NodeName == "" {
+	if api != nil && cfg.NodeName == "" {
 		err = errors.Join(errors.New("NodeName must be given"), err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("event: config: %w", err)
 	}
-	e := &Sink{
+	s := &Sink{
 		cfg:      cfg,
-		api:      c,
+		api:      api,
 		filter:   newFilter(&cfg),
 		log:      failureLog{logger: cfg.Logger, logged: map[string]time.Time{}},
 		changed:  make(chan struct{}, 1),
@@ -60,65 +60,65 @@ func newSink(cfg Config, c caller) (*Sink, error) {
 		watchdog: make(watchdog, 1+cfg.Writers),
 		refused:  refusals{only: len(cfg.Namespaces) == 1},
 	}
-	e.correlator = newCorrelator(&e.cfg, message, rand.Text(), e.counters)
-	if err := e.register(cfg.Registerer); err != nil {
+	s.correlator = newCorrelator(&s.cfg, message, rand.Text(), s.counters)
+	if err := s.register(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("event: register metrics: %w", err)
 	}
-	return e, nil
+	return s, nil
 }
 
-func (e *Sink) register(r prometheus.Registerer) error {
-	if r == nil || e.api == nil {
+func (s *Sink) register(r prometheus.Registerer) error {
+	if r == nil || s.api == nil {
 		return nil
 	}
 	var errs []error
-	for _, c := range append(e.counters.collectors(), e.gauges()...) {
+	for _, c := range append(s.counters.collectors(), s.gauges()...) {
 		errs = append(errs, r.Register(c))
 	}
 	return errors.Join(errs...)
 }
 
 // gauges are read from the correlator when they are collected.
-func (e *Sink) gauges() []prometheus.Collector {
-	gauge := func(name, help string, read func(l *correlator) float64) prometheus.Collector {
+func (s *Sink) gauges() []prometheus.Collector {
+	gauge := func(name, help string, read func(c *correlator) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kube_nflog_" + name, Help: help}, func() float64 {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			return read(e.correlator)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return read(s.correlator)
 		})
 	}
 	return []prometheus.Collector{
 		gauge("event_packets_pending", "Accepted packets whose event is not written yet.",
-			func(l *correlator) float64 { return float64(l.counters.pending) }),
+			func(c *correlator) float64 { return float64(c.counters.pending) }),
 		gauge("event_queue", "Event objects that wait for a writer.",
-			func(l *correlator) float64 { return float64(l.queued()) }),
+			func(c *correlator) float64 { return float64(c.queue.readyEntries()) }),
 		gauge("event_records", "Event objects in memory.",
-			func(l *correlator) float64 { return float64(l.entries) }),
+			func(c *correlator) float64 { return float64(c.objects.entries) }),
 		gauge("event_budget_calls_per_second", "Calls per second to the API server that this agent allows itself now.",
-			func(l *correlator) float64 { return l.limiter.rate }),
+			func(c *correlator) float64 { return c.limiter.rate }),
 	}
 }
 
 // Add counts a flow. It never waits for the API server and may be called from
 // several goroutines. When it returns, the flow is in the metrics, and in the
 // correlator for Flush.
-func (e *Sink) Add(d *emit.DroppedFlow) {
-	if e.api == nil {
+func (s *Sink) Add(d *emit.DroppedFlow) {
+	if s.api == nil {
 		return
 	}
-	ends := e.endsOf(d)
+	ends := s.endsOf(d)
 	if ends.none() {
-		e.counters.suppress(ends.source, d.Packets)
-		e.counters.suppress(ends.destination, d.Packets)
+		s.counters.suppress(ends.source, d.Packets)
+		s.counters.suppress(ends.destination, d.Packets)
 		return
 	}
-	now := e.cfg.Now()
-	e.mu.Lock()
-	e.addEnds(d, ends, now)
-	dueEarlier := e.correlator.dueEarlier
-	e.mu.Unlock()
-	if dueEarlier {
-		e.wakeUp()
+	now := s.cfg.Now()
+	s.mu.Lock()
+	s.addEnds(d, ends, now)
+	earlier := s.correlator.queue.earlier
+	s.mu.Unlock()
+	if earlier {
+		s.wakeUp()
 	}
 }
 
@@ -132,10 +132,10 @@ type ends struct {
 // none reports whether nobody gets an event.
 func (n *ends) none() bool { return n.source != "" && n.destination != "" && !n.node }
 
-func (e *Sink) endsOf(d *emit.DroppedFlow) ends {
+func (s *Sink) endsOf(d *emit.DroppedFlow) ends {
 	return ends{
-		source: e.filter.reason(&d.Source), destination: e.filter.reason(&d.Destination),
-		node: e.cfg.NodeEvents && nodeFlow(&d.Source, &d.Destination),
+		source: s.filter.reason(&d.Source), destination: s.filter.reason(&d.Destination),
+		node: s.cfg.NodeEvents && nodeFlow(&d.Source, &d.Destination),
 	}
 }
 
@@ -144,60 +144,60 @@ func nodeFlow(source, destination *resolve.Endpoint) bool {
 	return source.Kind != resolve.Pod && destination.Kind != resolve.Pod && !source.Ambiguous && !destination.Ambiguous
 }
 
-func (e *Sink) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
+func (s *Sink) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
 	if ends.node {
-		e.addNode(d, now)
+		s.addNode(d, now)
 		return
 	}
-	e.addPod(sending, d, &d.Source, &d.Destination, &d.Reason.Source, ends.source, now)
-	e.addPod(receiving, d, &d.Destination, &d.Source, &d.Reason.Destination, ends.destination, now)
+	s.addPod(sending, d, &d.Source, &d.Destination, &d.Reason.Source, ends.source, now)
+	s.addPod(receiving, d, &d.Destination, &d.Source, &d.Reason.Destination, ends.destination, now)
 }
 
 // addPod counts a flow for the end that is self, a pod unless there is a reason
 // why it gets no event.
-func (e *Sink) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
+func (s *Sink) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
 	if reason == "" {
-		o := e.observe(d, podObject(self), way, peer, v, now)
-		reason = e.correlator.add(o, now)
+		o := s.observe(d, podObject(self), way, peer, v, now)
+		reason = s.correlator.add(o, now)
 	}
-	e.enter(reason, d.Packets)
+	s.enter(reason, d.Packets)
 }
 
 // addNode counts a flow without a pod on either side for this node: as its
 // destination, its source, or on its way between two others. Only one of the
 // ends gets an event.
-func (e *Sink) addNode(d *emit.DroppedFlow, now time.Time) {
+func (s *Sink) addNode(d *emit.DroppedFlow, now time.Time) {
 	way, peer := forwarding, &d.Source
 	switch {
-	case d.Destination.Kind == resolve.Node && d.Destination.Name == e.cfg.NodeName:
+	case d.Destination.Kind == resolve.Node && d.Destination.Name == s.cfg.NodeName:
 		way = receiving
-	case d.Source.Kind == resolve.Node && d.Source.Name == e.cfg.NodeName:
+	case d.Source.Kind == resolve.Node && d.Source.Name == s.cfg.NodeName:
 		way, peer = sending, &d.Destination
 	}
-	o := e.observe(d, nodeObject(e.cfg.NodeName), way, peer, &d.Reason.Node, now)
+	o := s.observe(d, nodeObject(s.cfg.NodeName), way, peer, &d.Reason.Node, now)
 	if way == forwarding {
 		o.peerKey.via = d.Flow.Destination
 	}
-	e.enter(e.correlator.add(o, now), d.Packets)
-	e.counters.suppress(reasonNotPod, d.Packets)
+	s.enter(s.correlator.add(o, now), d.Packets)
+	s.counters.suppress(reasonNotPod, d.Packets)
 }
 
 // observation is a flow as it concerns one object.
 type observation struct {
 	*emit.DroppedFlow
 
-	involvedObject objectKey
-	direction      direction
-	peer           *resolve.Endpoint // as the readers of the object's events may know it
-	peerKey        peerKey
-	why            policy.View // the same
-	first, last    time.Time   // never zero, and in this order
+	object      objectKey
+	direction   direction
+	peer        *resolve.Endpoint // as the readers of the object's events may know it
+	peerKey     peerKey
+	why         policy.View // the same
+	first, last time.Time   // never zero, and in this order
 }
 
-func (e *Sink) observe(d *emit.DroppedFlow, involvedObject objectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
-	o := &observation{DroppedFlow: d, involvedObject: involvedObject, direction: way, peer: peer, why: policy.View{Text: d.Reason.Text}}
-	if e.cfg.NamespaceOnly {
-		o.peer, o.why = hide(involvedObject.eventNamespace(), peer), *v
+func (s *Sink) observe(d *emit.DroppedFlow, object objectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
+	o := &observation{DroppedFlow: d, object: object, direction: way, peer: peer, why: policy.View{Text: d.Reason.Text}}
+	if s.cfg.NamespaceOnly {
+		o.peer, o.why = hide(object.eventNamespace(), peer), *v
 	}
 	o.peerKey = peerKeyOf(o.peer)
 	o.first, o.last = d.FirstSeen, d.LastSeen
@@ -213,18 +213,18 @@ func (e *Sink) observe(d *emit.DroppedFlow, involvedObject objectKey, way direct
 }
 
 // enter counts what became of one end.
-func (e *Sink) enter(reason string, packets uint64) {
+func (s *Sink) enter(reason string, packets uint64) {
 	if reason == "" {
-		e.counters.accept(packets)
+		s.counters.accept(packets)
 		return
 	}
-	e.counters.suppress(reason, packets)
+	s.counters.suppress(reason, packets)
 }
 
 // wakeUp tells Run that there may be something to write.
-func (e *Sink) wakeUp() {
+func (s *Sink) wakeUp() {
 	select {
-	case e.changed <- struct{}{}:
+	case s.changed <- struct{}{}:
 	default:
 	}
 }

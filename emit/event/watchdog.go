@@ -9,15 +9,15 @@ import (
 // notes when its step under way began.
 type watchdog []atomic.Int64 // Unix nanoseconds, 0 between steps
 
-func (p watchdog) begin(i int, now time.Time) { p[i].Store(now.UnixNano()) }
+func (w watchdog) begin(i int, now time.Time) { w[i].Store(now.UnixNano()) }
 
-func (p watchdog) end(i int) { p[i].Store(0) }
+func (w watchdog) end(i int) { w[i].Store(0) }
 
 // longest returns how long the step takes that is longest under way.
-func (p watchdog) longest(now time.Time) time.Duration {
+func (w watchdog) longest(now time.Time) time.Duration {
 	longest := time.Duration(0)
-	for i := range p {
-		if began := p[i].Load(); began != 0 {
+	for i := range w {
+		if began := w[i].Load(); began != 0 {
 			longest = max(longest, time.Duration(now.UnixNano()-began))
 		}
 	}
@@ -28,4 +28,4 @@ func (p watchdog) longest(now time.Time) time.Duration {
 // has a deadline of its own, or choosing the next one. Much longer than
 // Config.CallTimeout, and the emitter is stuck. It may be called concurrently
 // with everything.
-func (e *Sink) BusyFor(now time.Time) time.Duration { return e.watchdog.longest(now) }
+func (s *Sink) BusyFor(now time.Time) time.Duration { return s.watchdog.longest(now) }
