@@ -17,33 +17,33 @@ const (
 	maxAllPeers         = 131072 // addresses that all aggregates together tell apart
 	maxAggregateTargets = 65536  // ports and ICMP kinds that one aggregate tells apart
 	maxAllTargets       = 131072 // ports and ICMP kinds that all together tell apart
-	maxTop              = 16     // candidates for the busiest peers
+	maxTop              = 16     // candidates for the busiest pairs
 	shownTop            = 3
 )
 
-// rollup sums up the flows of one object and direction that got no event
-// object of their own: how many peers, how many ports, and the busiest.
+// aggregate sums up the flows of one object and direction that got no event object of their
+// own. It counts peers and ports, and knows the busiest of them.
 type aggregate struct {
 	peers       map[uint64]struct{} // hashes of addresses
 	targets     map[target]struct{}
-	morePeers   bool // there were more than could be told apart
+	morePeers   bool // there were more peers than it can tell apart
 	moreTargets bool
 	top         []heavyHitter
 	reasons     reasons
 	codes       codeSet
 }
 
-// candidate is one of the busiest (peer, target) pairs, by the space-saving
-// scheme: a newcomer takes the place of the least busy and inherits its count,
-// so that packets - inherited is what it surely had.
+// heavyHitter is one of the busiest (peer, target) pairs, by the space-saving algorithm: a
+// new pair replaces the least busy one and inherits its count. So packets - inherited is a
+// lower bound for its own packets.
 type heavyHitter struct {
 	endpoint           resolve.Endpoint
 	target             target
 	packets, inherited uint64
 }
 
-// distinct is what the aggregates of a correlator share: the seed of their hashes
-// and how many more addresses and targets they may hold together.
+// aggregateRoom is what the aggregates of a correlator share: the seed of their hashes, and
+// how many more addresses and targets they may hold together.
 type aggregateRoom struct {
 	seed                 maphash.Seed
 	peerRoom, targetRoom int
@@ -58,7 +58,7 @@ func (r *aggregate) add(d *aggregateRoom, o *observation) {
 	r.reasons.add(o.why.Text, o.Packets)
 	r.codes.add(o.Reason.Code)
 	if o.Overflow {
-		r.morePeers = true // it stands for many
+		r.morePeers = true // the flow stands for many flows
 		if !o.peer.IP.IsValid() {
 			return
 		}
@@ -114,13 +114,13 @@ func (r *aggregate) addTop(peer *resolve.Endpoint, t target, packets uint64) {
 	r.top[least] = heavyHitter{endpoint: *peer, target: t, packets: inherited + packets, inherited: inherited}
 }
 
-// release gives what it held back to the correlator's allowance.
+// release returns the aggregate's room to the correlator.
 func (r *aggregate) release(d *aggregateRoom) {
 	d.peerRoom += len(r.peers)
 	d.targetRoom += len(r.targets)
 }
 
-// text returns the aggregate's message, of any length.
+// text returns the aggregate's message, which may be too long.
 func (r *aggregate) text(d direction) string {
 	noun := "source"
 	if d == sending {
@@ -187,10 +187,11 @@ func (r *aggregate) mostText() string {
 	return strings.Join(shown, ", ")
 }
 
-// podOrAddress names a peer briefly: a list has no room for both.
+// podOrAddress returns a short name of a peer, because a list has no room for both name and
+// address.
 func podOrAddress(ep *resolve.Endpoint) string {
 	switch {
-	case ep.Kind == resolve.Pod && ep.Name == "": // hidden
+	case ep.Kind == resolve.Pod && ep.Name == "": // its name is hidden
 		return ep.IP.String() + " in " + ep.Namespace
 	case ep.Kind == resolve.Pod:
 		return podText(ep)
@@ -198,9 +199,9 @@ func podOrAddress(ep *resolve.Endpoint) string {
 	return ep.IP.String()
 }
 
-// busiest returns the candidates that surely had most packets, at most
-// shownTop, most first; between equals the lower address, so that a message
-// does not change without a reason.
+// busiest returns the candidates with the most certain packets, at most shownTop, most
+// packets first. If two are equal, the lower address comes first, so that a message does
+// not change without a reason.
 func (r *aggregate) busiest() []heavyHitter {
 	sorted := slices.Clone(r.top)
 	slices.SortFunc(sorted, func(a, b heavyHitter) int {
@@ -215,19 +216,19 @@ func (r *aggregate) busiest() []heavyHitter {
 
 const (
 	maxReasons     = 4   // reasons that one aggregate tells apart
-	shownReasons   = 2   // of these, how many its text names
-	maxReasonBytes = 300 // of each
+	shownReasons   = 2   // how many of them the text names
+	maxReasonBytes = 300 // of each reason
 )
 
-// reasons are why the flows of an aggregate were dropped, by the space-saving scheme
-// of candidate: a newcomer takes the place of the least common.
+// reasons counts why the flows of an aggregate were dropped, by the space-saving algorithm
+// of heavyHitter: a new reason replaces the least common one.
 type reasons struct {
 	all  []reasonCount
-	more bool // there were more than maxReasons
+	more bool // there were more than maxReasons reasons
 }
 
-// reasonCount counts the packets of a reason, "" for those of which none is
-// known. As with candidate, packets - inherited are surely its own.
+// reasonCount counts the packets of a reason; "" stands for an unknown reason. As with
+// heavyHitter, packets - inherited is a lower bound.
 type reasonCount struct {
 	why                string
 	packets, inherited uint64
@@ -256,8 +257,8 @@ func (r *reasons) add(why string, packets uint64) {
 	r.all[least] = reasonCount{why: strings.Clone(why), packets: inherited + packets, inherited: inherited}
 }
 
-// text returns the one reason, or the commonest of several: "several reasons:
-// denied by …; denied by …; …". It is "" where nothing is known.
+// text returns the only reason, or the most common of several: "several reasons: denied by
+// …; denied by …; …". It is "" if nothing is known.
 func (r *reasons) text() string {
 	sorted := slices.Clone(r.all)
 	slices.SortFunc(sorted, func(a, b reasonCount) int {
@@ -280,7 +281,7 @@ func (r *reasons) text() string {
 	return "several reasons: " + strings.Join(shown, "; ")
 }
 
-// codeSet is a set of policy.ReasonCodes, by their place in policy.ReasonCodes.
+// codeSet is a set of policy.ReasonCodes. Bits are indexes into policy.ReasonCodes().
 type codeSet uint16
 
 func (s *codeSet) add(code policy.ReasonCode) {

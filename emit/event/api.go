@@ -11,17 +11,17 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// errStopped is why calls end that are under way when Run's context ends.
+// errStopped is the cause that ends calls in flight when Run's context ends.
 var errStopped = errors.New("the emitter stops")
 
-// api makes one call for a request, by its own deadline.
+// api makes one call for a request, with its own deadline.
 type api struct {
-	client  rest.Interface // for core/v1
+	client  rest.Interface // a client for core/v1
 	timeout time.Duration
 }
 
-// call makes a request's call. client-go must neither limit nor repeat it: both
-// are the correlator's, which knows what is worth a call.
+// call makes a request's call. client-go must neither limit nor repeat it. The correlator
+// does both, because it knows which calls are useful.
 func (c *api) call(ctx context.Context, j *request) response {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

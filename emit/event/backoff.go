@@ -3,24 +3,24 @@ package event
 import "time"
 
 const (
-	// A namespace where events are forbidden is tried again after
-	// firstForbiddenBackoff, doubling up to maxForbiddenBackoff. The first is short:
-	// an API server that has just started forbids everything until it has read the
-	// roles.
+	// If events are forbidden in a namespace, it is tried again after
+	// firstForbiddenBackoff, which doubles up to maxForbiddenBackoff. The first back-off is
+	// short, because an API server that has just started forbids everything until it has
+	// read the roles.
 	firstForbiddenBackoff = time.Second
 	maxForbiddenBackoff   = 30 * time.Second
-	goneBackoff           = time.Minute // until a namespace is asked for again
+	goneBackoff           = time.Minute // until a missing namespace is tried again
 )
 
-// namespaceBackoff is why and how long nothing is written in one namespace.
+// namespaceBackoff says why and how long nothing is written in one namespace.
 type namespaceBackoff struct {
-	since time.Time // the refusal
+	since time.Time // time of the refusal
 	wait  time.Duration
 	until time.Time
-	gone  bool // the namespace does not exist, its flows are not accepted
+	gone  bool // the namespace does not exist, so its flows are not accepted
 }
 
-// namespaceBackoffs are the namespaces whose last response was a refusal.
+// namespaceBackoffs holds the namespaces whose last response was a refusal.
 type namespaceBackoffs map[string]namespaceBackoff
 
 // wait returns how long nothing may be written in a namespace, 0 for now.
@@ -47,8 +47,8 @@ func (b namespaceBackoffs) forbidden(namespace string) bool {
 	return ok && !backoff.gone
 }
 
-// set notes a refusal. It forgets backoffs that ended long ago, so that there are
-// never more than namespaces that were refused lately.
+// set records a refusal. It also forgets back-offs that ended long ago, so that it holds
+// only recently refused namespaces.
 func (b namespaceBackoffs) set(namespace string, backoff namespaceBackoff, now time.Time) {
 	for other, old := range b {
 		if now.Sub(old.until) > forgetAfter {
@@ -58,8 +58,8 @@ func (b namespaceBackoffs) set(namespace string, backoff namespaceBackoff, now t
 	b[namespace] = backoff
 }
 
-// begin notes that a request goes out to a namespace. If the last one was
-// refused, the others wait for this one's response.
+// begin records that a request goes out to a namespace. If the last one was refused, the
+// others wait for the response to this one.
 func (b namespaceBackoffs) begin(namespace string, now time.Time) {
 	if backoff, refused := b[namespace]; refused {
 		backoff.until, backoff.gone = now.Add(maxForbiddenBackoff), false
@@ -70,7 +70,7 @@ func (b namespaceBackoffs) begin(namespace string, now time.Time) {
 // succeed ends a namespace's backoff.
 func (b namespaceBackoffs) succeed(namespace string) { delete(b, namespace) }
 
-// setForbidden notes that a request which started then was forbidden. Requests
+// setForbidden records that a request which started at that time was forbidden. Requests
 // that were in flight together count as one.
 func (b namespaceBackoffs) setForbidden(namespace string, started, now time.Time) {
 	before := b[namespace]
@@ -81,7 +81,7 @@ func (b namespaceBackoffs) setForbidden(namespace string, started, now time.Time
 	b.set(namespace, namespaceBackoff{since: now, wait: wait, until: now.Add(wait)}, now)
 }
 
-// setGone notes that a namespace does not exist.
+// setGone records that a namespace does not exist.
 func (b namespaceBackoffs) setGone(namespace string, now time.Time) {
 	b.set(namespace, namespaceBackoff{until: now.Add(goneBackoff), gone: true}, now)
 }

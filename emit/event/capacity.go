@@ -1,17 +1,17 @@
 package event
 
-// forbiddenShare is the part of MaxPods and of MaxEntries, one in so many, that
-// one namespace may fill while the API server forbids events there.
+// forbiddenShare is the part of MaxPods and of MaxEntries (1/forbiddenShare) that one
+// namespace may fill while the API server forbids events there.
 const forbiddenShare = 8
 
-// roomForObject makes room for one more object, if it can. It takes the first of
-// these that is there:
+// roomForObject makes room for one more object, if it can. It removes the first of these
+// that exists:
 //
-//  1. an idle entry, whose event is adopted when its flow comes again;
+//  1. an idle entry, whose event is adopted if its flow comes again;
 //  2. a pod in a forbidden namespace;
-//  3. a pod in the namespace that has most, if that has more than the newcomer's.
+//  3. a pod in the namespace with the most pods, if that has more than the newcomer's.
 //
-// A forbidden namespace that has its share makes room among its own pods.
+// A forbidden namespace that has reached its share makes room among its own pods.
 func (c *correlator) roomForObject(namespace string) bool {
 	own := c.objects.share(namespace)
 	if own != nil && c.backoffs.forbidden(namespace) && own.objects.Len() >= max(1, c.cfg.MaxPods/forbiddenShare) {
@@ -32,8 +32,8 @@ func (c *correlator) roomForObject(namespace string) bool {
 	return true
 }
 
-// roomForEntry makes room for one more entry of an object, if it can. It never
-// takes the object's last entry, with which the object would go.
+// roomForEntry makes room for one more entry of an object, if it can. It never removes the
+// object's last entry, because the object would go with it.
 func (c *correlator) roomForEntry(o *involvedObject) bool {
 	forbidden := c.backoffs.forbidden(o.key.eventNamespace())
 	if forbidden && o.share.entries >= max(1, c.cfg.MaxEntries/forbiddenShare) {
@@ -51,8 +51,7 @@ func (c *correlator) roomForEntry(o *involvedObject) bool {
 	return true
 }
 
-// evictForbidden evicts a pod of a forbidden namespace. It reports whether there
-// was one.
+// evictForbidden evicts a pod of a forbidden namespace. It reports whether there was one.
 func (c *correlator) evictForbidden() bool {
 	for namespace := range c.backoffs {
 		share := c.objects.share(namespace)
@@ -63,10 +62,10 @@ func (c *correlator) evictForbidden() bool {
 	return false
 }
 
-// evict gives up the pod of a namespace that had no packet for longest, among
-// those that may go. It reports whether there was one. A pod with a request in
-// flight stays. In a namespace that is merely busy, a pod stays after a failed
-// request as well: the API server may have what would be counted as unwritten.
+// evict gives up the pod of a namespace that had no packet for the longest time, among
+// those that it may evict. It reports whether there was one. A pod with a request in flight
+// stays. In a namespace that is only busy, a pod also stays after a failed request: the API
+// server may have written what would be counted as unwritten.
 func (c *correlator) evict(share *namespaceShare, reason string) bool {
 	for at := share.objects.Front(); at != nil; at = at.Next() {
 		o := at.Value.(*involvedObject)

@@ -10,11 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config says what an Sink writes and how much. The zero value of a field
-// stands for its default, given in its comment.
+// Config says what a Sink writes, and how much. The zero value of a field stands for the
+// default in its comment.
 type Config struct {
-	// NodeName is this node's name: the events' source host, and what tells
-	// a local end of a flow from a remote one. It has no default.
+	// NodeName is the name of this node. It is the events' source host, and distinguishes
+	// local ends of a flow from remote ones. It has no default.
 	NodeName string
 	// Reason is the events' reason. Default "PacketDrop".
 	Reason string
@@ -22,51 +22,50 @@ type Config struct {
 	Component string
 	// DefaultPrefix is the NFLOG prefix that messages need not mention.
 	DefaultPrefix string
-	// Message is a text/template for the message of an ordinary event, over a
-	// MessageData; "" for the built-in sentence. Aggregates keep theirs.
+	// Message is a text/template for the message of an ordinary event, with MessageData; ""
+	// for the built-in sentence. It does not apply to aggregates.
 	Message string
 
-	// QPS and Burst bound this node's calls to the API server, in calls per
-	// second and calls. The emitter goes below them while the API server is
-	// overloaded. Defaults 50 and 100.
+	// QPS and Burst limit this node's calls to the API server. The sink makes fewer calls
+	// while the API server is overloaded. Defaults: 50 calls per second, 100 calls.
 	QPS   float64
 	Burst int
-	// PodQPS and PodBurst bound the writes about one pod. Defaults 0.5 and 25.
+	// PodQPS and PodBurst limit the writes about one pod. Defaults: 0.5 and 25.
 	PodQPS   float64
 	PodBurst int
-	// ObjectsPerPod is how many event objects a pod may get in an hour besides
-	// its aggregates. Default 20.
+	// ObjectsPerPod is the number of event objects that a pod may get in an hour, in
+	// addition to its aggregates. Default 20.
 	ObjectsPerPod int
-	// MaxEntries bounds the event objects that the correlator holds, besides the
-	// aggregates, and MaxPods the pods. Defaults 8192 and 2048.
+	// MaxEntries bounds the event objects in memory, without the aggregates. MaxPods bounds
+	// the pods. Defaults: 8192 and 2048.
 	MaxEntries, MaxPods int
 	// Writers is the number of goroutines that call the API server. Default 4.
 	Writers int
-	// CallTimeout is each call's own deadline. Default 10 s.
+	// CallTimeout is the deadline of each call. Default 10 s.
 	CallTimeout time.Duration
 
-	// Namespaces are the only ones whose pods get events; empty for all.
+	// If Namespaces is not empty, only pods of these namespaces get events. Pods of
 	// ExcludeNamespaces get none.
 	Namespaces, ExcludeNamespaces []string
-	// NamespaceOnly keeps from the readers of an event what lies in other
-	// namespaces: it tells of their pods and Services the namespace and the address,
-	// and of why a flow was dropped what Explanation's views say.
+	// NamespaceOnly hides objects in other namespaces from the readers of an event. Of
+	// their pods and Services it shows only namespace and address. The reason is the one in
+	// the reason's views.
 	NamespaceOnly bool
-	// NodeEvents writes flows with no pod on either side on the Node object.
+	// NodeEvents writes events on the Node for flows with no pod on either side.
 	NodeEvents bool
 
-	// Registerer takes the metrics; nil for none.
+	// Registerer registers the metrics; nil for none.
 	Registerer prometheus.Registerer
-	// Logger defaults to one that discards.
+	// Logger discards everything by default.
 	Logger *slog.Logger
-	// Now defaults to time.Now. Its results must carry the monotonic clock
-	// where the wall clock may jump.
+	// Now is time.Now by default. Its results must have a monotonic clock if the wall clock
+	// may step.
 	Now func() time.Time
 }
 
 const (
 	maxReason    = 128 // bytes; the API server's limit on an event's reason
-	maxComponent = 128 // bytes; longer ones are valid but print badly
+	maxComponent = 128 // bytes; longer ones are valid but do not print well
 )
 
 // withDefaults returns the configuration with its defaults filled in.
@@ -98,14 +97,13 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Validate reports every field that cannot be, all at once, as New does.
+// Validate returns all mistakes at once, as New does.
 func (c Config) Validate() error {
 	_, err := c.withDefaults().validate()
 	return err
 }
 
-// validate reports every field that cannot be, all at once, and returns the
-// parsed message template, nil for none.
+// validate returns all mistakes at once, and the parsed message template, nil for none.
 func (c Config) validate() (*template.Template, error) {
 	var errs []error
 	positive := func(name string, ok bool) {

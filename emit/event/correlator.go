@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// correlator folds observations into events and decides which event is written
-// next. It does no I/O, starts no goroutine and is told the time. The Sink
-// serialises its methods. A flow enters by add; Run then asks for requests by
-// nextRequest, and reports what became of each by applyResult.
+// correlator folds observations into events, and decides which event is written next. It
+// does no I/O, starts no goroutine, and gets the time as an argument. The Sink serialises
+// its methods. add takes a flow in. Run gets requests from nextRequest, and gives each
+// response to applyResult.
 type correlator struct {
 	cfg      *Config
 	counters *counters
@@ -22,9 +22,9 @@ type correlator struct {
 	limiter  *adaptiveLimiter
 	room     aggregateRoom
 
-	run      string // tells this run from others
-	created  uint64 // entries ever
-	turn     uint64 // grows with each request
+	run      string // identifies this run
+	created  uint64 // number of entries so far
+	turn     uint64 // number of requests so far
 	draining bool
 }
 
@@ -41,8 +41,7 @@ func newCorrelator(cfg *Config, message *template.Template, run string, a *count
 	}
 }
 
-// add counts an observation. It returns the reason why it could not, "" if it
-// could.
+// add counts an observation. It returns the reason why it could not, or "".
 func (c *correlator) add(o *observation, now time.Time) string {
 	if c.backoffs.gone(o.object.eventNamespace(), now) {
 		return reasonNamespaceGone
@@ -63,8 +62,7 @@ func (c *correlator) add(o *observation, now time.Time) string {
 	return ""
 }
 
-// objectFor finds or creates the object of a key. It returns nil if there is no
-// room for it.
+// objectFor finds or creates the object of a key. It returns nil if there is no room.
 func (c *correlator) objectFor(key *objectKey) *involvedObject {
 	if o := c.objects.find(key); o != nil {
 		return o
@@ -77,8 +75,8 @@ func (c *correlator) objectFor(key *objectKey) *involvedObject {
 	return o
 }
 
-// entryFor finds or creates the entry of a key. Where a flow stands for many, or
-// another entry does not fit, it returns the aggregate.
+// entryFor finds or creates the entry of a key. It returns the aggregate if the flow stands
+// for many, or if there is no room for another entry.
 func (c *correlator) entryFor(o *involvedObject, key entryKey, many bool, now time.Time) *eventEntry {
 	if !many {
 		if e := o.entries[key]; e != nil {
@@ -128,8 +126,8 @@ func (c *correlator) schedule(e *eventEntry, now time.Time) {
 	c.queue.setTimer(e, due)
 }
 
-// forgetIdle forgets the entry that has been idle for longest. It returns false
-// if no entry is idle. The event is adopted when the flow comes again.
+// forgetIdle forgets the entry that has been idle for the longest time. It returns false if
+// no entry is idle. The event is adopted when the flow comes again.
 func (c *correlator) forgetIdle() bool {
 	e := c.queue.longestIdle()
 	if e == nil {
@@ -139,8 +137,8 @@ func (c *correlator) forgetIdle() bool {
 	return true
 }
 
-// giveUp counts an entry's packets as unwritten and forgets it. An entry in
-// flight stays: the response decides.
+// giveUp counts an entry's packets as unwritten and forgets it. An entry in flight stays
+// until its response decides.
 func (c *correlator) giveUp(e *eventEntry, reason string) {
 	if e.state == inFlight {
 		return
@@ -149,7 +147,7 @@ func (c *correlator) giveUp(e *eventEntry, reason string) {
 	c.forget(e)
 }
 
-// forget removes an entry, and its object with the last one.
+// forget removes an entry. With its last entry the object goes too.
 func (c *correlator) forget(e *eventEntry) {
 	c.queue.remove(e)
 	c.objects.detach(e)

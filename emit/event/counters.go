@@ -6,19 +6,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Reasons why an end of a flow gets no event, or why an accepted one was never
-// written.
+// Reasons why an end of a flow gets no event, or why the packets of an accepted one were
+// never written.
 const (
 	reasonNotPod        = "not_pod"            // a node, a service, an external or unknown address
 	reasonAmbiguous     = "ambiguous"          // two owners are possible
 	reasonOverflow      = "overflow"           // the flow table was full, the address is not known
 	reasonExcluded      = "namespace_excluded" // by Namespaces or ExcludeNamespaces
-	reasonOptedOut      = "opted_out"          // by annotation
+	reasonOptedOut      = "opted_out"          // by the annotation
 	reasonUnidentified  = "unidentified"       // a pod without a UID
 	reasonTableFull     = "table_full"         // no room for another pod
 	reasonNamespaceGone = "namespace_gone"     // the namespace does not exist
 	reasonForbidden     = "forbidden"          // RBAC or an admission plugin forbids it
-	reasonInvalid       = "invalid"            // the API server finds the event not acceptable
+	reasonInvalid       = "invalid"            // the API server does not accept the event
 	reasonShutdown      = "shutdown"           // not written by Flush's deadline
 )
 
@@ -33,11 +33,11 @@ func unwrittenReasons() []string {
 	return []string{reasonNamespaceGone, reasonInvalid, reasonForbidden, reasonTableFull, reasonShutdown}
 }
 
-// account counts what becomes of the ends of flows, and of calls. Its pending
-// count belongs to whoever serialises the correlator; its metrics are safe by
-// themselves.
+// counters counts what becomes of the ends of flows, and of calls. The caller that
+// serialises the correlator also serialises pending. The metrics are safe for concurrent
+// use.
 type counters struct {
-	pending uint64 // packets accepted, neither written nor given up
+	pending uint64 // accepted packets that are neither written nor given up
 
 	accepted        prometheus.Counter
 	suppressedFlows *prometheus.CounterVec
@@ -98,7 +98,7 @@ func (a *counters) collectors() []prometheus.Collector {
 	}
 }
 
-// accept counts an end of a flow that is taken up for an event.
+// accept counts an end of a flow that is accepted for an event.
 func (a *counters) accept(packets uint64) {
 	a.pending += packets
 	a.accepted.Add(float64(packets))

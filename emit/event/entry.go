@@ -14,79 +14,79 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// eventState is what is known of an entry's event in the API.
+// eventState is what is known about an entry's event in the API.
 type eventState uint8
 
 const (
 	eventAbsent   eventState = iota // not written yet, or expired: POST
-	eventConflict                   // there is one with that name: adopt it
+	eventConflict                   // an event with that name exists: adopt it
 	eventPresent                    // PATCH
 )
 
 const (
-	maxPrefixes = 3 // NFLOG prefixes that one message names
+	maxPrefixes = 3 // NFLOG prefixes in one message
 	maxCount    = math.MaxInt32
-	// clockJump is how much earlier than the one before a packet must be for
-	// the clock to have been set back. Flows may come late by less.
+	// clockJump is the difference to the previous packet from which on the clock counts as
+	// set back. Flows may come late by less.
 	clockJump = time.Minute
 )
 
-// eventEntry is one event object: how many packets it stands for and how many of
+// eventEntry mirrors one event object: how many packets it has counted, and how many of
 // them the API server is known to have.
 type eventEntry struct {
 	object      *involvedObject
 	key         entryKey
 	peerEntries *peerEntries
-	name        string // of the object
-	writer      string // this entry's own mark on it
+	name        string // name of the event object
+	writer      string // this entry's mark on the object
 
 	peer      peer
 	prefixes  []string
 	flags     decode.TCPFlags
-	why       string            // the last packets were dropped, "" where it is not known
-	code      policy.ReasonCode // its code
+	why       string            // why the last packets were dropped, "" if it is not known
+	code      policy.ReasonCode // the code of why
 	atLeast   bool              // a rule that logged some of the packets has a limit
-	limit     string            // that limit as last known, "" where it is not
+	limit     string            // the last known limit, "" if it is not known
 	aggregate *aggregate        // nil for an ordinary entry
 
-	packets uint64 // seen since the object began, or was adopted
-	acked   uint64 // of these, how many the API server has
+	packets uint64 // packets since the object was created or adopted
+	acked   uint64 // how many of them the API server has
 	base    uint64 // the object's count when it was adopted
-	// first and last are packet times. unacked is the first of the packets
-	// that the API server does not have; since, of those not in flight either.
+	// first and last are the times of packets. unacked is the first packet that the API
+	// server does not have. since is the first of those that are not in flight either.
 	first, last, unacked, since time.Time
-	began                       time.Time // the object's first time stamp, zero: not known
+	began                       time.Time // the object's first time stamp; zero if it is not known
 
 	event        eventState
-	message      string                  // as last written
-	wroteCodes   string                  // reasonCodeAnnotation, the same
-	wroteRelated *corev1.ObjectReference // the same
+	message      string                  // the last written message
+	wroteCodes   string                  // the last written reasonCodeAnnotation
+	wroteRelated *corev1.ObjectReference // the last written related object
 	lastWrite    time.Time
 	lastAdd      time.Time
 	interval     time.Duration
-	failures     int    // in a row
-	refused      string // reason why the object cannot be written, "" for none
+	failures     int    // failures in a row
+	refused      string // why the object cannot be written, "" if it can
 
 	state    queueState
 	due      time.Time     // on timer
 	timerAt  int           // index in the timers
 	idleAt   *list.Element // at rest
 	readyAt  int           // index in the object's ready list
-	followUp bool          // its next call completes a write under way
-	owned    bool          // the object bears this entry's mark
+	followUp bool          // its next call completes a write that has begun
+	owned    bool          // the object has this entry's mark
 	bare     bool          // the object has no managed fields
 }
 
 // pending returns how many packets are not written.
 func (e *eventEntry) pending() uint64 { return e.packets - e.acked }
 
-// count returns what the object's count is to be. It stops at what an int32
-// holds rather than wrapping.
+// count returns the count for the object. It stops at the maximum of an int32 and does not
+// wrap.
 func (e *eventEntry) count() int32 {
 	return int32(min(e.base+e.packets, maxCount))
 }
 
-// atLeastText says that the count is a lower bound; "" where it is exact.
+// atLeastText returns the sentence that the count is a lower bound; "" if it is exact.
 func (e *eventEntry) atLeastText() string {
 	if !e.atLeast {
 		return ""
@@ -102,9 +102,8 @@ func (e *eventEntry) codes() string {
 	return string(e.code)
 }
 
-// related returns the object that is the peer, nil for none: where the peer is
-// an address, or has no name that the event may tell. Of a workload's pods it is
-// the one that was seen last.
+// related returns the peer as an object. It returns nil if the peer is an address, or if
+// the event may not show its name. For a workload it is the pod that was seen last.
 func (e *eventEntry) related() *corev1.ObjectReference {
 	peer := &e.peer.last
 	if peer.Name == "" {
@@ -119,7 +118,7 @@ func (e *eventEntry) related() *corev1.ObjectReference {
 	return nil
 }
 
-// fresh says that the entry was never written.
+// fresh reports whether the entry was never written.
 func (e *eventEntry) fresh() bool { return e.lastWrite.IsZero() }
 
 // add counts an observation.
@@ -153,7 +152,8 @@ func (e *eventEntry) add(o *observation, defaultPrefix string, shared *aggregate
 	}
 }
 
-// restart begins anew after the object has gone: with what it did not have.
+// restart starts a new object after the old one is gone, with the packets that the old one
+// did not have.
 func (e *eventEntry) restart() {
 	e.packets -= e.acked
 	e.acked, e.base = 0, 0
@@ -165,14 +165,14 @@ func (e *eventEntry) restart() {
 	e.bare = false
 }
 
-// adopt goes on with the count of an object that an earlier run left.
+// adopt continues the count of an object of an earlier run.
 func (e *eventEntry) adopt(count int32, first time.Time) {
 	e.began = first
 	e.base = uint64(max(count, 0))
 	e.event = eventPresent
 }
 
-// written notes that the API server has what a request stands for.
+// written records that the API server has the packets of a request.
 func (e *eventEntry) written(j *request, now time.Time) {
 	e.acked = j.packets
 	if e.event == eventAbsent || j.first.Before(e.began) {

@@ -9,28 +9,28 @@ import (
 )
 
 const (
-	// maxCauses bounds the causes that are remembered as logged. More are not
+	// maxCauses bounds the causes that are remembered as logged. Further causes are not
 	// logged one by one.
 	maxCauses = 256
-	// causeTTL is how long a cause is remembered that does not come again, and
-	// how often the log says that there are more.
+	// causeTTL is the time after which a cause that does not come again is forgotten. It is
+	// also the interval at which the log says that there are more causes.
 	causeTTL = time.Hour
-	// calmAfter is how long no call must have failed for a passing cause to
-	// have passed: a server that throttles takes some calls and refuses others.
+	// calmAfter is the time without a failed call after which a temporary cause is over. A
+	// server that throttles accepts some calls and refuses others.
 	calmAfter = 3 * time.Second
 )
 
-// causes logs what goes wrong once per cause, not per event. The caller
-// serialises its methods.
+// failureLog logs each cause of failures once, not for each event. The caller serialises
+// its methods.
 type failureLog struct {
 	logger *slog.Logger
-	logged map[string]time.Time // causes, and when they came last
-	more   time.Time            // when the log said last that there are more
-	since  time.Time            // when calls began to fail for a passing cause, zero: they do not
-	last   time.Time            // when one failed last
+	logged map[string]time.Time // causes, and the time of the last failure of each
+	more   time.Time            // when the log last said that there are more causes
+	since  time.Time            // when calls began to fail for a temporary cause; zero if they do not
+	last   time.Time            // time of the last failure
 }
 
-// note logs an answer if it is the first of its kind.
+// note logs a response if it is the first with its cause.
 func (c *failureLog) note(j *request, a response, now time.Time) {
 	switch a.class {
 	case written:
@@ -56,8 +56,7 @@ func (c *failureLog) note(j *request, a response, now time.Time) {
 	}
 }
 
-// first reports whether a cause is to be logged: it came for the first time, and
-// there are not too many.
+// first reports whether to log a cause: it is new, and there are not too many.
 func (c *failureLog) first(cause string, now time.Time) bool {
 	if _, known := c.logged[cause]; !known && len(c.logged) >= maxCauses && !c.forget(now) {
 		if c.more.IsZero() || now.Sub(c.more) >= causeTTL {
@@ -71,8 +70,7 @@ func (c *failureLog) first(cause string, now time.Time) bool {
 	return !known
 }
 
-// forget forgets the causes that have not come for long. It reports whether
-// there were any.
+// forget removes the causes that have not come for long. It reports whether there were any.
 func (c *failureLog) forget(now time.Time) bool {
 	before := len(c.logged)
 	maps.DeleteFunc(c.logged, func(_ string, last time.Time) bool { return now.Sub(last) > causeTTL })
@@ -88,29 +86,29 @@ func (c *failureLog) recovered(j *request, now time.Time) {
 	}
 }
 
-// refusedAfter is how long every write must have been refused for want of
+// refusedAfter is the time for which every write must have been refused because of missing
 // rights. An API server that has just started forbids everything for a while.
 const refusedAfter = time.Minute
 
-// refusals notes since when every write is refused for want of rights. Its
-// methods are safe for concurrent use.
+// refusals records since when every write is refused because of missing rights. It is safe
+// for concurrent use.
 type refusals struct {
-	only bool // events are for one namespace alone
+	only bool // only pods of one namespace get events
 
 	mu sync.Mutex
 	refusal
 }
 
-// refusal is a time without a write that was let through, zero for none.
+// refusal is a time in which every write was refused; zero for none.
 type refusal struct {
 	since, last  time.Time
 	err          error  // of the last write
-	unauthorized bool   // the API server did not accept the credentials last
+	unauthorized bool   // the API server did not accept the credentials for the last write
 	namespace    string // of the first write
 	others       bool   // writes in other namespaces were refused too
 }
 
-// note takes an answer into account. One that tells nothing of rights changes
+// note takes a response into account. A response that says nothing about rights changes
 // nothing.
 func (r *refusals) note(j *request, a response, now time.Time) {
 	r.mu.Lock()
@@ -128,8 +126,8 @@ func (r *refusals) note(j *request, a response, now time.Time) {
 	}
 }
 
-// error returns why no event can be written, nil while some may. In one
-// namespace alone a quota or an admission plugin may forbid them.
+// error returns why no event can be written, nil if some can. In only one namespace, a
+// quota or an admission plugin may forbid them.
 func (r *refusals) error() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,8 +142,8 @@ func (r *refusals) error() error {
 	return nil
 }
 
-// Refused returns an error while every write for a minute or more was refused
-// for want of rights: those in several namespaces, or all of them since the API
-// server does not accept the credentials. It returns nil from the first write on
-// that is let through. It may be called concurrently with everything.
+// Refused returns an error if every write for a minute or longer was refused because of
+// missing rights: writes in several namespaces, or all writes because the API server does
+// not accept the credentials. It returns nil after the first write that is allowed. It may
+// be called concurrently with all methods.
 func (s *Sink) Refused() error { return s.refused.error() }

@@ -12,21 +12,21 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// direction is what the object of an event was doing.
+// direction says what the object of an event did with the traffic.
 type direction uint8
 
 const (
 	receiving direction = iota
 	sending
-	forwarding // a node, for traffic between two others
+	forwarding // the node, for traffic between two others
 )
 
 func (d direction) String() string {
 	return [...]string{"receiving", "sending", "forwarding"}[d]
 }
 
-// target is what the packets were for: a port, an ICMP kind, or a protocol
-// that has neither.
+// target is the destination within the peer: a port, an ICMP type, or a protocol without
+// either.
 type target struct {
 	protocol           decode.Protocol
 	hasPort, hasICMP   bool
@@ -48,12 +48,12 @@ func targetOf(f *flow.Flow) target {
 	return t
 }
 
-// peerKey is a peer's identity: one workload, however many pods it has; one
-// pod without a workload; one node or service; else one address. A name that
-// reverse DNS gives is no part of it, because it may come late.
+// peerKey identifies a peer: a workload with all its pods, a pod without a workload, a
+// node, a Service, or an address. A name from reverse DNS is not part of it, because it may
+// come late.
 type peerKey struct {
-	kind            resolve.Kind // Unknown where addr is the identity
-	workload        bool         // name is the workload's
+	kind            resolve.Kind // Unknown if addr is the identity
+	workload        bool         // name is the name of the workload
 	namespace, name string
 	addr            netip.Addr
 	via             netip.Addr // forwarding: the destination
@@ -72,14 +72,14 @@ func peerKeyOf(peer *resolve.Endpoint) peerKey {
 	return peerKey{addr: peer.IP}
 }
 
-// stranger says that the peer is nothing the cluster knows, so that anyone can
-// make as many of them as he has addresses.
+// stranger reports whether the cluster does not know the peer. Anybody can make as many
+// such peers as they have addresses.
 func (k *peerKey) stranger() bool { return k.kind == resolve.Unknown }
 
-// entryKey tells the entries of one object apart.
+// entryKey identifies an entry of an object.
 type entryKey struct {
 	direction direction
-	aggregate bool // then peer and target are zero
+	aggregate bool // if true, peer and target are zero
 	peer      peerKey
 	target    target
 }
@@ -89,12 +89,12 @@ const (
 	nameHashBytes = 10  // 80 bits
 )
 
-// objectName returns the name of the event object that an entry mirrors. The
-// same entry gets the same name after a restart. The node is part of it: two
-// nodes that see the same flow each keep a count of their own.
+// objectName returns the name of the event object that an entry mirrors. The same entry has
+// the same name after a restart. The name depends on the node: two nodes that see the same
+// flow have separate counts.
 func objectName(node, component string, s *objectKey, k *entryKey) string {
 	h := sha256.New()
-	// A NUL occurs in none of the parts, so that no two lists look the same.
+	// None of the parts contains a NUL, so different lists have different hashes.
 	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00%t\x00", node, component, s.uid, k.direction, k.aggregate)
 	fmt.Fprintf(h, "%d\x00%t\x00%s\x00%s\x00", k.peer.kind, k.peer.workload, k.peer.namespace, k.peer.name)
 	fmt.Fprintf(h, "%s\x00%s\x00%+v", k.peer.addr, k.peer.via, k.target)

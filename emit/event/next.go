@@ -2,9 +2,9 @@ package event
 
 import "time"
 
-// nextRequest returns the next request if one may start now. Otherwise it returns
-// nil and how long until it is worth asking again, unless something is added, or
-// a response comes, before.
+// nextRequest returns the next request if one may start now. Otherwise it returns nil and
+// the time until asking again is useful, unless something is added or a response comes
+// before.
 func (c *correlator) nextRequest(now time.Time) (*request, time.Duration) {
 	c.wakeDue(now)
 	wait := c.queue.nextDue(now)
@@ -21,23 +21,22 @@ func (c *correlator) nextRequest(now time.Time) (*request, time.Duration) {
 	return c.begin(e, now), 0
 }
 
-// wakeDue makes ready what is due and forgets what has been idle for long.
+// wakeDue makes the due entries ready, and forgets those that have been idle for long.
 func (c *correlator) wakeDue(now time.Time) {
 	for e := c.queue.popTimer(now); e != nil; e = c.queue.popTimer(now) {
 		if e.failures > 0 {
 			c.queue.makeReady(e)
 			continue
 		}
-		c.schedule(e, now) // sets the timer anew if packets have come since
+		c.schedule(e, now) // sets the timer again if packets have come since
 	}
 	for e := c.queue.longestIdle(); e != nil && !e.due.After(now); e = c.queue.longestIdle() {
 		c.forget(e)
 	}
 }
 
-// callWait returns how long the node must wait for its next call. While draining
-// there is a deadline instead of the limiter, unless the API server is
-// overloaded.
+// callWait returns how long the node must wait before its next call. While draining, the
+// deadline replaces the limiter, unless the API server is overloaded.
 func (c *correlator) callWait(now time.Time) time.Duration {
 	drains := c.draining && !c.limiter.overloaded(now)
 	most := c.cfg.Writers
@@ -46,16 +45,16 @@ func (c *correlator) callWait(now time.Time) time.Duration {
 	}
 	switch {
 	case c.queue.inFlight >= most:
-		return forever // the next response brings the next call
+		return forever // the next response triggers the next call
 	case drains:
 		return c.limiter.pause(now)
 	}
 	return c.limiter.wait(now)
 }
 
-// choose picks the entry to write: by rank first, then the object that waits
-// longest, then the peer that waits longest. If no object may be written, it
-// returns how long until one may.
+// choose returns the entry to write: by rank first, then of the object that waits longest,
+// then of the peer that waits longest. If no object may be written, it returns how long
+// until one may be.
 func (c *correlator) choose(now time.Time) (*eventEntry, time.Duration) {
 	var best *eventEntry
 	wait := forever
@@ -83,8 +82,8 @@ func (c *correlator) entryWait(e *eventEntry, now time.Time) time.Duration {
 	return untilToken(e.object.limiter, now)
 }
 
-// namespaceWait returns how long an object's namespace backs off. While draining
-// it does so for good: there is one try.
+// namespaceWait returns how long an object's namespace backs off. While draining it backs
+// off forever, because there is only one try.
 func (c *correlator) namespaceWait(o *involvedObject, now time.Time) time.Duration {
 	namespace := o.key.eventNamespace()
 	if _, refused := c.backoffs[namespace]; refused && c.draining {
@@ -93,7 +92,7 @@ func (c *correlator) namespaceWait(o *involvedObject, now time.Time) time.Durati
 	return c.backoffs.wait(namespace, now)
 }
 
-// begin takes an entry in flight and returns the request that it needs.
+// begin puts an entry in flight and returns its request.
 func (c *correlator) begin(e *eventEntry, now time.Time) *request {
 	c.limiter.spend(now)
 	c.backoffs.begin(e.object.key.eventNamespace(), now)
@@ -107,8 +106,8 @@ func (c *correlator) begin(e *eventEntry, now time.Time) *request {
 	return c.requests.build(e, now)
 }
 
-// drain makes everything ready that has something to write, and gives refused
-// namespaces one more try.
+// drain makes all entries ready that have something to write, and gives refused namespaces
+// one more try.
 func (c *correlator) drain(now time.Time) {
 	c.draining = true
 	clear(c.backoffs)
@@ -120,8 +119,7 @@ func (c *correlator) drain(now time.Time) {
 	}
 }
 
-// drained reports whether nothing more can be written: all is written, or is
-// refused.
+// drained reports whether nothing more can be written: everything is written or refused.
 func (c *correlator) drained(now time.Time) bool {
 	if c.queue.inFlight > 0 || len(c.queue.timers) > 0 {
 		return false

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	maxMembers  = 16 // pods and addresses of one peer that an entry tells apart
+	maxMembers  = 16 // pods and addresses of a peer that an entry tells apart
 	maxShownIPs = 4
 )
 
-// peer is whom an entry is about: the endpoint as last seen, and the pods and
-// addresses that were folded into it.
+// peer is the peer of an entry: the endpoint that was seen last, and the pods and addresses
+// that were folded into it.
 type peer struct {
 	last    resolve.Endpoint
 	members []member
@@ -27,7 +27,7 @@ type member struct {
 	addr netip.Addr
 }
 
-// see notes that packets came from, or went to, this endpoint.
+// see records an endpoint of the peer.
 func (p *peer) see(ep *resolve.Endpoint) {
 	p.last = *ep
 	m := member{pod: ep.Name, addr: ep.IP}
@@ -40,7 +40,7 @@ func (p *peer) see(ep *resolve.Endpoint) {
 	}
 }
 
-// text returns the peer as messages name it.
+// text returns the peer as in messages.
 func (p *peer) text() string {
 	if p.last.Kind == resolve.Pod && p.last.Name != "" {
 		if pods := p.pods(); pods > 1 || p.more {
@@ -80,8 +80,8 @@ func (p *peer) addresses() string {
 	return strings.Join(shown, ", ")
 }
 
-// endpointText names one endpoint: a pod by its identifier, a node, a service,
-// an external host by its DNS name, each with the address; else the address.
+// endpointText returns an endpoint with its address: a pod by its identifier, a node, a
+// Service, or an external host by its DNS name. Without a name it returns the address.
 func endpointText(ep *resolve.Endpoint, addresses string) string {
 	switch {
 	case ep.Kind == resolve.Pod:

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// queueState is where an entry is in the queue.
+// queueState is the state of an entry in the queue.
 type queueState uint8
 
 const (
@@ -17,21 +17,21 @@ const (
 	inFlight                    // being written
 )
 
-// forever is how long to wait when nothing will be due by itself.
+// forever is the wait if nothing becomes due by itself.
 const forever = time.Duration(math.MaxInt64)
 
-// queue holds every entry by when it is to be written. An entry that is in
-// flight is in none of the lists.
+// queue holds every entry by the time when it is to be written. An entry in flight is in
+// none of the lists.
 type queue struct {
 	idle     list.List         // *eventEntry, idle for longest first
 	timers   timerHeap         // scheduled, the earliest first
-	active   []*involvedObject // that have ready entries
+	active   []*involvedObject // objects with ready entries
 	inFlight int
-	// earlier reports whether something is due earlier than nextDue has returned.
+	// earlier reports whether something is due earlier than nextDue returned.
 	earlier bool
 }
 
-// makeIdle queues an entry that has nothing to write, to be forgotten one day.
+// makeIdle queues an entry that has nothing to write. It will be forgotten later.
 func (q *queue) makeIdle(e *eventEntry, now time.Time) {
 	e.state = idle
 	e.due = now.Add(forgetAfter)
@@ -56,7 +56,7 @@ func (q *queue) makeReady(e *eventEntry) {
 	}
 }
 
-// begin takes a ready entry in flight; its response ends that by end.
+// begin puts a ready entry in flight. end ends that when its response is there.
 func (q *queue) begin(e *eventEntry) {
 	q.remove(e)
 	e.state = inFlight
@@ -64,13 +64,13 @@ func (q *queue) begin(e *eventEntry) {
 	e.object.inFlight++
 }
 
-// end notes that a request was answered. The caller queues the entry anew.
+// end records that a request was answered. The caller queues the entry again.
 func (q *queue) end(e *eventEntry) {
 	q.inFlight--
 	e.object.inFlight--
 }
 
-// remove takes an entry out of the list that it is in.
+// remove removes an entry from its list.
 func (q *queue) remove(e *eventEntry) {
 	switch e.state {
 	case idle:
@@ -85,7 +85,7 @@ func (q *queue) remove(e *eventEntry) {
 	}
 }
 
-// deactivate takes an object without ready entries out of the active ones.
+// deactivate removes an object without ready entries from the active ones.
 func (q *queue) deactivate(o *involvedObject) {
 	last := len(q.active) - 1
 	q.active[o.activeAt] = q.active[last]
@@ -95,7 +95,7 @@ func (q *queue) deactivate(o *involvedObject) {
 	o.activeAt = -1
 }
 
-// popTimer removes the earliest scheduled entry if it is due; nil if none is.
+// popTimer removes and returns the earliest scheduled entry if it is due, else nil.
 func (q *queue) popTimer(now time.Time) *eventEntry {
 	if len(q.timers) == 0 || q.timers[0].due.After(now) {
 		return nil
@@ -103,7 +103,8 @@ func (q *queue) popTimer(now time.Time) *eventEntry {
 	return heap.Pop(&q.timers).(*eventEntry)
 }
 
-// longestIdle returns the entry that has been idle for longest, nil for none.
+// longestIdle returns the entry that has been idle for the longest time, nil if there is
+// none.
 func (q *queue) longestIdle() *eventEntry {
 	if front := q.idle.Front(); front != nil {
 		return front.Value.(*eventEntry)
@@ -111,8 +112,7 @@ func (q *queue) longestIdle() *eventEntry {
 	return nil
 }
 
-// nextDue returns how long it takes until a timer fires or an idle entry is to be
-// forgotten.
+// nextDue returns the time until a timer fires, or until an idle entry is to be forgotten.
 func (q *queue) nextDue(now time.Time) time.Duration {
 	q.earlier = false
 	wait := forever

@@ -15,16 +15,16 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// writerAnnotation on an event names the entry, of one run of one agent, that
-// wrote its count last. A POST whose answer was lost shows by it that the
-// object it meets is its own, so that its count is not added twice.
+// writerAnnotation on an event identifies the entry, of one run of one agent, that wrote
+// its count last. If the response to a POST was lost, the annotation shows that the
+// existing object is this entry's own. Its count is then not added again.
 const writerAnnotation = "kube-nflog/writer"
 
-// reasonCodeAnnotation on an event is the policy.ReasonCode of the packets. An
+// reasonCodeAnnotation on an event is the policy.ReasonCode of the last packets. An
 // aggregate has the codes of all its packets, separated by commas.
 const reasonCodeAnnotation = "kube-nflog/reason-code"
 
-// operation is one kind of call.
+// operation is the kind of a call.
 type operation uint8
 
 const (
@@ -35,15 +35,14 @@ const (
 
 func (o operation) String() string { return [...]string{"post", "patch", "adopt"}[o] }
 
-// request is one call to make for an entry, and what the entry stood for when it
-// was made up.
+// request is one call for an entry, and the state of the entry at that time.
 type request struct {
 	entry     *eventEntry
 	op        operation
 	namespace string
 	name      string
 	event     *corev1.Event // for opPost
-	patch     []byte        // else
+	patch     []byte        // for the other operations
 	packets   uint64
 	message   string
 	codes     string // reasonCodeAnnotation
@@ -52,7 +51,7 @@ type request struct {
 	started   time.Time
 }
 
-// requestBuilder turns entries into requests.
+// requestBuilder makes requests for entries.
 type requestBuilder struct {
 	cfg     *Config
 	message *template.Template // nil for the built-in sentence
@@ -85,23 +84,23 @@ func (b *requestBuilder) build(e *eventEntry, now time.Time) *request {
 	return req
 }
 
-// eventPatch is a merge patch of an event: absolute values, so that applying
-// it twice does no harm.
+// eventPatch is a merge patch of an event. It has absolute values, so that applying it
+// twice does no harm.
 type eventPatch struct {
 	Metadata patchMetadata `json:"metadata,omitzero"`
 	Count    int32         `json:"count,omitempty"`
-	// FirstTimestamp is set where it is earlier than the object's, as when the
-	// clock was set back.
+	// FirstTimestamp is set if it is earlier than the object's, for example after the clock
+	// was set back.
 	FirstTimestamp string `json:"firstTimestamp,omitempty"`
 	LastTimestamp  string `json:"lastTimestamp"`
 	Message        string `json:"message,omitempty"`
-	// Related is set where it differs from what was written. It is never taken
-	// away: a peer does not stop being an object.
+	// Related is set if it differs from what was written. It is never removed: a peer that
+	// was an object stays one.
 	Related *relatedPatch `json:"related,omitempty"`
 }
 
-// relatedPatch is a corev1.ObjectReference that replaces another: it has every
-// field, so that a merge leaves none of the other's.
+// relatedPatch is a corev1.ObjectReference that replaces another one. It has every field,
+// so that a merge keeps no field of the old one.
 type relatedPatch struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -112,9 +111,9 @@ type relatedPatch struct {
 
 type patchMetadata struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// ManagedFields are one empty entry to have the API server no longer keep who
-	// set which field: nobody applies events, and it is a fifth of what a patch
-	// costs it and almost half of the object.
+	// ManagedFields is one empty entry. It tells the API server not to keep who set which
+	// field. Nobody applies events, and managed fields are a fifth of the cost of a patch
+	// and almost half of the object.
 	ManagedFields []struct{} `json:"managedFields,omitempty"`
 }
 
@@ -138,7 +137,7 @@ func patchOf(e *eventEntry, req *request) eventPatch {
 	return p
 }
 
-// annotations returns those of an event that a request writes.
+// annotations returns the annotations that a request writes.
 func annotations(e *eventEntry, req *request) map[string]string {
 	a := map[string]string{writerAnnotation: e.writer}
 	if req.codes != "" {
@@ -147,10 +146,10 @@ func annotations(e *eventEntry, req *request) map[string]string {
 	return a
 }
 
-// timestamp writes a time as metav1.Time does.
+// timestamp returns a time in the format of metav1.Time.
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// mustMarshal marshals a patch, which holds nothing that could fail.
+// mustMarshal marshals a patch, which cannot fail.
 func mustMarshal(p eventPatch) []byte {
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -159,8 +158,8 @@ func mustMarshal(p eventPatch) []byte {
 	return data
 }
 
-// eventOf returns the event object with the legacy core/v1 fields, which every
-// kubectl prints right; eventTime and series stay unset.
+// eventOf returns the event object with the legacy core/v1 fields, which every kubectl
+// prints correctly. eventTime and series are not set.
 func (b *requestBuilder) eventOf(e *eventEntry, req *request) *corev1.Event {
 	key := &e.object.key
 	return &corev1.Event{
@@ -187,7 +186,7 @@ func (b *requestBuilder) eventOf(e *eventEntry, req *request) *corev1.Event {
 	}
 }
 
-// messageOf returns the message that an entry's event should have now.
+// messageOf returns the current message for an entry's event.
 func (b *requestBuilder) messageOf(e *eventEntry) string {
 	if e.aggregate != nil {
 		return withAtLeast(e.aggregate.text(e.key.direction), e.atLeastText())

@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Results of calls, for the metric, that are asked for: answered by 429, and
-// not answered by the deadline.
+// Results of calls for the metric that the code compares: answered with 429, and not
+// answered in time.
 const (
 	resultThrottled = "throttled"
 	resultTimeout   = "timeout"
@@ -21,21 +21,21 @@ const (
 	resultUnauthorized = "unauthorized"
 )
 
-// verdict is what an answer means for an entry and the limiter.
+// responseClass is what a response means for an entry and the limiter.
 type responseClass uint8
 
 const (
 	written       responseClass = iota // the API server has it
-	exists                             // POST: there is an object with that name
-	missing                            // PATCH: the object has gone
-	namespaceGone                      // refused for good: there is no such namespace
-	forbidden                          // refused until somebody changes RBAC
-	invalid                            // refused for good: the object is not acceptable
-	temporary                          // passing: throttled, failed, timed out, not reached
-	cancelled                          // the emitter itself ended the call
+	exists                             // POST: an object with that name exists
+	missing                            // PATCH: the object does not exist any more
+	namespaceGone                      // refused for good: the namespace does not exist
+	forbidden                          // refused until RBAC changes
+	invalid                            // refused for good: the object is not valid
+	temporary                          // temporary: throttled, failed, timed out, not reached
+	cancelled                          // this process ended the call
 )
 
-// answer is how a call ended.
+// response is the result of a call.
 type response struct {
 	class  responseClass
 	result string        // for the metric: "ok", "throttled", …
@@ -43,15 +43,15 @@ type response struct {
 	count  int32         // opAdopt: the object's count
 	writer string        // opAdopt: the entry that wrote it
 	first  time.Time     // opAdopt: the object's first time stamp
-	err    error         // nil iff written
+	err    error         // nil iff the class is written
 }
 
-// errNotTheEvent is why an answer of success is none: it is not the event.
+// errNotTheEvent is the error of a successful response that is not the event.
 var errNotTheEvent = errors.New("the answer is not the event that was written")
 
-// classify tells from an error what became of a request's call made under ctx.
-// Nothing is given up because of an answer that is not the API server's own:
-// one of a proxy or a load balancer on the way is a passing failure.
+// classify returns the response of a request's call with an error, made under ctx. Only a
+// response of the API server itself gives up packets. One of a proxy or a load balancer is
+// a temporary failure.
 func classify(ctx context.Context, j *request, err error) response {
 	a := response{err: err}
 	switch {
@@ -80,16 +80,14 @@ func classify(ctx context.Context, j *request, err error) response {
 	return a
 }
 
-// foreign reports whether an answer came whose body is not a Status. The API
-// server always sends one; a proxy, a load balancer or a web server that took
-// its place does not.
+// foreign reports whether the body of a response is not a Status. The API server always
+// sends a Status. A proxy, a load balancer, or a web server at the same address does not.
 func foreign(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// isMissing reports whether the API server says that this very object does not
-// exist. Its 404 names the object; another server's, or one for a path that is
-// not served, does not.
+// isMissing reports whether the API server says that this object does not exist. Its 404
+// names the object. The 404 of another server, or for an unknown path, does not.
 func isMissing(err error, resource, name string) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
@@ -99,8 +97,8 @@ func isMissing(err error, resource, name string) bool {
 	return d != nil && d.Kind == resource && d.Name == name
 }
 
-// overloaded reports whether a failure tells that the API server has too much
-// to do, rather than that it was not reached.
+// overloaded reports whether a failure shows that the API server has too much to do, and
+// not that it was not reached.
 func (a *response) overloaded() bool {
 	var status apierrors.APIStatus
 	if !errors.As(a.err, &status) {
@@ -109,7 +107,7 @@ func (a *response) overloaded() bool {
 	return a.result != resultForeign
 }
 
-// temporaryResult names a passing failure for the metric.
+// temporaryResult returns the result of a temporary failure for the metric.
 func temporaryResult(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

@@ -2,8 +2,7 @@ package event
 
 import "time"
 
-// applyResult takes the response to a request: it moves the entry on and adapts
-// the limiter.
+// applyResult applies the response to a request: it updates the entry and the limiter.
 func (c *correlator) applyResult(req *request, res response, now time.Time) {
 	e := req.entry
 	c.queue.end(e)
@@ -35,7 +34,7 @@ func (c *correlator) applyResult(req *request, res response, now time.Time) {
 	}
 }
 
-// followUp makes an entry's next request due at once: it completes the write.
+// followUp makes an entry's next request due at once, because it completes the write.
 func (c *correlator) followUp(e *eventEntry) {
 	e.followUp = true
 	c.queue.makeReady(e)
@@ -58,8 +57,8 @@ func (c *correlator) applyWritten(req *request, res response, now time.Time) {
 	c.schedule(e, now)
 }
 
-// retry puts an entry off after a temporary failure. One that was throttled waits
-// no longer than the others: the limiter makes all of them wait.
+// retry delays an entry after a temporary failure. An entry that was throttled waits no
+// longer than the others, because the limiter makes all of them wait.
 func (c *correlator) retry(e *eventEntry, res response, now time.Time) {
 	if res.result == resultThrottled {
 		c.queue.makeReady(e)
@@ -72,7 +71,7 @@ func (c *correlator) retry(e *eventEntry, res response, now time.Time) {
 // applyNamespaceGone gives up everything that waits in a namespace that is gone.
 func (c *correlator) applyNamespaceGone(req *request, now time.Time) {
 	c.backoffs.setGone(req.namespace, now)
-	c.queue.makeIdle(req.entry, now) // so that it is given up with the others
+	c.queue.makeIdle(req.entry, now) // it is given up with the others
 	for _, o := range c.objects.byKey {
 		if o.key.eventNamespace() != req.namespace {
 			continue
@@ -83,8 +82,8 @@ func (c *correlator) applyNamespaceGone(req *request, now time.Time) {
 	}
 }
 
-// refuse gives up an entry whose event the API server will never take. The entry
-// stays, so that its flow is not tried again each time it comes.
+// refuse gives up an entry whose event the API server will never accept. The entry stays,
+// so that its flow is not tried again each time.
 func (c *correlator) refuse(e *eventEntry, reason string, now time.Time) {
 	c.counters.unwritten(reason, e.pending())
 	e.acked = e.packets
@@ -92,8 +91,8 @@ func (c *correlator) refuse(e *eventEntry, reason string, now time.Time) {
 	c.queue.makeIdle(e, now)
 }
 
-// flushed counts what could not be written as unwritten, for good, and returns
-// it. The correlator is of no use afterwards.
+// flushed counts what could not be written as unwritten, and returns it. The correlator
+// cannot be used afterwards.
 func (c *correlator) flushed() *unwrittenError {
 	var u unwrittenError
 	for _, o := range c.objects.byKey {

@@ -18,22 +18,22 @@ import (
 // Sink counts flows and writes them as events.
 type Sink struct {
 	cfg    Config
-	api    caller // nil: no events
+	api    caller // nil if no events are written
 	filter filter
 	log    failureLog
 
-	changed  chan struct{} // holds one token when there may be something to do
+	changed  chan struct{} // has a token if there may be something to do
 	counters *counters
-	watchdog watchdog // the dispatcher's, then the writers'
+	watchdog watchdog // of the dispatcher, then of the writers
 	refused  refusals
 
 	mu         sync.Mutex // guards what follows
 	correlator *correlator
 }
 
-// New returns an emitter that writes through a client for core/v1, which must
-// neither limit nor retry calls itself; with nil it counts and writes no
-// events. It reports all that is wrong with cfg at once.
+// New returns a Sink that writes through a client for core/v1. The client must not limit or
+// retry calls. With a nil client the Sink counts, and writes no events. New returns all
+// mistakes in cfg at once.
 func New(cfg Config, client rest.Interface) (*Sink, error) {
 	cfg = cfg.withDefaults()
 	if client == nil {
@@ -122,14 +122,13 @@ func (s *Sink) Add(d *emit.DroppedFlow) {
 	}
 }
 
-// ends tells for both ends of a flow why they get no event, "" for one that
-// gets one.
+// ends says for both ends of a flow why they get no event; "" if they get one.
 type ends struct {
 	source, destination string
-	node                bool // the flow is the node's
+	node                bool // the flow is written on the node
 }
 
-// none reports whether nobody gets an event.
+// none reports whether no end gets an event.
 func (n *ends) none() bool { return n.source != "" && n.destination != "" && !n.node }
 
 func (s *Sink) endsOf(d *emit.DroppedFlow) ends {
@@ -139,7 +138,7 @@ func (s *Sink) endsOf(d *emit.DroppedFlow) ends {
 	}
 }
 
-// nodeFlow reports whether a flow has no pod on either side, for sure.
+// nodeFlow reports whether a flow certainly has no pod on either side.
 func nodeFlow(source, destination *resolve.Endpoint) bool {
 	return source.Kind != resolve.Pod && destination.Kind != resolve.Pod && !source.Ambiguous && !destination.Ambiguous
 }
@@ -153,8 +152,8 @@ func (s *Sink) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
 	s.addPod(receiving, d, &d.Destination, &d.Source, &d.Reason.Destination, ends.destination, now)
 }
 
-// addPod counts a flow for the end that is self, a pod unless there is a reason
-// why it gets no event.
+// addPod counts a flow for the end self. self is a pod, unless reason says why it gets no
+// event.
 func (s *Sink) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
 	if reason == "" {
 		o := s.observe(d, podObject(self), way, peer, v, now)
@@ -163,9 +162,8 @@ func (s *Sink) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.En
 	s.enter(reason, d.Packets)
 }
 
-// addNode counts a flow without a pod on either side for this node: as its
-// destination, its source, or on its way between two others. Only one of the
-// ends gets an event.
+// addNode counts a flow without a pod on either side for this node: as its destination, its
+// source, or on its way between two others. Only one of the ends gets an event.
 func (s *Sink) addNode(d *emit.DroppedFlow, now time.Time) {
 	way, peer := forwarding, &d.Source
 	switch {
@@ -182,16 +180,16 @@ func (s *Sink) addNode(d *emit.DroppedFlow, now time.Time) {
 	s.counters.suppress(reasonNotPod, d.Packets)
 }
 
-// observation is a flow as it concerns one object.
+// observation is a flow from the view of one object.
 type observation struct {
 	*emit.DroppedFlow
 
 	object      objectKey
 	direction   direction
-	peer        *resolve.Endpoint // as the readers of the object's events may know it
+	peer        *resolve.Endpoint // as the readers of the object's events may see it
 	peerKey     peerKey
 	why         policy.View // the same
-	first, last time.Time   // never zero, and in this order
+	first, last time.Time   // never zero; first is not after last
 }
 
 func (s *Sink) observe(d *emit.DroppedFlow, object objectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
@@ -201,8 +199,7 @@ func (s *Sink) observe(d *emit.DroppedFlow, object objectKey, way direction, pee
 	}
 	o.peerKey = peerKeyOf(o.peer)
 	o.first, o.last = d.FirstSeen, d.LastSeen
-	// Times may be missing, or out of order when the clock was set between two
-	// packets.
+	// Times may be missing, or in the wrong order if the clock was set between two packets.
 	if o.last.IsZero() {
 		o.last = now
 	}
@@ -212,7 +209,7 @@ func (s *Sink) observe(d *emit.DroppedFlow, object objectKey, way direction, pee
 	return o
 }
 
-// enter counts what became of one end.
+// enter counts one end of a flow as accepted, or as suppressed with a reason.
 func (s *Sink) enter(reason string, packets uint64) {
 	if reason == "" {
 		s.counters.accept(packets)
