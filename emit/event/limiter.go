@@ -132,8 +132,9 @@ func (l *adaptiveLimiter) succeeded(started, now time.Time) {
 	// After an outage a late answer shows a server that has just started. The rate
 	// is low then anyway.
 	crowd := late && l.probing(started) && !l.away
-	elapsed := min(now.Sub(l.lastSuccess).Seconds(), 1)
-	l.lastSuccess, l.away = now, false
+	// A clock that jumps back must not lower the rate.
+	elapsed := max(0, min(now.Sub(l.lastSuccess).Seconds(), 1))
+	l.lastSuccess, l.startAt, l.away = now, time.Time{}, false
 	l.baseline += (took - l.baseline) / 8 // as TCP smooths its round-trip time
 	if crowd {
 		l.backOff(now, took)

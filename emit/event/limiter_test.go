@@ -68,6 +68,24 @@ func TestLimiterJitterIsNew(t *testing.T) {
 	}
 }
 
+// TestLimiterBearsAClockThatJumps sets the clock an hour forward for one call.
+func TestLimiterBearsAClockThatJumps(t *testing.T) {
+	l := newTestLimiter(40, 80)
+	l.random = func() float64 { return 0.5 }
+	l.failed(start, start, true, 0)
+	for _, now := range []time.Time{start.Add(time.Hour), start.Add(time.Second)} {
+		now = now.Add(l.wait(now))
+		if now.After(start.Add(2 * time.Hour)) {
+			t.Fatalf("a call starts at %v", now)
+		}
+		l.spend(now)
+		l.succeeded(now, now)
+	}
+	if wait := l.wait(start.Add(2 * time.Second)); wait > 0 || l.rate < 20 {
+		t.Errorf("when the clock is back, the next call waits %v, at a rate of %v", wait, l.rate)
+	}
+}
+
 func TestLimiterHalvesAndGrows(t *testing.T) {
 	l := newTestLimiter(40, 80)
 	now := start.Add(time.Second)
