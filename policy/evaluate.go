@@ -15,6 +15,7 @@ func (s *Set) Evaluate(f *Flow) Answer {
 	for _, q := range []*query{&in, &out} {
 		q.server, q.protocol, q.port, q.portNames = &f.Destination, protocolOf(f.Protocol), f.Port, portNames
 		q.neighbour, q.peerAddr = q.peer.Namespace == q.pod.Namespace, q.peer.Addr.Unmap()
+		q.podLabels, q.peerLabels = newLabelSet(q.pod.Labels), newLabelSet(q.peer.Labels)
 		if q.peer.Kind == Pod {
 			q.namespace = s.labelsOf(q.peer.Namespace)
 		}
@@ -41,7 +42,7 @@ func (s *Set) side(q *query) Side {
 		if !e.isolates[q.direction] {
 			continue
 		}
-		selected := e.pods.match(q.pod.Labels)
+		selected := e.pods.match(q.podLabels)
 		left -= e.pods.size
 		if selected == matches {
 			left -= e.size

@@ -20,6 +20,8 @@ const (
 type query struct {
 	direction Direction
 	pod, peer *End
+	// podLabels and peerLabels are theirs.
+	podLabels, peerLabels labelSet
 	// namespace has the labels of the peer's namespace.
 	namespace namespaceLabels
 	// neighbour reports that the peer is a pod of the policies' namespace.
@@ -86,7 +88,7 @@ func (p *peer) selects(q *query) match {
 		namespaces = p.namespaces.matchNamespace(q.namespace)
 	}
 	if p.pods != nil && namespaces != differs {
-		pods = p.pods.match(q.peer.Labels)
+		pods = p.pods.match(q.peerLabels)
 	}
 	return min(namespaces, pods)
 }

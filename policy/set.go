@@ -24,7 +24,7 @@ type Set struct {
 
 // namespace holds what is known of a Namespace.
 type namespace struct {
-	labels   labels.Set    // nil if the Namespace is not known
+	labels   labelSet      // Set is nil if the Namespace is not known
 	policies []policyEntry // sorted by name
 	gone     []gone        // the last few, oldest first
 }
@@ -57,7 +57,7 @@ func (ns *namespace) forget(r *Record, at int64) {
 // changed, 0 for never.
 func (ns *namespace) released(q *query) int64 {
 	for i := range slices.Backward(ns.gone) {
-		if g := &ns.gone[i]; g.isolates[q.direction] && g.pods.match(q.pod.Labels) == matches {
+		if g := &ns.gone[i]; g.isolates[q.direction] && g.pods.match(q.podLabels) == matches {
 			return g.at
 		}
 	}
@@ -147,7 +147,7 @@ func (s *Set) PutNamespace(name string, given map[string]string) {
 	if given == nil {
 		given = map[string]string{}
 	}
-	s.namespace(name).labels = given
+	s.namespace(name).labels = newLabelSet(given)
 }
 
 // DeleteNamespace removes the labels of a Namespace. Its policies are deleted one by one,
@@ -156,7 +156,7 @@ func (s *Set) DeleteNamespace(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ns := s.namespaces[name]; ns != nil {
-		ns.labels = nil
+		ns.labels = labelSet{}
 		s.drop(name)
 	}
 }
@@ -164,7 +164,7 @@ func (s *Set) DeleteNamespace(name string) {
 // drop removes a Namespace that is not known and has no policies. Otherwise the Set would
 // grow with every namespace that ever existed.
 func (s *Set) drop(name string) {
-	if ns := s.namespaces[name]; ns.labels == nil && len(ns.policies) == 0 {
+	if ns := s.namespaces[name]; ns.labels.Set == nil && len(ns.policies) == 0 {
 		delete(s.namespaces, name)
 	}
 }
@@ -181,10 +181,10 @@ func (s *Set) namespace(name string) *namespace {
 // labelsOf returns the labels of a Namespace. If it is not known, it returns the label that
 // every Namespace has.
 func (s *Set) labelsOf(name string) namespaceLabels {
-	if ns := s.namespaces[name]; ns != nil && ns.labels != nil {
+	if ns := s.namespaces[name]; ns != nil && ns.labels.Set != nil {
 		return namespaceLabels{ns.labels, true}
 	}
-	return namespaceLabels{labels.Set{corev1.LabelMetadataName: name}, false}
+	return namespaceLabels{newLabelSet(labels.Set{corev1.LabelMetadataName: name}), false}
 }
 
 func (ns *namespace) find(name string) (int, bool) {

@@ -113,10 +113,10 @@ func (s *Set) suggestSide(f *Flow, d Direction, ends []End) (p *networkingv1.Net
 func (s *Set) narrow(pod *End, d Direction, own *metav1.LabelSelector) (selector metav1.LabelSelector, within string, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	least := -1
+	least, labels := -1, newLabelSet(pod.Labels)
 	for i := range s.namespaces[pod.Namespace].policies {
 		e := &s.namespaces[pod.Namespace].policies[i]
-		if !e.isolates[d] || e.pods.match(pod.Labels) != matches {
+		if !e.isolates[d] || e.pods.match(labels) != matches {
 			continue
 		}
 		if narrowed, added := intersect(own, &e.pods); least < 0 || added < least {
@@ -254,8 +254,9 @@ func (made *Suggestion) compare(before, after *Set, selected [2]*Record, f *Flow
 func (s *Set) isolated(pod *End, d Direction) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	labels := newLabelSet(pod.Labels)
 	return slices.ContainsFunc(s.namespaces[pod.Namespace].policies, func(e policyEntry) bool {
-		return e.isolates[d] && e.pods.match(pod.Labels) == matches
+		return e.isolates[d] && e.pods.match(labels) == matches
 	})
 }
 
@@ -275,7 +276,7 @@ func (s *Set) clone(f *Flow) *Set {
 
 // selects reports whether the policy selects the pod. A nil Record selects none.
 func (r *Record) selects(pod *End) bool {
-	return r != nil && pod.Kind == Pod && pod.Namespace == r.namespace && r.pods.match(pod.Labels) == matches
+	return r != nil && pod.Kind == Pod && pod.Namespace == r.namespace && r.pods.match(newLabelSet(pod.Labels)) == matches
 }
 
 func (a *Answer) denied() bool { return a.Ingress.Verdict == Denied || a.Egress.Verdict == Denied }
