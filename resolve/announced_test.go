@@ -201,14 +201,14 @@ func TestAnnouncedIsAwaited(t *testing.T) {
 	r.nodes.replace(nil, nodePlace(calicoNode()))
 	r.set(nil, newPod(madePod("neighbour", "10.0.0.4"), ""))
 	r.set(nil, newPod(announcer("new", "10.0.0.5/32"), ""))
-	if _, got := r.worthWaiting(addr("10.0.0.5"), now.UnixNano()); got != skew {
-		t.Errorf("held for %v, want %v", got, skew)
+	if _, again := r.LookupBetween(addr("10.0.0.5"), now, now); again != skew {
+		t.Errorf("waits for %v, want %v", again, skew)
 	}
 	seen := now
 	now = now.Add(skew)
 	proven(r.owners, r.now())
-	if r.Await(addr("10.0.0.5"), seen, func() {}) {
-		t.Error("held, although the owner is known")
+	if waits(r, "10.0.0.5", seen) {
+		t.Error("waits, although the owner is known")
 	}
 }
 

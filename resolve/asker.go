@@ -26,8 +26,7 @@ type asker[V any] struct {
 	ask     func(ctx context.Context, addr netip.Addr) (V, time.Duration)
 	timeout time.Duration
 	limiter *rate.Limiter
-	refused func() // counts a question that found the queue full
-	told    func(netip.Addr)
+	refused func()       // counts a question that found the queue full
 	now     func() int64 // steady clock
 
 	questions chan netip.Addr
@@ -113,7 +112,6 @@ func (a *asker[V]) answer(ctx context.Context, addr netip.Addr) {
 		a.answers.put(addr, value, a.now()+int64(good))
 	}
 	a.mu.Unlock()
-	a.told(addr)
 }
 
 // forget forgets all answers, and those to questions under way.

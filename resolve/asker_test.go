@@ -20,7 +20,6 @@ func askOn(t *testing.T, qps rate.Limit) (a *asker[string], asked func() int, re
 		timeout: 5 * time.Second,
 		limiter: rate.NewLimiter(qps, 1),
 		refused: func() { turned++ },
-		told:    func(netip.Addr) {},
 		now:     func() int64 { return time.Now().UnixNano() },
 		ask: func(ctx context.Context, addr netip.Addr) (string, time.Duration) {
 			mu.Lock()

@@ -264,17 +264,14 @@ func (c *churn) askEarly() {
 // prober does.
 func (c *churn) ask(q question) Endpoint {
 	first, last := time.Unix(0, q.firstWall), time.Unix(0, q.lastWall)
-	e := c.resolver.LookupBetween(q.addr, first, last)
-	_, v := c.owners.find(q.addr, q.lastWall)
-	if v == nobody {
-		_, v = c.owners.announcing(q.addr, q.lastWall)
-	}
-	if v != stale {
+	e, again := c.resolver.LookupBetween(q.addr, first, last)
+	if again == 0 || !c.resolver.prober.wanted.Swap(false) {
 		return e
 	}
 	c.tally.Stale++
 	c.probe()
-	return c.resolver.LookupBetween(q.addr, first, last)
+	e, _ = c.resolver.LookupBetween(q.addr, first, last)
+	return e
 }
 
 // probe does what the prober does. Without news the API server does not answer.

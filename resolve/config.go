@@ -73,13 +73,12 @@ type Config struct {
 	// Keep is how long the ended owners of an address are remembered; 0 is
 	// 5 minutes.
 	Keep time.Duration
-	// Wait is how long after its packet Await may hold a flow; 0 is 15 s.
+	// Wait is how long after a packet an unknown address may become known; 0 is
+	// 15 s.
 	Wait time.Duration
-	// Hold is how long after its packet Await may hold a flow while the watch of
-	// pods is broken, or may be; 0 is 2 minutes. It is to be less than Keep.
+	// Hold is the same while the watch of pods is broken, or may be; 0 is
+	// 2 minutes. It must be less than Keep.
 	Hold time.Duration
-	// MaxWaiting bounds the flows held by Await; 0 is 4096.
-	MaxWaiting int
 
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: nothing is measured
@@ -97,7 +96,6 @@ func (c *Config) complete() {
 	orDefault(&c.Keep, 5*time.Minute)
 	orDefault(&c.Wait, 15*time.Second)
 	orDefault(&c.Hold, 2*time.Minute)
-	orDefault(&c.MaxWaiting, 4096)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -129,7 +127,7 @@ func (c *Config) check() error {
 	if c.Identifier > WorkloadName {
 		bad = append(bad, fmt.Errorf("no identifier kind %d", c.Identifier))
 	}
-	if min(c.PeerQPS, c.DNSQPS) < 0 || min(c.PeerBurst, c.DNSBurst, c.MaxWaiting) < 0 ||
+	if min(c.PeerQPS, c.DNSQPS) < 0 || min(c.PeerBurst, c.DNSBurst) < 0 ||
 		min(c.DNSTimeout, c.Skew, c.Keep, c.Wait, c.Hold) < 0 {
 		bad = append(bad, errors.New("a rate, bound or time is negative"))
 	}

@@ -25,7 +25,6 @@ func newNames(cfg *Config, m *metrics, now func() int64) *asker[string] {
 		timeout: cfg.DNSTimeout,
 		limiter: rate.NewLimiter(rate.Limit(cfg.DNSQPS), cfg.DNSBurst),
 		refused: m.dns.WithLabelValues("refused").Inc,
-		told:    func(netip.Addr) {},
 		now:     now,
 	}
 	a.ask = func(ctx context.Context, addr netip.Addr) (string, time.Duration) {

@@ -6,33 +6,41 @@ import (
 	"time"
 )
 
-// Lookup returns the endpoint that had addr when a packet was seen at the time
-// at. It neither blocks nor does I/O: a reverse DNS name, or a pod that has to
-// be asked for, is there at a later call. Kind is Unknown, and Ambiguous set,
-// for an address that two pods may have had, or that one had by news that are
-// too old. It is Unknown alone for one that Await may learn more of; for one of
-// a pod network that no pod is known to have had; for one that two Nodes or
-// Services have; and for every address before Synced.
+// Lookup returns the endpoint that had addr when a packet was seen at the time at,
+// as far as is known now. See LookupBetween.
 func (r *Resolver) Lookup(addr netip.Addr, at time.Time) Endpoint {
-	return r.LookupBetween(addr, at, at)
+	e, _ := r.LookupBetween(addr, at, at)
+	return e
 }
 
-// LookupBetween returns the endpoint that had addr at both ends of the time
-// from first to last, in which a flow's packets were seen. Where it was not the
-// same one, the packets cannot be told apart, and the answer is Ambiguous. See
-// Lookup for the rest.
-func (r *Resolver) LookupBetween(addr netip.Addr, first, last time.Time) Endpoint {
+// LookupBetween returns the endpoint that had addr at both ends of the time from
+// first to last, in which a flow's packets were seen. It neither blocks nor does
+// I/O. Kind is Unknown
+//
+//   - with Ambiguous set, if two pods may have had addr, if it was not the same
+//     endpoint at both times, or if the watch of pods has been silent for too long;
+//   - for an address of a pod network that no pod is known to have had;
+//   - for an address that two Nodes or Services have;
+//   - for every address before Synced.
+//
+// If again is not 0, more may become known: look up again after that time. It is
+// not much longer than the news takes to come, and becomes 0 some time after the
+// packets, see Config.Wait and Config.Hold.
+func (r *Resolver) LookupBetween(addr netip.Addr, first, last time.Time) (e Endpoint, again time.Duration) {
 	s := span{first: first.UnixNano(), last: last.UnixNano(), now: r.now()}
 	result := r.lookup(addr, s.last, s)
-	if s.first != s.last && !result.Ambiguous { // a clock step may put the first last
+	if s.first != s.last && (!result.Ambiguous || result.again > 0) { // a clock step may put the first last
 		result = same(r.lookup(addr, s.first, s), result)
 	}
-	e := result.Endpoint
+	return result.Endpoint, result.again
+}
+
+// Count counts an endpoint that is reported, after all look-ups for it.
+func (r *Resolver) Count(e *Endpoint) {
 	r.metrics.lookups[e.Kind].Inc()
 	if e.Ambiguous {
 		r.metrics.ambiguous.Inc()
 	}
-	return e
 }
 
 // span is when a flow's packets were seen, and now, in Unix nanoseconds.
@@ -41,18 +49,24 @@ type span struct{ first, last, now int64 }
 // found is what a lookup found.
 type found struct {
 	Endpoint
-	pending bool // Kind is Unknown, and Await may hold a flow for it
+	again time.Duration // when more may be known; 0 if nothing more is going to be
 }
 
 // same returns the endpoint that an address had at two times.
 func same(first, last found) found {
 	switch {
-	case first.Ambiguous:
+	case first.Ambiguous && first.again <= 0:
 		return first
+	case first.again > 0 && last.again > 0:
+		last.again = min(first.again, last.again)
+		last.Ambiguous = first.Ambiguous || last.Ambiguous
+		return last
+	case first.again > 0:
+		return first
+	case last.again > 0:
+		return last
 	case first.Kind == last.Kind && first.UID == last.UID && first.Namespace == last.Namespace && first.Name == last.Name:
 		return last
-	case first.pending || last.pending:
-		return pending(last.IP)
 	}
 	return ambiguous(last.IP)
 }
@@ -61,7 +75,10 @@ func same(first, last found) found {
 // Lookup and asks nobody.
 func (r *Resolver) IsLocalPod(addr netip.Addr) bool { return r.owners.local(addr) }
 
-func pending(addr netip.Addr) found { return found{Endpoint: Endpoint{IP: addr}, pending: true} }
+// pending is an address of which more may be known later, if again is more than 0.
+func pending(addr netip.Addr, again time.Duration) found {
+	return found{Endpoint: Endpoint{IP: addr}, again: max(again, 0)}
+}
 
 func unknown(addr netip.Addr) found { return found{Endpoint: Endpoint{IP: addr}} }
 
@@ -76,21 +93,21 @@ func (r *Resolver) lookup(addr netip.Addr, at int64, s span) found {
 	if verdict == nobody {
 		return r.notOwned(addr, at, s)
 	}
-	return r.judged(addr, p, verdict, s)
+	return r.judged(addr, p, verdict, at, s)
 }
 
 // judged is the endpoint of an address that pods have had.
-func (r *Resolver) judged(addr netip.Addr, p *pod, verdict verdict, s span) found {
+func (r *Resolver) judged(addr netip.Addr, p *pod, verdict verdict, at int64, s span) found {
 	switch verdict {
 	case owned:
 		return found{Endpoint: r.podEndpoint(addr, p)}
 	case unsettled:
-		return pending(addr)
+		return pending(addr, r.left(at, s.now, r.cfg.Skew))
 	case stale:
 		r.prober.want()
-		if s.now < s.last+int64(r.cfg.Hold) && r.waits.room() {
-			return pending(addr)
-		}
+		unproven := ambiguous(addr)
+		unproven.again = max(0, min(r.left(s.last, s.now, r.cfg.Hold), lookupAgain))
+		return unproven
 	}
 	return ambiguous(addr)
 }
@@ -105,20 +122,20 @@ func (r *Resolver) notOwned(addr netip.Addr, at int64, s span) found {
 		return named(addr, Service, namespace, name, n)
 	}
 	if p, verdict := r.owners.announcing(addr, at); verdict != nobody {
-		return r.judged(addr, p, verdict, s)
+		return r.judged(addr, p, verdict, at, s)
 	}
 	if r.asks(addr) {
 		if e, ok := r.peerEndpoint(addr, at, s); ok {
 			return e
 		}
 	}
-	waits := r.mayYetBePod(addr, at, s.now)
+	again := r.waitForPod(addr, at, s)
 	if r.nodes.gives(addr) {
-		return found{Endpoint: Endpoint{IP: addr}, pending: waits}
+		return pending(addr, again)
 	}
 	name := r.externalName(addr) // asked for in any case: it is wanted soon
-	if waits {
-		return pending(addr)
+	if again > 0 {
+		return pending(addr, again)
 	}
 	return found{Endpoint: Endpoint{IP: addr, Kind: External, Name: name}}
 }
@@ -134,11 +151,14 @@ func named(addr netip.Addr, kind Kind, namespace, name string, n int) found {
 // peerEndpoint is the endpoint of an address that the API server is asked
 // about; ok is false if it knows of none.
 func (r *Resolver) peerEndpoint(addr netip.Addr, at int64, s span) (e found, ok bool) {
-	known, verdict, _ := r.peer(addr, at)
-	if verdict != nobody {
-		return r.judged(addr, known.pod, verdict, s), true
+	known, verdict, again := r.peer(addr, at)
+	switch verdict {
+	case unsettled:
+		return pending(addr, min(again, r.left(at, s.now, r.cfg.Wait))), true
+	case nobody:
+		return named(addr, Node, "", known.node, 1), known.node != ""
 	}
-	return named(addr, Node, "", known.node, 1), known.node != ""
+	return r.judged(addr, known.pod, verdict, at, s), true
 }
 
 // asks says whether the API server is asked about addr. It is not about one of
@@ -149,8 +169,8 @@ func (r *Resolver) asks(addr netip.Addr) bool {
 
 // peer returns what the API server said about addr, and what that is worth for
 // a packet seen at the time at. An answer that is too old it has asked for
-// again: until then, or for the time retry, the verdict is unsettled.
-func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v verdict, retry time.Duration) {
+// again: until then the verdict is unsettled, and again is when to look.
+func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v verdict, again time.Duration) {
 	now := r.clock.steady()
 	known := r.peers.get(addr)
 	if known.known {
@@ -162,7 +182,7 @@ func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v verdict, retry tim
 	if !r.peers.want(addr) {
 		return peer{}, nobody, 0
 	}
-	return peer{}, unsettled, r.cfg.Wait
+	return peer{}, unsettled, lookupAgain
 }
 
 // externalName is the reverse DNS name of addr as far as it is known. An old

@@ -34,7 +34,7 @@ func TestLookupBetween(t *testing.T) {
 			}))
 			c.clock = 4 * time.Minute
 			proven(c.owners, c.now())
-			got := c.LookupBetween(addr("10.0.0.5"), noon().Add(tt.first), noon().Add(tt.last))
+			got, _ := c.LookupBetween(addr("10.0.0.5"), noon().Add(tt.first), noon().Add(tt.last))
 			if got.Name != tt.want || got.Ambiguous != (tt.want == "") {
 				t.Errorf("it is %+v, want %q", got, tt.want)
 			}

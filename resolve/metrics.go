@@ -14,7 +14,6 @@ type metrics struct {
 	watchErrors *prometheus.CounterVec // by resource
 	dns, peers  *prometheus.CounterVec // by result
 	probes      *prometheus.CounterVec // by result
-	waits       *prometheus.CounterVec // by result
 	truncated   *prometheus.CounterVec // by resource and list
 }
 
@@ -32,7 +31,6 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 		truncated:   counters("truncated_total", "Lists in objects that were too long to be read completely, by resource and list. A list counts each time its object is read.", "resource", "list"),
 		probes: counters("watch_probes_total", "Small requests that check a silent watch of pods: proved, unanswered in time, "+
 			"or overtaken by the end of the watch.", "result"),
-		waits: counters("waits_total", "Flows that waited for the owner of an address: woken by news, expired, released at the end, or not held (overflow).", "result"),
 	}
 	for kind := range m.lookups {
 		m.lookups[kind] = lookups.WithLabelValues(strings.ToLower(Kind(kind).String()))
@@ -40,7 +38,7 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.probes, m.waits, m.truncated}
+	all := []prometheus.Collector{lookups, m.ambiguous, m.watchErrors, m.dns, m.peers, m.probes, m.truncated}
 	all = append(all, sizes(r)...)
 	var err error
 	for _, c := range all {
@@ -52,7 +50,6 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 // sizes are the gauges that are read off r when they are asked for.
 func sizes(r *Resolver) []prometheus.Collector {
 	return []prometheus.Collector{
-		gauge("waiting", "Flows that wait for the owner of an address.", func() float64 { return float64(r.waits.len()) }),
 		gauge("addresses", "Addresses of running pods.", func() float64 { live, _, _ := r.owners.size(); return float64(live) }),
 		gauge("ended_owners", "Remembered former owners of addresses.", func() float64 { _, ended, _ := r.owners.size(); return float64(ended) }),
 		counter("evicted_owners_total", "Former owners of addresses that were forgotten early, because there were too many.", func() float64 { _, _, evicted := r.owners.size(); return float64(evicted) }),

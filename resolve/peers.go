@@ -41,13 +41,12 @@ type peers struct {
 	count  func(result string)
 }
 
-func newPeers(cfg *Config, p peers, m *metrics, steady func() int64, told func(netip.Addr)) *asker[peer] {
+func newPeers(cfg *Config, p peers, m *metrics, steady func() int64) *asker[peer] {
 	a := &asker[peer]{
 		ask:     p.ask,
 		timeout: peerWithin,
 		limiter: rate.NewLimiter(rate.Limit(cfg.PeerQPS), cfg.PeerBurst),
 		refused: m.peers.WithLabelValues("refused").Inc,
-		told:    told,
 		now:     steady,
 	}
 	a.init()

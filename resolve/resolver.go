@@ -34,8 +34,7 @@ type Resolver struct {
 	pools      *pools
 	peers      *asker[peer]   // nil if not asked
 	names      *asker[string] // nil if not asked
-	waits      *waits
-	notPods    *notPods
+	notPods    *negativeCache
 	feeds      []*Feed // the first is that of pods
 	prober     *prober // nil without feeds
 	clock      *clock
@@ -58,7 +57,7 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 		cfg:      cfg,
 		nodes:    newPlaces(),
 		services: newPlaces(),
-		notPods:  newNotPods(),
+		notPods:  newNegativeCache(),
 		first:    make(chan struct{}),
 		ready:    make(chan struct{}),
 	}
@@ -70,7 +69,6 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, fmt.Errorf("resolve: register metrics: %w", err)
 	}
-	r.waits = newWaits(cfg.MaxWaiting, r.clock.steady, func(result string) { r.metrics.waits.WithLabelValues(result).Inc() })
 	if cfg.DNS != nil {
 		r.names = newNames(&cfg, r.metrics, r.clock.steady)
 	}
@@ -104,7 +102,7 @@ func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
 		now:    r.clock.wall,
 		log:    r.cfg.Logger,
 		count:  func(result string) { r.metrics.peers.WithLabelValues(result).Inc() },
-	}, r.metrics, r.clock.steady, r.waits.wake)
+	}, r.metrics, r.clock.steady)
 }
 
 func (r *Resolver) addFeeds(client rest.Interface) error {
@@ -120,8 +118,8 @@ func (r *Resolver) addFeeds(client rest.Interface) error {
 	}
 	r.prober = &prober{
 		client: client, owners: r.owners, skew: r.cfg.Skew, log: r.cfg.Logger,
-		waiting: func() bool { return !closed(r.first) || r.waits.holds(anyPod()) },
-		proved:  func() { r.proof.Do(func() { close(r.first) }); r.waits.wake(anyPod()) },
+		waiting: func() bool { return !closed(r.first) },
+		proved:  func() { r.proof.Do(func() { close(r.first) }) },
 		now:     r.now,
 		count:   func(result string) { r.metrics.probes.WithLabelValues(result).Inc() },
 		pending: make(chan struct{}, 1),
@@ -200,7 +198,6 @@ func (r *Resolver) set(old, obj any) {
 		if !p.announces {
 			r.pools.learn(addr)
 		}
-		r.waits.wake(addr)
 	}
 }
 
@@ -231,7 +228,6 @@ func (r *Resolver) Run(ctx context.Context) error {
 		group.Go(func() { r.prober.run(ctx) })
 		group.Go(func() { r.start(ctx) })
 	}
-	group.Go(func() { r.waits.run(ctx) })
 	if r.names != nil {
 		group.Go(func() { r.names.run(ctx) })
 	}

@@ -213,9 +213,9 @@ func TestResolverFollowsTheAPIServer(t *testing.T) {
 	} {
 		eventually(t, r, address, seen, want)
 	}
-	api.tell("pods", "DELETED", old)
 	later.Store(int64(10 * time.Second))
-	eventually(t, r, "10.0.0.5", now.Add(10*time.Second), Endpoint{})
+	api.tell("pods", "DELETED", old)
+	eventually(t, r, "10.0.0.5", now.Add(10*time.Second), Endpoint{Ambiguous: true}) // the end came after a silence
 	eventually(t, r, "10.0.0.5", seen, podNamed("old"))
 	young := typed(change(madePod("young", "10.0.0.5"), func(p *corev1.Pod) { p.Status.Conditions[0].LastTransitionTime = *at(70 * time.Second) }))
 	api.tell("pods", "ADDED", young)

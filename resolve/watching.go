@@ -1,9 +1,6 @@
 package resolve
 
-import "net/netip"
-
-// watching tells the owners how the watch of pods goes, and flows that wait for
-// it.
+// watching tells the owners how the watch of pods goes.
 type watching struct{ r *Resolver }
 
 func (w watching) listing() {
@@ -26,17 +23,12 @@ func (w watching) closed() { w.r.owners.note((*contact).closed) }
 func (w watching) heard() {
 	now := w.r.now()
 	w.r.owners.note(func(c *contact) { c.heard(now) })
-	w.r.waits.wake(anyPod())
 }
 
 func (w watching) marked() {
 	now := w.r.now()
 	w.r.owners.note(func(c *contact) { c.marked(now) })
-	w.r.waits.wake(anyPod())
 }
-
-// anyPod is the address under which flows wait for news of the watch itself.
-func anyPod() netip.Addr { return netip.Addr{} }
 
 // note changes what is known of the watch.
 func (o *owners) note(change func(*contact)) {
@@ -58,6 +50,13 @@ func (o *owners) probed(stream uint64, sent int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.contact.probed(stream, sent)
+}
+
+// isStale reports whether changes of pods from before the time at may be missing.
+func (o *owners) isStale(at int64) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.contact.isStale(at)
 }
 
 // unanswered notes that a probe was not answered.

@@ -93,7 +93,7 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 
 	// explain → emit
-	counted, sinks, err := a.newSinks(&cfg, followers, m)
+	counted, sinks, lines, err := a.newSinks(&cfg, followers, m)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,8 @@ func New(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		a.deliverers = append(a.deliverers, &deliverer{
 			merger: dialect.NewMerger(prefixes), counts: m.merged(r.group),
 			resolver: a.resolver, explainer: a.explainer, limits: a.limits,
-			sinks: sinks, metrics: counted, countOnly: countOnly, followers: followers,
+			waiting: &waitingFlows{limit: max(1, maxWaiting/len(a.receivers)), metrics: m.waiting},
+			sinks:   sinks, lines: lines, unwritten: m.unwritten, metrics: counted, countOnly: countOnly, followers: followers,
 		})
 	}
 	a.opening.Store(false)
@@ -150,31 +151,31 @@ func (a *Agent) openReceivers(cfg *Config, prefixes *dialect.Parser, m *metrics)
 	return nil
 }
 
-// newSinks makes everything that takes in flows. counted is the sink that needs no names
-// and no reasons.
-func (a *Agent) newSinks(cfg *Config, f *followers, m *metrics) (counted emit.Sink, all []emit.Sink, err error) {
+// newSinks makes everything that takes in flows. counted is the one of them that needs no
+// names and no reasons. lines is nil without lines. It waits for whoever reads them.
+func (a *Agent) newSinks(cfg *Config, f *followers, m *metrics) (counted emit.Sink, all []emit.Sink, lines emit.Sink, err error) {
 	metrics, events, writes := cfg.Metrics, cfg.Events, cfg.Kube.Core
 	metrics.Registerer = m.registry
 	if counted, err = metric.New(metrics); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if !cfg.WriteEvents {
 		writes = nil
 	}
 	events.Logger, events.Registerer = a.log, m.registry
 	if a.emitter, err = event.New(events, writes); err != nil {
-		return nil, nil, ConfigError{fmt.Errorf("write events: %w", err)}
+		return nil, nil, nil, ConfigError{fmt.Errorf("write events: %w", err)}
 	}
 	all = []emit.Sink{counted, a.emitter}
 	if f != nil {
 		all = append(all, f)
 	}
 	if cfg.Lines != nil {
-		all = append(all, jsonline.New(cfg.Lines, jsonline.Config{
+		lines = jsonline.New(cfg.Lines, jsonline.Config{
 			NodeName: cfg.NodeName, InterfaceName: a.links.Name, Unwritten: m.unwritten, Logger: a.log,
-		}))
+		})
 	}
-	return counted, all, nil
+	return counted, all, lines, nil
 }
 
 // Run runs the stages until ctx ends. Then it ends them one after the other, in packet
@@ -192,11 +193,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	delivering := a.startDelivering()             // flow → resolve → explain → emit
 
 	err := endReceiving(receiveBy, receiving)
-	if !endsBefore(deliverBy, func() {
-		delivering.Wait()
-		a.resolver.Release() // flows that wait for their pods go out as they are
-	}) {
+	if !endsBefore(deliverBy, delivering.Wait) {
 		a.log.Warn("some flows were not handed on: is standard output read?")
+		for _, d := range a.deliverers {
+			d.releaseWaiting(nil)
+		}
 	}
 	writing.stop(writeBy)
 	if err := a.emitter.Flush(writeBy); err != nil {

@@ -128,7 +128,7 @@ func TestReaderThatDoesNotEnd(t *testing.T) {
 		received := newReceiver(group, decode.Config{}, flow.Config{}, nil, m, log)
 		received.reader = r
 		a.receivers = append(a.receivers, received)
-		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, explainer: a.explainer, sinks: []emit.Sink{a.emitter}, counts: m.merged(group)})
+		a.deliverers = append(a.deliverers, &deliverer{resolver: a.resolver, explainer: a.explainer, sinks: []emit.Sink{a.emitter}, counts: m.merged(group), waiting: &waitingFlows{metrics: m.waiting}})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -30,6 +30,28 @@ type metrics struct {
 	unsized     *prometheus.CounterVec
 	reopened    *prometheus.CounterVec
 	unwritten   prometheus.Counter
+	waiting     waitingMetrics
+}
+
+// waitingMetrics are about flows that wait for their pods.
+type waitingMetrics struct {
+	waiting                            prometheus.Gauge
+	woken, expired, released, overflow prometheus.Counter
+}
+
+func newWaitingMetrics(reg prometheus.Registerer) waitingMetrics {
+	waiting := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "kube_nflog_resolve_waiting", Help: "Flows that wait for the owner of an address.",
+	})
+	ended := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "kube_nflog_resolve_waits_total",
+		Help: "Flows that waited for the owner of an address: woken by news, expired, released at the end, or not held (overflow).",
+	}, []string{"result"})
+	reg.MustRegister(waiting, ended)
+	return waitingMetrics{
+		waiting: waiting, woken: ended.WithLabelValues("woken"), expired: ended.WithLabelValues("expired"),
+		released: ended.WithLabelValues("released"), overflow: ended.WithLabelValues("overflow"),
+	}
 }
 
 func newMetrics(version string) *metrics {
@@ -58,6 +80,7 @@ func newMetrics(version string) *metrics {
 		Name: "kube_nflog_lines_unwritten_total", Help: "JSON lines that could not be written to standard output.",
 	})
 	m.registry.MustRegister(m.unwritten, buildInfo(version))
+	m.waiting = newWaitingMetrics(m.registry)
 	return m
 }
 

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/flow"
@@ -92,25 +93,43 @@ type deliverer struct {
 	merger    *dialect.Merger    // nil if the dialect has no duplicates
 	counts    mergedCounters
 	resolver  *resolve.Resolver
+	waiting   *waitingFlows
 	explainer *explain.Explainer
 	limits    *firewall.Limits // nil if no sink needs them
-	sinks     []emit.Sink      // each flow goes to all of them, in this order
-	metrics   emit.Sink        // one of sinks: the only one if countOnly
-	countOnly bool             // no sink needs names or reasons, unless somebody follows
-	followers *followers       // nil without a server
+	sinks     []emit.Sink      // each flow goes to all of them, in this order; Add does not wait
+	lines     emit.Sink        // the last sink, nil for none; Add waits for whoever reads the lines
+	unwritten prometheus.Counter
+	metrics   emit.Sink  // one of sinks: the only one if countOnly
+	countOnly bool       // no sink needs names or reasons, unless somebody follows
+	followers *followers // nil without a server
 	progress  progress
 
-	// records holds *emit.DroppedFlow for reuse. Flows that have waited are delivered by
-	// other goroutines, so there may be several in use.
+	// records holds *emit.DroppedFlow for reuse. There may be two in use, if the agent
+	// delivers what a stuck deliverer has left.
 	records sync.Pool
 }
 
-// run delivers windows until there are no more.
+// run delivers windows until there are no more, and flows that wait when they are due. At
+// the end it delivers those that still wait, as they are.
 func (d *deliverer) run(windows <-chan flow.Window) {
 	d.windows = windows
-	for w := range windows {
-		d.deliverWindow(w)
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
+	for {
+		select {
+		case w, ok := <-windows:
+			if !ok {
+				d.progress.mark(time.Now())
+				d.releaseWaiting(d.lines)
+				d.progress.idle()
+				return
+			}
+			d.deliverWindow(w)
+		case <-due.C:
+		}
+		d.deliverDue()
 		d.progress.idle()
+		due.Reset(d.waiting.next(time.Now()))
 	}
 }
 
@@ -136,7 +155,7 @@ func (d *deliverer) deliverWindow(w flow.Window) {
 	w.Release()
 }
 
-// deliverEarly delivers the window that has come while another one is delivered. Without
+// deliverEarly delivers the window that has come while other flows are delivered. Without
 // this, new flows would wait for the end of a large window. There is at most one such
 // window: the table exports no more until this one is released.
 func (d *deliverer) deliverEarly() {
@@ -149,43 +168,70 @@ func (d *deliverer) deliverEarly() {
 	}
 }
 
-// deliver takes one flow through the last stages. If the pod of an end may be too new to
-// be known, the flow waits and is delivered later. said is what other rules said of the
-// flow's packets.
+// deliver takes one flow through the last stages. If more may become known of an end, the
+// flow waits and is delivered later. said is what other rules said of the flow's packets.
 func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
-	source, destination := d.resolve(f)
-	if isUnknown(source) || isUnknown(destination) {
-		if d.await(*f, said) {
+	source, destination, again := d.resolve(f)
+	if again > 0 && d.waiting.add(waitingFlow{*f, said, time.Now().Add(again)}, false) {
+		return
+	}
+	d.emit(f, said, &source, &destination, d.lines)
+}
+
+// deliverDue resolves the waiting flows that are due, and delivers those of which no more
+// can become known. New flows do not wait for them.
+func (d *deliverer) deliverDue() {
+	now := time.Now()
+	for {
+		w, ok := d.waiting.take(now)
+		if !ok {
 			return
 		}
-		source, destination = d.resolve(f) // one may have become known since
+		d.progress.mark(time.Now())
+		source, destination, again := d.resolve(&w.flow)
+		if again > 0 {
+			w.due = now.Add(again)
+			d.waiting.add(w, true)
+			continue
+		}
+		if isNamed(&source) && isNamed(&destination) {
+			d.waiting.metrics.woken.Inc()
+		} else {
+			d.waiting.metrics.expired.Inc()
+		}
+		d.emit(&w.flow, w.said, &source, &destination, d.lines)
+		d.deliverEarly()
 	}
-	reason := d.explain(f, &source, &destination, said)
-	d.emit(f, &source, &destination, &reason)
+}
+
+// releaseWaiting delivers the flows that still wait, with what is known of them. lines is
+// nil if nobody reads lines: those are counted as unwritten then. The deliverer calls it at
+// the end; if it is stuck, the agent does.
+func (d *deliverer) releaseWaiting(lines emit.Sink) {
+	for {
+		w, ok := d.waiting.take(time.Time{})
+		if !ok {
+			return
+		}
+		source, destination, _ := d.resolve(&w.flow)
+		d.waiting.metrics.released.Inc()
+		d.emit(&w.flow, w.said, &source, &destination, lines)
+	}
 }
 
 // resolve returns the endpoints that had the flow's addresses from its first packet to
-// its last.
-func (d *deliverer) resolve(f *flow.Flow) (source, destination resolve.Endpoint) {
-	return d.resolver.LookupBetween(f.Source, f.FirstSeen, f.LastSeen), d.resolver.LookupBetween(f.Destination, f.FirstSeen, f.LastSeen)
-}
-
-func isUnknown(e resolve.Endpoint) bool {
-	return e.Kind == resolve.Unknown && !e.Ambiguous && e.IP.IsValid()
-}
-
-// await reports whether the flow will be delivered again, when more is known of an end or
-// nothing can become known any more. It is only called for flows with an unknown end,
-// because it puts them on the heap.
-func (d *deliverer) await(f flow.Flow, said []dialect.Said) bool {
-	again := func() { d.deliver(&f, said) }
-	for _, end := range [...]netip.Addr{f.Source, f.Destination} {
-		if d.resolver.Await(end, f.LastSeen, again) || d.resolver.Await(end, f.FirstSeen, again) {
-			return true
-		}
+// its last. If again is not 0, more may be known after that time.
+func (d *deliverer) resolve(f *flow.Flow) (source, destination resolve.Endpoint, again time.Duration) {
+	source, again = d.resolver.LookupBetween(f.Source, f.FirstSeen, f.LastSeen)
+	destination, other := d.resolver.LookupBetween(f.Destination, f.FirstSeen, f.LastSeen)
+	if again == 0 || other > 0 && other < again {
+		again = other
 	}
-	return false
+	return source, destination, again
 }
+
+// isNamed reports whether it is known what had the address.
+func isNamed(e *resolve.Endpoint) bool { return e.Kind != resolve.Unknown }
 
 // explain returns why the flow was dropped.
 func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) policy.Reason {
@@ -194,15 +240,24 @@ func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint,
 	return reason
 }
 
-// emit hands the flow to all sinks.
-func (d *deliverer) emit(f *flow.Flow, source, destination *resolve.Endpoint, reason *policy.Reason) {
+// emit explains the flow and hands it to all sinks. lines is d.lines, or nil: the flow's
+// line is counted as unwritten then.
+func (d *deliverer) emit(f *flow.Flow, said []dialect.Said, source, destination *resolve.Endpoint, lines emit.Sink) {
+	d.resolver.Count(source)
+	d.resolver.Count(destination)
 	record, ok := d.records.Get().(*emit.DroppedFlow)
 	if !ok {
 		record = new(emit.DroppedFlow)
 	}
-	*record = emit.DroppedFlow{Flow: *f, Source: *source, Destination: *destination, Reason: *reason}
+	*record = emit.DroppedFlow{Flow: *f, Source: *source, Destination: *destination, Reason: d.explain(f, source, destination, said)}
 	for _, sink := range d.sinks {
 		sink.Add(record)
+	}
+	switch {
+	case lines != nil:
+		lines.Add(record)
+	case d.lines != nil:
+		d.unwritten.Inc()
 	}
 	d.records.Put(record)
 }

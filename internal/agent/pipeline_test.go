@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kube-nflog/kube-nflog/decode"
-	"github.com/kube-nflog/kube-nflog/emit"
 	"github.com/kube-nflog/kube-nflog/emit/jsonline"
 	"github.com/kube-nflog/kube-nflog/emit/metric"
 	"github.com/kube-nflog/kube-nflog/flow"
@@ -128,7 +127,7 @@ func TestCountAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMetrics("dev")
-	d := &deliverer{metrics: counted, countOnly: true, counts: m.merged(100)}
+	d := &deliverer{metrics: counted, countOnly: true, counts: m.merged(100), waiting: &waitingFlows{metrics: m.waiting}}
 	table := flow.NewTable(flow.Config{})
 	prefixes := []string{"deny", "deny", "", "deny"}
 	for i, prefix := range prefixes {
@@ -181,7 +180,8 @@ func TestEarlyFlowsComeBetween(t *testing.T) {
 	m := newMetrics("dev")
 	d := &deliverer{
 		merger: dialect.NewMerger(rules), counts: m.merged(100), resolver: resolver, explainer: explainer,
-		sinks: []emit.Sink{jsonline.New(&out, jsonline.Config{NodeName: "n1", Unwritten: m.unwritten})},
+		waiting: &waitingFlows{metrics: m.waiting},
+		lines:   jsonline.New(&out, jsonline.Config{NodeName: "n1", Unwritten: m.unwritten}),
 	}
 	windows := make(chan flow.Window, 2)
 	for _, ports := range [][]uint16{{1, 2, 3}, {9}} {

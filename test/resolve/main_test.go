@@ -130,6 +130,25 @@ func eventually(t *testing.T, r *resolve.Resolver, address string, at time.Time,
 	until(t, func() string { return differs(want, r.Lookup(addr(address), at)) })
 }
 
+// waitFor looks the address up as often as the resolver says, and returns the last
+// endpoint. The first look-up must say so.
+func waitFor(t *testing.T, r *resolve.Resolver, address string, at time.Time) resolve.Endpoint {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for looked := 1; ; looked++ {
+		e, again := r.LookupBetween(addr(address), at, at)
+		switch {
+		case again == 0 && looked == 1:
+			t.Fatalf("%s: the flow does not wait", address)
+		case again == 0:
+			return e
+		case time.Now().After(deadline):
+			t.Fatalf("%s: the flow waits for too long", address)
+		}
+		<-time.After(again)
+	}
+}
+
 // until waits until wrong returns "".
 func until(t *testing.T, wrong func() string) {
 	t.Helper()

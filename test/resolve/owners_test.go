@@ -62,25 +62,18 @@ func TestSecondFamily(t *testing.T) {
 	is(t, r, "10.1.0.8", time.Now(), dual)
 }
 
-// TestEarlyPacket looks up an address before the pod's status has it. The flow is held, and
-// comes back when the status has the address.
+// TestEarlyPacket looks up an address before the pod's status has it. The flow waits until
+// the status has the address.
 func TestEarlyPacket(t *testing.T) {
 	r := start(t, resolve.Config{})
 	early := create(t, controlplane.Pod{Name: "early", Started: time.Now().Add(-4 * time.Second)})
-	seen, again := time.Now(), make(chan struct{})
-	address := addr("10.1.0.9")
+	seen, address := time.Now(), addr("10.1.0.9")
 	is(t, r, address.String(), seen, resolve.Endpoint{})
-	if !r.Await(address, seen, func() { close(again) }) {
-		t.Fatal("the flow is not held")
-	}
 	setStatus(t, "early", func(s *corev1.PodStatus) {
 		s.PodIP, s.PodIPs = address.String(), []corev1.PodIP{{IP: address.String()}}
 	})
-	select {
-	case <-again:
-		is(t, r, address.String(), seen, early)
-	case <-time.After(patience):
-		t.Fatal("nothing came back")
+	if diff := differs(early, waitFor(t, r, address.String(), seen)); diff != "" {
+		t.Errorf("endpoint (-want +got):\n%s", diff)
 	}
 }
 

@@ -18,8 +18,9 @@ func TestNodeScope(t *testing.T) {
 	r := start(t, resolve.Config{Scope: resolve.NodeScope})
 	eventually(t, r, "10.2.0.5", time.Now(), local)
 	is(t, r, "10.2.1.5", time.Now(), resolve.Endpoint{Kind: resolve.External})
-	if r.Await(addr("10.2.1.5"), time.Now(), func() {}) {
-		t.Error("a flow is held for an address that is never going to be known")
+	now := time.Now()
+	if _, again := r.LookupBetween(addr("10.2.1.5"), now, now); again != 0 {
+		t.Error("a flow waits for an address that is never going to be known")
 	}
 }
 
@@ -31,19 +32,11 @@ func TestPeerLookup(t *testing.T) {
 
 	resolved := func(address string) resolve.Endpoint {
 		t.Helper()
-		seen, again := time.Now(), make(chan struct{}, 1)
+		seen := time.Now()
 		if got := r.Lookup(addr(address), seen); got.Kind != resolve.Unknown {
 			t.Errorf("%s before it is asked about: %+v, want unknown", address, got)
 		}
-		if !r.Await(addr(address), seen, func() { again <- struct{}{} }) {
-			t.Fatalf("%s: the flow is not held", address)
-		}
-		select {
-		case <-again:
-		case <-time.After(patience):
-			t.Fatalf("%s: nothing came back", address)
-		}
-		return r.Lookup(addr(address), seen)
+		return waitFor(t, r, address, seen)
 	}
 	if diff := differs(remote, resolved("10.2.1.6")); diff != "" {
 		t.Errorf("remote pod (-want +got):\n%s", diff)

@@ -1,92 +1,16 @@
 package resolve
 
 import (
-	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 )
 
-// waiter runs waits in a bubble, and notes what is called, and after how long.
-type waiter struct {
-	*waits
-	began  time.Time
-	called map[string]time.Duration
-	counts map[string]int
-}
-
-func startWaits(t *testing.T, limit int) *waiter {
-	w := &waiter{began: time.Now(), called: map[string]time.Duration{}, counts: map[string]int{}}
-	w.waits = newWaits(limit, func() int64 { return time.Now().UnixNano() }, func(result string) { w.counts[result]++ })
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.run(ctx)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-	return w
-}
-
-func (w *waiter) hold(name, address string, d time.Duration) bool {
-	return w.add(addr(address), w.began.Add(d).UnixNano(), func() { w.called[name] = time.Since(w.began) })
-}
-
-func TestWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := startWaits(t, 4)
-		w.hold("late", "10.0.0.1", 9*time.Second)
-		w.hold("soon", "10.0.0.2", 2*time.Second)
-		w.hold("woken", "10.0.0.3", 9*time.Second)
-		w.hold("released", "10.0.0.4", time.Hour)
-		if w.hold("too many", "10.0.0.5", time.Second) {
-			t.Error("more are held than the limit")
-		}
-		time.AfterFunc(5*time.Second, func() { w.wake(addr("10.0.0.3")) })
-		<-time.After(20 * time.Second)
-		synctest.Wait()
-		w.release()
-		if w.hold("after release", "10.0.0.6", time.Second) {
-			t.Error("held after release")
-		}
-		want := map[string]time.Duration{"soon": 2 * time.Second, "woken": 5 * time.Second, "late": 9 * time.Second, "released": 20 * time.Second}
-		if diff := cmp.Diff(want, w.called); diff != "" {
-			t.Errorf("called (-want +got):\n%s", diff)
-		}
-		counts := map[string]int{"expired": 2, "woken": 1, "released": 1, "overflow": 1}
-		if diff := cmp.Diff(counts, w.counts); diff != "" {
-			t.Errorf("counts (-want +got):\n%s", diff)
-		}
-		if n := w.len(); n != 0 || len(w.byAddr) != 0 {
-			t.Errorf("%d wait, for %d addresses, want none", n, len(w.byAddr))
-		}
-	})
-}
-
-// What is called may wait again, and may be called from release.
-func TestWaitsAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := startWaits(t, 4)
-		again := 0
-		var hold func()
-		hold = func() {
-			if again++; again < 3 {
-				w.add(addr("10.0.0.1"), time.Now().Add(time.Second).UnixNano(), hold)
-			}
-		}
-		hold()
-		<-time.After(time.Minute)
-		synctest.Wait()
-		if again != 3 {
-			t.Errorf("called %d times, want 3", again)
-		}
-	})
+// waits reports whether a look-up of the address may bring more later.
+func waits(r *Resolver, address string, at time.Time) bool {
+	_, again := r.LookupBetween(addr(address), at, at)
+	return again > 0
 }
 
 // awaiting is a synced resolver of a cluster with one node and one public pod.
@@ -135,10 +59,9 @@ func TestWhatIsWorthWaitingFor(t *testing.T) {
 			clock := func() time.Time { return now }
 			for scope, want := range map[Scope]bool{ClusterScope: tt.cluster, NodeScope: tt.node} {
 				r := awaiting(t, Config{Scope: scope, NodeName: "n1", Now: clock})
-				if got := r.Await(addr(tt.address), now.Add(-tt.age), func() {}); got != want {
-					t.Errorf("scope %v: held %v, want %v", scope, got, want)
+				if got := waits(r, tt.address, now.Add(-tt.age)); got != want {
+					t.Errorf("scope %v: waits %v, want %v", scope, got, want)
 				}
-				r.Release()
 			}
 		})
 	}
@@ -149,16 +72,20 @@ func TestWaitedInVain(t *testing.T) {
 	now := noon().Add(time.Minute)
 	r := awaiting(t, Config{Now: func() time.Time { return now }})
 	seen := now
-	if !r.Await(addr("10.9.9.9"), seen, func() {}) {
-		t.Fatal("not held at first")
+	later := func(d time.Duration) {
+		now = now.Add(d)
+		proven(r.owners, r.now())
 	}
-	now = now.Add(15 * time.Second)
-	if r.Await(addr("10.9.9.9"), seen, func() {}) || r.Await(addr("10.9.9.9"), now, func() {}) {
-		t.Error("held after it was waited for in vain")
+	if !waits(r, "10.9.9.9", seen) {
+		t.Fatal("does not wait at first")
 	}
-	now = now.Add(2 * time.Minute)
-	if !r.Await(addr("10.9.9.9"), now, func() {}) {
-		t.Error("not held again after a while")
+	later(15 * time.Second)
+	if waits(r, "10.9.9.9", seen) || waits(r, "10.9.9.9", now) {
+		t.Error("waits after it was waited for in vain")
+	}
+	later(2 * time.Minute)
+	if !waits(r, "10.9.9.9", now) {
+		t.Error("does not wait again after a while")
 	}
 }
 
@@ -201,5 +128,35 @@ func TestWhereAPodIsLikely(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// While the watch lags, an address that the Internet does not route may be a new
+// pod's. The watch is probed, and nobody waits once it is proven.
+func TestWaitsWhileTheWatchLags(t *testing.T) {
+	now := noon().Add(time.Minute)
+	r := awaiting(t, Config{Now: func() time.Time { return now }})
+	now = now.Add(10 * time.Second)
+	seen := now
+	for address, want := range map[string]bool{"10.0.0.9": true, "203.0.113.9": true, "192.0.2.9": false, "192.168.0.1": false} {
+		if got := waits(r, address, seen); got != want {
+			t.Errorf("%s waits %v, want %v", address, got, want)
+		}
+	}
+	if !r.prober.wanted.Load() {
+		t.Error("the watch is not probed")
+	}
+	now = now.Add(time.Minute)
+	if !waits(r, "203.0.113.9", seen) {
+		t.Error("does not wait as long as the watch lags")
+	}
+	proven(r.owners, r.now())
+	for _, address := range []string{"10.0.0.9", "203.0.113.9"} {
+		if waits(r, address, seen) {
+			t.Errorf("%s waits, although nothing more is going to be known", address)
+		}
+	}
+	if now = now.Add(2 * time.Minute); waits(r, "10.0.0.9", seen) {
+		t.Error("waits for ever")
 	}
 }
