@@ -17,33 +17,33 @@ const (
 	maxAllPeers         = 131072 // addresses that all aggregates together tell apart
 	maxAggregateTargets = 65536  // ports and ICMP kinds that one aggregate tells apart
 	maxAllTargets       = 131072 // ports and ICMP kinds that all together tell apart
-	maxTop              = 16     // candidates for the busiest pairs
+	maxTop              = 16     // pairs that are counted to find the busiest
 	shownTop            = 3
 )
 
-// aggregate sums up the flows of one object and direction that got no event object of their
-// own. It counts peers and ports, and knows the busiest of them.
+// aggregate sums up the flows of one object and direction that have no event of
+// their own: how many peers, how many ports, and the busiest.
 type aggregate struct {
 	peers       map[uint64]struct{} // hashes of addresses
 	targets     map[target]struct{}
-	morePeers   bool // there were more peers than it can tell apart
+	morePeers   bool // there were more than are counted
 	moreTargets bool
 	top         []heavyHitter
 	reasons     reasons
 	codes       codeSet
 }
 
-// heavyHitter is one of the busiest (peer, target) pairs, by the space-saving algorithm: a
-// new pair replaces the least busy one and inherits its count. So packets - inherited is a
-// lower bound for its own packets.
+// heavyHitter is one of the busiest pairs of peer and target, found by the
+// space-saving algorithm: a new pair replaces the least busy one and inherits its
+// count. At least packets - inherited are its own.
 type heavyHitter struct {
 	endpoint           resolve.Endpoint
 	target             target
 	packets, inherited uint64
 }
 
-// aggregateRoom is what the aggregates of a correlator share: the seed of their hashes, and
-// how many more addresses and targets they may hold together.
+// aggregateRoom is what all aggregates share: the seed of their hashes, and how
+// many more addresses and targets they may hold together.
 type aggregateRoom struct {
 	seed                 maphash.Seed
 	peerRoom, targetRoom int
@@ -58,7 +58,7 @@ func (r *aggregate) add(d *aggregateRoom, o *observation) {
 	r.reasons.add(o.why.Text, o.Packets)
 	r.codes.add(o.Reason.Code)
 	if o.Overflow {
-		r.morePeers = true // the flow stands for many flows
+		r.morePeers = true // the flow stands for many
 		if !o.peer.IP.IsValid() {
 			return
 		}
@@ -114,13 +114,13 @@ func (r *aggregate) addTop(peer *resolve.Endpoint, t target, packets uint64) {
 	r.top[least] = heavyHitter{endpoint: *peer, target: t, packets: inherited + packets, inherited: inherited}
 }
 
-// release returns the aggregate's room to the correlator.
+// release gives its room back.
 func (r *aggregate) release(d *aggregateRoom) {
 	d.peerRoom += len(r.peers)
 	d.targetRoom += len(r.targets)
 }
 
-// text returns the aggregate's message, which may be too long.
+// text returns the message, of any length.
 func (r *aggregate) text(d direction) string {
 	noun := "source"
 	if d == sending {
@@ -187,8 +187,7 @@ func (r *aggregate) mostText() string {
 	return strings.Join(shown, ", ")
 }
 
-// podOrAddress returns a short name of a peer, because a list has no room for both name and
-// address.
+// podOrAddress names a peer briefly, because a list has no room for both.
 func podOrAddress(ep *resolve.Endpoint) string {
 	switch {
 	case ep.Kind == resolve.Pod && ep.Name == "": // its name is hidden
@@ -199,9 +198,9 @@ func podOrAddress(ep *resolve.Endpoint) string {
 	return ep.IP.String()
 }
 
-// busiest returns the candidates with the most certain packets, at most shownTop, most
-// packets first. If two are equal, the lower address comes first, so that a message does
-// not change without a reason.
+// busiest returns the pairs with most packets of their own, most first, at most
+// shownTop. Equal pairs are sorted by address, so that a message does not change
+// without a reason.
 func (r *aggregate) busiest() []heavyHitter {
 	sorted := slices.Clone(r.top)
 	slices.SortFunc(sorted, func(a, b heavyHitter) int {
@@ -215,20 +214,20 @@ func (r *aggregate) busiest() []heavyHitter {
 }
 
 const (
-	maxReasons     = 4   // reasons that one aggregate tells apart
-	shownReasons   = 2   // how many of them the text names
-	maxReasonBytes = 300 // of each reason
+	maxReasons     = 4   // reasons that one aggregate counts
+	shownReasons   = 2   // reasons that its text names
+	maxReasonBytes = 300 // of each
 )
 
-// reasons counts why the flows of an aggregate were dropped, by the space-saving algorithm
-// of heavyHitter: a new reason replaces the least common one.
+// reasons counts why the flows of an aggregate were dropped, by the space-saving
+// algorithm as with heavyHitter.
 type reasons struct {
 	all  []reasonCount
 	more bool // there were more than maxReasons reasons
 }
 
-// reasonCount counts the packets of a reason; "" stands for an unknown reason. As with
-// heavyHitter, packets - inherited is a lower bound.
+// reasonCount counts the packets of a reason, "" for no reason. At least packets -
+// inherited are its own.
 type reasonCount struct {
 	why                string
 	packets, inherited uint64
@@ -257,8 +256,8 @@ func (r *reasons) add(why string, packets uint64) {
 	r.all[least] = reasonCount{why: strings.Clone(why), packets: inherited + packets, inherited: inherited}
 }
 
-// text returns the only reason, or the most common of several: "several reasons: denied by
-// …; denied by …; …". It is "" if nothing is known.
+// text returns the only reason, or the most common of several: "several reasons:
+// denied by …; denied by …; …". It returns "" if no reason is known.
 func (r *reasons) text() string {
 	sorted := slices.Clone(r.all)
 	slices.SortFunc(sorted, func(a, b reasonCount) int {

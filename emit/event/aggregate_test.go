@@ -20,7 +20,7 @@ func seenBy(d *emit.DroppedFlow, peer *resolve.Endpoint) *observation {
 	return &observation{DroppedFlow: d, peer: peer}
 }
 
-func TestRollupTexts(t *testing.T) {
+func TestAggregateTexts(t *testing.T) {
 	const icmp = 1 << 20 // in place of a port
 	type hit struct {
 		source, port int
@@ -69,7 +69,7 @@ func TestRollupTexts(t *testing.T) {
 	}
 }
 
-func TestRollupsAreBoundedTogether(t *testing.T) {
+func TestAggregatesAreBoundedTogether(t *testing.T) {
 	d := aggregateRoom{seed: maphash.MakeSeed(), peerRoom: 10, targetRoom: 5}
 	var all []*aggregate
 	for range 3 {
@@ -81,15 +81,15 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 		}
 		all = append(all, r)
 	}
-	backoffWait, targets := 0, 0
+	peers, targets := 0, 0
 	for _, r := range all {
-		backoffWait, targets = backoffWait+len(r.peers), targets+len(r.targets)
+		peers, targets = peers+len(r.peers), targets+len(r.targets)
 	}
-	if backoffWait != 10 || targets != 5 {
-		t.Errorf("the roll-ups hold %d addresses and %d targets, want 10 and 5", backoffWait, targets)
+	if peers != 10 || targets != 5 {
+		t.Errorf("the aggregates hold %d addresses and %d targets, want 10 and 5", peers, targets)
 	}
 	if !all[2].morePeers || !all[2].moreTargets {
-		t.Error("the last roll-up does not know that there were more")
+		t.Error("the last aggregate does not know that there were more")
 	}
 	for _, r := range all {
 		r.release(&d)
@@ -99,9 +99,9 @@ func TestRollupsAreBoundedTogether(t *testing.T) {
 	}
 }
 
-// TestRollupReasons holds that an aggregate tells why: the one reason, or the
+// TestAggregateReasons holds that an aggregate tells why: the one reason, or the
 // commonest ones, in bounds.
-func TestRollupReasons(t *testing.T) {
+func TestAggregateReasons(t *testing.T) {
 	type hit struct {
 		why     string
 		packets uint64
@@ -134,9 +134,9 @@ func TestRollupReasons(t *testing.T) {
 	}
 }
 
-// TestRollupTellsWhy holds that the event says the reasons, and that its count is
+// TestAggregateTellsWhy holds that the event says the reasons, and that its count is
 // a lower bound, within the bytes that a message may have.
-func TestRollupTellsWhy(t *testing.T) {
+func TestAggregateTellsWhy(t *testing.T) {
 	s := newFakeServer()
 	e := newTestSink(t, Config{ObjectsPerPod: 1}, s)
 	api := pod("shop", "api", "10.0.1.7")
@@ -150,13 +150,13 @@ func TestRollupTellsWhy(t *testing.T) {
 	flush(t, e)
 	events := s.list()
 	if len(events) != 2 {
-		t.Fatalf("%d events, want one and a roll-up", len(events))
+		t.Fatalf("%d events, want one and an aggregate", len(events))
 	}
 	message := events[1].Message
 	checkMessage(t, message)
 	for _, want := range []string{"Packets dropped when receiving traffic from 8 sources", "several reasons: denied by 00", atLeastText("10/minute")} {
 		if !strings.Contains(message, want) {
-			t.Errorf("the roll-up does not say %q: %s", want, message)
+			t.Errorf("the aggregate does not say %q: %s", want, message)
 		}
 	}
 }

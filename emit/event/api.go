@@ -11,38 +11,39 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// errStopped is the cause that ends calls in flight when Run's context ends.
+// errStopped is the cause of calls that are cancelled because Run's context has
+// ended.
 var errStopped = errors.New("the emitter stops")
 
-// api makes one call for a request, with its own deadline.
+// api makes calls to the API server. Each has its own deadline.
 type api struct {
 	client  rest.Interface // a client for core/v1
 	timeout time.Duration
 }
 
-// call makes a request's call. client-go must neither limit nor repeat it. The correlator
-// does both, because it knows which calls are useful.
-func (c *api) call(ctx context.Context, j *request) response {
+// call sends a request. client-go must neither limit nor repeat it: the correlator
+// does both, because it knows what is worth a call.
+func (c *api) call(ctx context.Context, req *request) response {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var got corev1.Event
-	err := c.restRequest(j).MaxRetries(0).Do(ctx).Into(&got)
-	if err == nil && got.Name != j.name {
+	err := c.restRequest(req).MaxRetries(0).Do(ctx).Into(&got)
+	if err == nil && got.Name != req.name {
 		err = errNotTheEvent
 	}
 	if err != nil {
-		err = fmt.Errorf("%s event %s/%s: %w", j.op, j.namespace, j.name, err)
+		err = fmt.Errorf("%s event %s/%s: %w", req.op, req.namespace, req.name, err)
 	}
-	a := classify(ctx, j, err)
-	if err == nil && j.op == opAdopt {
-		a.count, a.writer, a.first = got.Count, got.Annotations[writerAnnotation], got.FirstTimestamp.Time
+	res := classify(ctx, req, err)
+	if err == nil && req.op == opAdopt {
+		res.count, res.writer, res.first = got.Count, got.Annotations[writerAnnotation], got.FirstTimestamp.Time
 	}
-	return a
+	return res
 }
 
-func (c *api) restRequest(j *request) *rest.Request {
-	if j.op == opPost {
-		return c.client.Post().Namespace(j.namespace).Resource("events").Body(j.event)
+func (c *api) restRequest(req *request) *rest.Request {
+	if req.op == opPost {
+		return c.client.Post().Namespace(req.namespace).Resource("events").Body(req.event)
 	}
-	return c.client.Patch(types.MergePatchType).Namespace(j.namespace).Resource("events").Name(j.name).Body(j.patch)
+	return c.client.Patch(types.MergePatchType).Namespace(req.namespace).Resource("events").Name(req.name).Body(req.patch)
 }

@@ -88,7 +88,7 @@ func TestWhatIsForbiddenGoesFirst(t *testing.T) {
 		}
 		for _, ev := range s.list() {
 			if ev.Message != "Packet dropped when receiving traffic from 203.0.113.9 on port 80/TCP." {
-				t.Errorf("%s got a roll-up: %s", ev.InvolvedObject.Name, ev.Message)
+				t.Errorf("%s got an aggregate: %s", ev.InvolvedObject.Name, ev.Message)
 			}
 		}
 		checkSums(t, e)

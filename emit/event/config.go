@@ -10,24 +10,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config says what a Sink writes, and how much. The zero value of a field stands for the
-// default in its comment.
+// Config configures a Sink. The zero value of a field stands for its default,
+// which its comment tells.
 type Config struct {
-	// NodeName is the name of this node. It is the events' source host, and distinguishes
-	// local ends of a flow from remote ones. It has no default.
+	// NodeName is this node's name. It is the events' source host. It has no
+	// default.
 	NodeName string
 	// Reason is the events' reason. Default "PacketDrop".
 	Reason string
 	// Component is the events' source component. Default "kube-nflog".
 	Component string
-	// DefaultPrefix is the NFLOG prefix that messages need not mention.
+	// DefaultPrefix is the NFLOG prefix that messages leave out.
 	DefaultPrefix string
-	// Message is a text/template for the message of an ordinary event, with MessageData; ""
-	// for the built-in sentence. It does not apply to aggregates.
+	// Message is a text/template for the message of an event. Its data is a
+	// MessageData. "" stands for the built-in sentence, which aggregates always
+	// have.
 	Message string
 
-	// QPS and Burst limit this node's calls to the API server. The sink makes fewer calls
-	// while the API server is overloaded. Defaults: 50 calls per second, 100 calls.
+	// QPS and Burst bound this node's calls to the API server, in calls per
+	// second and calls. The Sink stays below them while the API server is
+	// overloaded. Defaults 50 and 100.
 	QPS   float64
 	Burst int
 	// PodQPS and PodBurst limit the writes about one pod. Defaults: 0.5 and 25.
@@ -36,8 +38,8 @@ type Config struct {
 	// ObjectsPerPod is the number of event objects that a pod may get in an hour, in
 	// addition to its aggregates. Default 20.
 	ObjectsPerPod int
-	// MaxEntries bounds the event objects in memory, without the aggregates. MaxPods bounds
-	// the pods. Defaults: 8192 and 2048.
+	// MaxEntries bounds the event objects in memory, besides the aggregates, and
+	// MaxPods the pods. Defaults 8192 and 2048.
 	MaxEntries, MaxPods int
 	// Writers is the number of goroutines that call the API server. Default 4.
 	Writers int
@@ -47,9 +49,9 @@ type Config struct {
 	// If Namespaces is not empty, only pods of these namespaces get events. Pods of
 	// ExcludeNamespaces get none.
 	Namespaces, ExcludeNamespaces []string
-	// NamespaceOnly hides objects in other namespaces from the readers of an event. Of
-	// their pods and Services it shows only namespace and address. The reason is the one in
-	// the reason's views.
+	// NamespaceOnly hides from the readers of an event what lies in other
+	// namespaces. It shows their pods and Services only by namespace and address, and
+	// of the reason only the views of policy.Reason.
 	NamespaceOnly bool
 	// NodeEvents writes events on the Node for flows with no pod on either side.
 	NodeEvents bool
@@ -97,13 +99,14 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Validate returns all mistakes at once, as New does.
+// Validate reports all invalid fields at once, as New does.
 func (c Config) Validate() error {
 	_, err := c.withDefaults().validate()
 	return err
 }
 
-// validate returns all mistakes at once, and the parsed message template, nil for none.
+// validate reports all invalid fields at once. It returns the parsed message
+// template, nil for none.
 func (c Config) validate() (*template.Template, error) {
 	var errs []error
 	positive := func(name string, ok bool) {

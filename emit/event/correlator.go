@@ -117,7 +117,7 @@ func (c *correlator) schedule(e *eventEntry, now time.Time) {
 	}
 	due := dueAt(e.lastWrite, e.lastAdd, e.interval)
 	if e.interval == firstInterval {
-		due = due.Add(lateness(e.name))
+		due = due.Add(jitter(e.name))
 	}
 	if c.draining || !due.After(now) {
 		c.queue.makeReady(e)

@@ -33,9 +33,8 @@ func unwrittenReasons() []string {
 	return []string{reasonNamespaceGone, reasonInvalid, reasonForbidden, reasonTableFull, reasonShutdown}
 }
 
-// counters counts what becomes of the ends of flows, and of calls. The caller that
-// serialises the correlator also serialises pending. The metrics are safe for concurrent
-// use.
+// counters counts what becomes of the ends of flows and of calls. Whoever
+// serialises the correlator guards pending. The metrics need no guard.
 type counters struct {
 	pending uint64 // accepted packets that are neither written nor given up
 
@@ -111,7 +110,7 @@ func (a *counters) suppress(reason string, packets uint64) {
 	c.packets.Add(float64(packets))
 }
 
-// written counts packets that the API server has.
+// written counts packets whose event the API server has acknowledged.
 func (a *counters) written(packets uint64) {
 	a.pending -= packets
 	a.writtenCount.Add(float64(packets))

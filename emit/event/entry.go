@@ -14,79 +14,80 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// eventState is what is known about an entry's event in the API.
+// eventState is what is known about the event in the API server.
 type eventState uint8
 
 const (
-	eventAbsent   eventState = iota // not written yet, or expired: POST
-	eventConflict                   // an event with that name exists: adopt it
-	eventPresent                    // PATCH
+	eventAbsent   eventState = iota // not written yet, or expired: create it
+	eventConflict                   // an event with this name exists: adopt it
+	eventPresent                    // patch it
 )
 
 const (
 	maxPrefixes = 3 // NFLOG prefixes in one message
 	maxCount    = math.MaxInt32
-	// clockJump is the difference to the previous packet from which on the clock counts as
-	// set back. Flows may come late by less.
+	// clockJump is how much earlier than the previous packet a packet must be to
+	// show that the clock was set back. Flows may come late, but by less.
 	clockJump = time.Minute
 )
 
-// eventEntry mirrors one event object: how many packets it has counted, and how many of
-// them the API server is known to have.
+// eventEntry mirrors one event object. It knows how many packets the event stands
+// for, and how many of them the API server has acknowledged.
 type eventEntry struct {
 	object      *involvedObject
 	key         entryKey
 	peerEntries *peerEntries
-	name        string // name of the event object
-	writer      string // this entry's mark on the object
+	name        string // of the event
+	writer      string // value of writerAnnotation
 
 	peer      peer
 	prefixes  []string
 	flags     decode.TCPFlags
-	why       string            // why the last packets were dropped, "" if it is not known
-	code      policy.ReasonCode // the code of why
-	atLeast   bool              // a rule that logged some of the packets has a limit
-	limit     string            // the last known limit, "" if it is not known
+	why       string            // the reason of the last packets, "" for none
+	code      policy.ReasonCode // the code of that reason
+	atLeast   bool              // a rule that logged some packets has a limit
+	limit     string            // the last known limit, "" for none
 	aggregate *aggregate        // nil for an ordinary entry
 
-	packets uint64 // packets since the object was created or adopted
-	acked   uint64 // how many of them the API server has
-	base    uint64 // the object's count when it was adopted
-	// first and last are the times of packets. unacked is the first packet that the API
-	// server does not have. since is the first of those that are not in flight either.
+	packets uint64 // since the event was created or adopted
+	acked   uint64 // of these, those that the API server has acknowledged
+	base    uint64 // the event's count when it was adopted
+	// These are times of packets. first and last are of all packets. unacked is of
+	// the first packet that is not acknowledged. since is of the first packet that is
+	// not in flight either.
 	first, last, unacked, since time.Time
-	began                       time.Time // the object's first time stamp; zero if it is not known
+	began                       time.Time // the event's first timestamp, zero if it is not known
 
 	event        eventState
-	message      string                  // the last written message
-	wroteCodes   string                  // the last written reasonCodeAnnotation
-	wroteRelated *corev1.ObjectReference // the last written related object
+	message      string                  // as last written
+	wroteCodes   string                  // reasonCodeAnnotation, as last written
+	wroteRelated *corev1.ObjectReference // as last written
 	lastWrite    time.Time
 	lastAdd      time.Time
 	interval     time.Duration
-	failures     int    // failures in a row
-	refused      string // why the object cannot be written, "" if it can
+	failures     int    // in a row
+	refused      string // why the API server will never take the event, "" for none
 
 	state    queueState
-	due      time.Time     // on timer
-	timerAt  int           // index in the timers
-	idleAt   *list.Element // at rest
-	readyAt  int           // index in the object's ready list
-	followUp bool          // its next call completes a write that has begun
-	owned    bool          // the object has this entry's mark
-	bare     bool          // the object has no managed fields
+	due      time.Time     // scheduled, or idle: when it is to be forgotten
+	timerAt  int           // index in queue.timers
+	idleAt   *list.Element // in queue.idle
+	readyAt  int           // index in object.ready
+	followUp bool          // the next request completes a write
+	owned    bool          // the event has this entry's writerAnnotation
+	bare     bool          // the event has no managed fields
 }
 
-// pending returns how many packets are not written.
+// pending returns how many packets are not acknowledged.
 func (e *eventEntry) pending() uint64 { return e.packets - e.acked }
 
-// count returns the count for the object. It stops at the maximum of an int32 and does not
-// wrap.
+// count returns the count that the event is to have. It stops at the largest int32.
 func (e *eventEntry) count() int32 {
 	return int32(min(e.base+e.packets, maxCount))
 }
 
-// atLeastText returns the sentence that the count is a lower bound; "" if it is exact.
+// atLeastText returns the sentence for a count that is a lower bound, "" for an
+// exact count.
 func (e *eventEntry) atLeastText() string {
 	if !e.atLeast {
 		return ""
@@ -102,8 +103,9 @@ func (e *eventEntry) codes() string {
 	return string(e.code)
 }
 
-// related returns the peer as an object. It returns nil if the peer is an address, or if
-// the event may not show its name. For a workload it is the pod that was seen last.
+// related returns the object that is the peer. It returns nil if the peer is an
+// address, or has no name that the event may show. Of a workload it returns the
+// pod that was seen last.
 func (e *eventEntry) related() *corev1.ObjectReference {
 	peer := &e.peer.last
 	if peer.Name == "" {
@@ -152,8 +154,8 @@ func (e *eventEntry) add(o *observation, defaultPrefix string, shared *aggregate
 	}
 }
 
-// restart starts a new object after the old one is gone, with the packets that the old one
-// did not have.
+// restart begins a new event, because the old one is gone: with the packets that
+// the old one did not have.
 func (e *eventEntry) restart() {
 	e.packets -= e.acked
 	e.acked, e.base = 0, 0
@@ -165,24 +167,24 @@ func (e *eventEntry) restart() {
 	e.bare = false
 }
 
-// adopt continues the count of an object of an earlier run.
+// adopt continues the count of an event that an earlier run left.
 func (e *eventEntry) adopt(count int32, first time.Time) {
 	e.began = first
 	e.base = uint64(max(count, 0))
 	e.event = eventPresent
 }
 
-// written records that the API server has the packets of a request.
-func (e *eventEntry) written(j *request, now time.Time) {
-	e.acked = j.packets
-	if e.event == eventAbsent || j.first.Before(e.began) {
-		e.began = j.first
+// written notes that the API server has acknowledged a request.
+func (e *eventEntry) written(req *request, now time.Time) {
+	e.acked = req.packets
+	if e.event == eventAbsent || req.first.Before(e.began) {
+		e.began = req.first
 	}
 	e.unacked = e.since
-	e.message, e.wroteCodes, e.wroteRelated = j.message, j.codes, j.related
+	e.message, e.wroteCodes, e.wroteRelated = req.message, req.codes, req.related
 	e.event = eventPresent
 	e.owned = true
-	e.bare = j.op == opPatch
+	e.bare = req.op == opPatch
 	e.followUp = false
 	e.interval = nextInterval(e.interval, e.key.aggregate, e.object.crowded())
 	e.lastWrite = now

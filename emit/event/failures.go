@@ -9,54 +9,55 @@ import (
 )
 
 const (
-	// maxCauses bounds the causes that are remembered as logged. Further causes are not
-	// logged one by one.
+	// maxCauses bounds the causes that are remembered as logged. Further causes are
+	// not logged one by one.
 	maxCauses = 256
-	// causeTTL is the time after which a cause that does not come again is forgotten. It is
-	// also the interval at which the log says that there are more causes.
+	// causeTTL is how long a cause is remembered after it last came. It is also how
+	// often the log tells that there are more causes.
 	causeTTL = time.Hour
-	// calmAfter is the time without a failed call after which a temporary cause is over. A
-	// server that throttles accepts some calls and refuses others.
+	// calmAfter is how long no call may have failed before the log tells that the
+	// API server works again. A server that throttles accepts some calls in between.
 	calmAfter = 3 * time.Second
 )
 
-// failureLog logs each cause of failures once, not for each event. The caller serialises
-// its methods.
+// failureLog logs failures once for each cause, not for each event. The caller
+// serialises its methods.
 type failureLog struct {
 	logger *slog.Logger
-	logged map[string]time.Time // causes, and the time of the last failure of each
-	more   time.Time            // when the log last said that there are more causes
-	since  time.Time            // when calls began to fail for a temporary cause; zero if they do not
-	last   time.Time            // time of the last failure
+	logged map[string]time.Time // causes, with the time when they last came
+	more   time.Time            // when the log last told that there are more
+	since  time.Time            // when temporary failures began, zero for none
+	last   time.Time            // the last temporary failure
 }
 
-// note logs a response if it is the first with its cause.
-func (c *failureLog) note(j *request, a response, now time.Time) {
-	switch a.class {
+// note logs a response if it is the first of its kind.
+func (c *failureLog) note(req *request, res response, now time.Time) {
+	switch res.class {
 	case written:
-		c.recovered(j, now)
+		c.recovered(req, now)
 	case temporary:
 		c.last = now
 		if c.since.IsZero() {
 			c.since = now
-			c.logger.Warn("the API server does not take all events, counts are kept until it does", "error", a.err)
+			c.logger.Warn("the API server does not take all events, counts are kept until it does", "error", res.err)
 		}
 	case namespaceGone:
-		if c.first(a.result+"/"+j.namespace, now) {
-			c.logger.Warn("events dropped, their namespace is gone", "namespace", j.namespace, "error", a.err)
+		if c.first(res.result+"/"+req.namespace, now) {
+			c.logger.Warn("events dropped, their namespace is gone", "namespace", req.namespace, "error", res.err)
 		}
 	case forbidden:
-		if c.first(a.result+"/"+j.namespace, now) {
-			c.logger.Warn("events held back, the API server forbids them", "namespace", j.namespace, "error", a.err)
+		if c.first(res.result+"/"+req.namespace, now) {
+			c.logger.Warn("events held back, the API server forbids them", "namespace", req.namespace, "error", res.err)
 		}
 	case invalid:
-		if c.first(a.result, now) {
-			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", j.namespace, "event", j.name, "error", a.err)
+		if c.first(res.result, now) {
+			c.logger.Warn("event dropped, the API server finds it invalid", "namespace", req.namespace, "event", req.name, "error", res.err)
 		}
 	}
 }
 
-// first reports whether to log a cause: it is new, and there are not too many.
+// first reports whether a cause is to be logged: it is new, and there are not too
+// many.
 func (c *failureLog) first(cause string, now time.Time) bool {
 	if _, known := c.logged[cause]; !known && len(c.logged) >= maxCauses && !c.forget(now) {
 		if c.more.IsZero() || now.Sub(c.more) >= causeTTL {
@@ -70,64 +71,64 @@ func (c *failureLog) first(cause string, now time.Time) bool {
 	return !known
 }
 
-// forget removes the causes that have not come for long. It reports whether there were any.
+// forget forgets old causes. It reports whether there were any.
 func (c *failureLog) forget(now time.Time) bool {
 	before := len(c.logged)
 	maps.DeleteFunc(c.logged, func(_ string, last time.Time) bool { return now.Sub(last) > causeTTL })
 	return len(c.logged) < before
 }
 
-func (c *failureLog) recovered(j *request, now time.Time) {
-	delete(c.logged, reasonForbidden+"/"+j.namespace)
-	delete(c.logged, reasonNamespaceGone+"/"+j.namespace)
+func (c *failureLog) recovered(req *request, now time.Time) {
+	delete(c.logged, reasonForbidden+"/"+req.namespace)
+	delete(c.logged, reasonNamespaceGone+"/"+req.namespace)
 	if !c.since.IsZero() && now.Sub(c.last) >= calmAfter {
 		c.logger.Info("the API server takes events again", "after", c.last.Sub(c.since).Round(time.Millisecond))
 		c.since = time.Time{}
 	}
 }
 
-// refusedAfter is the time for which every write must have been refused because of missing
-// rights. An API server that has just started forbids everything for a while.
+// refusedAfter is how long every write must have been forbidden before Refused
+// tells so. An API server that has just started forbids everything for a while.
 const refusedAfter = time.Minute
 
-// refusals records since when every write is refused because of missing rights. It is safe
-// for concurrent use.
+// refusals knows since when every write is forbidden. Its methods are safe for
+// concurrent use.
 type refusals struct {
-	only bool // only pods of one namespace get events
+	only bool // events are written in one namespace only
 
 	mu sync.Mutex
 	refusal
 }
 
-// refusal is a time in which every write was refused; zero for none.
+// refusal is a period in which every write was forbidden, zero for none.
 type refusal struct {
 	since, last  time.Time
 	err          error  // of the last write
-	unauthorized bool   // the API server did not accept the credentials for the last write
+	unauthorized bool   // at last the API server did not accept the credentials
 	namespace    string // of the first write
-	others       bool   // writes in other namespaces were refused too
+	others       bool   // writes in other namespaces were forbidden too
 }
 
-// note takes a response into account. A response that says nothing about rights changes
+// note takes in a response. A response that shows nothing about rights changes
 // nothing.
-func (r *refusals) note(j *request, a response, now time.Time) {
+func (r *refusals) note(req *request, res response, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	unauthorized := a.result == resultUnauthorized
+	unauthorized := res.result == resultUnauthorized
 	switch {
-	case a.class == forbidden || unauthorized:
+	case res.class == forbidden || unauthorized:
 		if r.since.IsZero() {
-			r.since, r.namespace = now, j.namespace
+			r.since, r.namespace = now, req.namespace
 		}
-		r.last, r.err, r.unauthorized = now, a.err, unauthorized
-		r.others = r.others || j.namespace != r.namespace
-	case a.class != temporary && a.class != cancelled:
+		r.last, r.err, r.unauthorized = now, res.err, unauthorized
+		r.others = r.others || req.namespace != r.namespace
+	case res.class != temporary && res.class != cancelled:
 		r.refusal = refusal{}
 	}
 }
 
-// error returns why no event can be written, nil if some can. In only one namespace, a
-// quota or an admission plugin may forbid them.
+// error returns why no event can be written, nil if some may. If only one namespace
+// forbids events, a quota or an admission plugin may be the cause.
 func (r *refusals) error() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,8 +143,8 @@ func (r *refusals) error() error {
 	return nil
 }
 
-// Refused returns an error if every write for a minute or longer was refused because of
-// missing rights: writes in several namespaces, or all writes because the API server does
-// not accept the credentials. It returns nil after the first write that is allowed. It may
-// be called concurrently with all methods.
+// Refused returns an error if every write has been forbidden for a minute or more:
+// in several namespaces, or because the API server does not accept the credentials.
+// It returns nil after the first write that is not forbidden. It may be called at
+// any time.
 func (s *Sink) Refused() error { return s.refused.error() }

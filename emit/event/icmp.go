@@ -6,9 +6,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/decode"
 )
 
-// icmpName returns the name of an ICMP or ICMPv6 message in the spelling of ip(6)tables
-// (iana.org/assignments/icmp-parameters, icmpv6-parameters). If there is no name, it
-// returns the numbers.
+// icmpName returns the name of an ICMP or ICMPv6 message as ip(6)tables spells it
+// (iana.org/assignments/icmp-parameters, icmpv6-parameters). For a message without
+// such a name it returns the numbers.
 func icmpName(p decode.Protocol, typ, code uint8) string {
 	names, codes, unreachable := icmpTypes, icmpUnreachable, uint8(3)
 	if p == decode.ICMPv6 {

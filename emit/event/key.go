@@ -12,7 +12,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// direction says what the object of an event did with the traffic.
+// direction is what the object of an event did with the packets.
 type direction uint8
 
 const (
@@ -25,8 +25,8 @@ func (d direction) String() string {
 	return [...]string{"receiving", "sending", "forwarding"}[d]
 }
 
-// target is the destination within the peer: a port, an ICMP type, or a protocol without
-// either.
+// target is what the packets were for: a port, an ICMP type, or a protocol that
+// has neither. Its fields are part of event names: see objectName.
 type target struct {
 	protocol           decode.Protocol
 	hasPort, hasICMP   bool
@@ -48,9 +48,9 @@ func targetOf(f *flow.Flow) target {
 	return t
 }
 
-// peerKey identifies a peer: a workload with all its pods, a pod without a workload, a
-// node, a Service, or an address. A name from reverse DNS is not part of it, because it may
-// come late.
+// peerKey is the identity of a peer: a workload with all its pods, a pod without a
+// workload, a node, a Service, or else an address. A name of reverse DNS is no part
+// of it, because the name may come late.
 type peerKey struct {
 	kind            resolve.Kind // Unknown if addr is the identity
 	workload        bool         // name is the name of the workload
@@ -72,9 +72,9 @@ func peerKeyOf(peer *resolve.Endpoint) peerKey {
 	return peerKey{addr: peer.IP}
 }
 
-// stranger reports whether the cluster does not know the peer. Anybody can make as many
-// such peers as they have addresses.
-func (k *peerKey) stranger() bool { return k.kind == resolve.Unknown }
+// outside reports whether the peer is nothing that the cluster knows. Anybody can
+// be as many such peers as they have addresses.
+func (k *peerKey) outside() bool { return k.kind == resolve.Unknown }
 
 // entryKey identifies an entry of an object.
 type entryKey struct {
@@ -89,12 +89,12 @@ const (
 	nameHashBytes = 10  // 80 bits
 )
 
-// objectName returns the name of the event object that an entry mirrors. The same entry has
-// the same name after a restart. The name depends on the node: two nodes that see the same
-// flow have separate counts.
+// objectName returns the name of an entry's event object. The same entry gets the
+// same name after a restart: a test pins the names. The node is part of the name,
+// because each node that sees a flow keeps its own count.
 func objectName(node, component string, s *objectKey, k *entryKey) string {
 	h := sha256.New()
-	// None of the parts contains a NUL, so different lists have different hashes.
+	// No part contains a NUL, so different parts never make the same text.
 	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00%t\x00", node, component, s.uid, k.direction, k.aggregate)
 	fmt.Fprintf(h, "%d\x00%t\x00%s\x00%s\x00", k.peer.kind, k.peer.workload, k.peer.namespace, k.peer.name)
 	fmt.Fprintf(h, "%s\x00%s\x00%+v", k.peer.addr, k.peer.via, k.target)

@@ -3,17 +3,19 @@ package event
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/template"
 
+	"github.com/kube-nflog/kube-nflog/decode"
 	"github.com/kube-nflog/kube-nflog/emit"
 )
 
 // maxMessage is the API server's limit on an event's message, in bytes.
 const maxMessage = 1024
 
-// MessageData is what a message template works on. Text from outside is
-// cleaned already. Fields that do not apply are "".
+// MessageData is the data of a message template. Text from outside is safe to
+// print. Fields that do not apply are "".
 type MessageData struct {
 	// Direction is "receiving", "sending" or "forwarding".
 	Direction string
@@ -22,29 +24,28 @@ type MessageData struct {
 	Traffic string
 	// Namespace and Name are those of the object that the event is about.
 	Namespace, Name string
-	// Peer is the peer as Traffic names it; the other fields are its parts,
-	// Kind as in the JSON line.
+	// Peer is the peer as Traffic names it. The other fields are its parts. PeerKind
+	// is as in JSON lines.
 	Peer, PeerIP, PeerKind, PeerNamespace, PeerName, PeerWorkload string
 	// On is " on port 8080/TCP" or " (ICMP echo-request)".
 	On string
 	// Protocol is "TCP"; Port "8080"; ICMP "echo-request".
 	Protocol, Port, ICMP string
-	// TCPFlags are the last packet's, "ACK|PSH"; "" for a plain SYN.
+	// TCPFlags are those of the last packet, "ACK|PSH". They are "" for a plain SYN.
 	TCPFlags string
-	// Prefixes are the NFLOG prefixes seen, quoted, but the default one.
+	// Prefixes are the NFLOG prefixes, quoted, without the default one.
 	Prefixes []string
 	// Node is this node's name.
 	Node string
-	// Why is why the packet was dropped: "denied by NetworkPolicy
-	// shop/api-ingress (no rule allows it)"; "" where it is not known.
+	// Why is the reason: "denied by NetworkPolicy shop/api-ingress (no rule allows
+	// it)". It is "" if no reason is known.
 	Why string
 	// AtLeast is "At least this many packets: the rule that logs has a limit of
-	// 10/minute." where the event's count is a lower bound; "" where it is exact
-	// as far as is known.
+	// 10/minute." if the event's count is a lower bound, else "".
 	AtLeast string
 }
 
-// parseMessage parses a message template and tries it; "" gives nil.
+// parseMessage parses a message template and tries it. For "" it returns nil.
 func parseMessage(text string) (*template.Template, error) {
 	if text == "" {
 		return nil, nil
@@ -70,9 +71,9 @@ func parseMessage(text string) (*template.Template, error) {
 	return t, nil
 }
 
-// renderMessage returns the message of an ordinary event: the template's, where
-// there is one and it works, else the built-in sentence. At most maxMessage
-// bytes of printable UTF-8.
+// renderMessage returns the message of an event: the template's if there is one and
+// it works, else the built-in sentence. It is at most maxMessage bytes of printable
+// UTF-8.
 func renderMessage(t *template.Template, m *MessageData) string {
 	text := ""
 	if t != nil {
@@ -87,11 +88,11 @@ func renderMessage(t *template.Template, m *MessageData) string {
 	return withAtLeast(emit.Clean(sentence(m)), m.AtLeast)
 }
 
-// maxLimit bounds what a message says of a limit, in bytes.
+// maxLimit bounds the text of a limit in a message, in bytes.
 const maxLimit = 64
 
-// atLeastText says that a count is a lower bound because of a limit, which is
-// "" where its rate is not known.
+// atLeastText returns the sentence for a count that is a lower bound because of a
+// limit. The limit is "" if its rate is not known.
 func atLeastText(limit string) string {
 	text := "At least this many packets: the rule that logs has a limit"
 	if limit != "" {
@@ -100,8 +101,9 @@ func atLeastText(limit string) string {
 	return text + "."
 }
 
-// withAtLeast adds a sentence to a message of at most maxMessage bytes. What is
-// too long is cut from the message: it must not claim to be exact.
+// withAtLeast adds a sentence to a message. Together they have at most maxMessage
+// bytes: the message is cut, never the sentence, because the count must not look
+// exact.
 func withAtLeast(message, atLeast string) string {
 	if atLeast == "" {
 		return emit.Cut(message, maxMessage)
@@ -109,8 +111,8 @@ func withAtLeast(message, atLeast string) string {
 	return emit.Cut(message, maxMessage-len(" ")-len(atLeast)) + " " + atLeast
 }
 
-// oneLine joins the lines of a template, as a block of YAML has them, by a
-// space. What the template was given has no line breaks.
+// oneLine joins the lines of a template by a space. A template in a block of YAML
+// has several lines. The data of a template has no line breaks.
 func oneLine(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
@@ -121,8 +123,8 @@ func oneLine(text string) string {
 	return strings.Join(parts, " ")
 }
 
-// limitedWriter drops what goes beyond its room, so that no template can make
-// a message of any size. One byte more than the room tells that it was cut.
+// limitedWriter drops what does not fit, so that a template cannot make a message of
+// any size. It keeps one byte more than fits: that shows that something was cut.
 type limitedWriter struct {
 	w    io.StringWriter
 	room int
@@ -137,4 +139,97 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 		l.room -= kept
 	}
 	return len(p), nil
+}
+
+// String returns the target as an aggregate names it: "22/TCP", "ICMP
+// echo-request", "UDP fragments" or "GRE".
+func (t target) String() string {
+	switch {
+	case t.hasPort:
+		return strconv.Itoa(int(t.port)) + "/" + t.protocol.String()
+	case t.hasICMP:
+		return t.protocol.String() + " " + icmpName(t.protocol, t.icmpType, t.icmpCode)
+	case t.fragment:
+		return t.protocolText() + " fragments"
+	}
+	return t.protocolText()
+}
+
+// protocolText returns the protocol's name, with a word before a bare number.
+func (t target) protocolText() string {
+	name := t.protocol.String()
+	if _, err := strconv.Atoi(name); err == nil {
+		return "protocol " + name
+	}
+	return name
+}
+
+// on returns the target for the middle of a sentence, with a leading space.
+func (t target) on() string {
+	if t.hasPort {
+		return " on port " + t.String()
+	}
+	return " (" + t.String() + ")"
+}
+
+// trafficText returns "receiving traffic from X", "sending traffic to X" or
+// "forwarding traffic from X".
+func trafficText(d direction, peer string) string {
+	if d == sending {
+		return "sending traffic to " + peer
+	}
+	return d.String() + " traffic from " + peer
+}
+
+// sentence returns the built-in message of an ordinary event.
+func sentence(m *MessageData) string {
+	var b strings.Builder
+	b.WriteString("Packet dropped when ")
+	b.WriteString(m.Traffic)
+	b.WriteString(m.On)
+	if m.TCPFlags != "" {
+		b.WriteString(" (TCP flags " + m.TCPFlags + ")")
+	}
+	switch len(m.Prefixes) {
+	case 0:
+	case 1:
+		fmt.Fprintf(&b, " (NFLOG prefix %s)", m.Prefixes[0])
+	default:
+		fmt.Fprintf(&b, " (NFLOG prefixes %s)", strings.Join(m.Prefixes, ", "))
+	}
+	if m.Why != "" {
+		b.WriteString(": " + m.Why)
+	}
+	b.WriteByte('.')
+	return b.String()
+}
+
+// flagsText returns the TCP flags that a message shows. A plain SYN is not shown,
+// because every denied connection starts with it.
+func flagsText(f decode.TCPFlags) string {
+	if f == decode.SYN {
+		return ""
+	}
+	return f.String()
+}
+
+// quote puts text from outside between quotation marks and makes it safe to print.
+// It leaves quotation marks inside as they are, because people read it.
+func quote(s string) string { return `"` + emit.Clean(s) + `"` }
+
+// many returns a number with its noun: "1 port", "1,204 sources".
+func many(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return grouped(n) + " " + noun
+}
+
+// grouped returns n with commas between its thousands. n must not be negative.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

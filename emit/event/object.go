@@ -7,8 +7,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// slotPeriod is the time in which an object may get so many event objects.
-const slotPeriod = time.Hour
+// objectsPeriod is the time in which a pod may get Config.ObjectsPerPod event
+// objects.
+const objectsPeriod = time.Hour
 
 // objectKey identifies an object that events are about.
 type objectKey struct {
@@ -32,7 +33,7 @@ type involvedObject struct {
 	entries    map[entryKey]*eventEntry
 	aggregates int
 	peers      map[peerKey]*peerEntries
-	created    []time.Time // of the objects in the last slotPeriod, oldest first
+	created    []time.Time // of the event objects in the last objectsPeriod, oldest first
 	limiter    *rate.Limiter
 
 	share    *namespaceShare // what its namespace has
@@ -41,13 +42,13 @@ type involvedObject struct {
 
 	ready    []*eventEntry
 	activeAt int    // index in queue.active, -1 for none
-	served   uint64 // the correlator's turn when it was served last
+	served   uint64 // the correlator's turn when it was last written
 }
 
-// peerEntries is what the entries of one peer share.
+// peerEntries is what the entries of one peer have in common.
 type peerEntries struct {
 	entries int
-	served  uint64 // the correlator's turn when it was served last
+	served  uint64 // the correlator's turn when it was last written
 }
 
 func newInvolvedObject(key objectKey, cfg *Config) *involvedObject {
@@ -60,10 +61,10 @@ func newInvolvedObject(key objectKey, cfg *Config) *involvedObject {
 	}
 }
 
-// crowded says that the object has more flows than objects.
+// crowded reports whether the object has more flows than it may get events.
 func (o *involvedObject) crowded() bool { return o.aggregates > 0 }
 
-// failing reports whether the last call for one of its entries failed.
+// failing reports whether the last request of one of its entries failed.
 func (o *involvedObject) failing() bool {
 	for _, e := range o.entries {
 		if e.failures > 0 {
@@ -73,34 +74,34 @@ func (o *involvedObject) failing() bool {
 	return false
 }
 
-// mayCreate says whether another object for this peer fits into the object's
-// hour. One peer gets at most half of them and strangers leave a quarter free,
-// so that neither a scan of all ports nor one from everywhere takes the objects
-// that the neighbours need.
+// mayCreate reports whether another event for this peer fits into the object's
+// hour. One peer gets at most half of the events, so that a scan of all its ports
+// leaves some to others. Peers outside the cluster leave a quarter free, so that a
+// scan from everywhere leaves some to the pods of the cluster.
 func (o *involvedObject) mayCreate(peer *peerKey, perHour int, now time.Time) bool {
-	for len(o.created) > 0 && now.Sub(o.created[0]) >= slotPeriod {
+	for len(o.created) > 0 && now.Sub(o.created[0]) >= objectsPeriod {
 		o.created = o.created[1:]
 	}
-	if peer.stranger() {
+	if peer.outside() {
 		return len(o.created) < perHour-perHour/4
 	}
-	if share := o.peers[*peer]; share != nil && share.entries >= max(1, perHour/2) {
+	if p := o.peers[*peer]; p != nil && p.entries >= max(1, perHour/2) {
 		return false
 	}
 	return len(o.created) < perHour
 }
 
-// slot returns what the entries of a peer share.
+// entriesOf returns what the entries of a peer have in common.
 func (o *involvedObject) entriesOf(peer peerKey) *peerEntries {
-	share := o.peers[peer]
-	if share == nil {
-		share = &peerEntries{}
-		o.peers[peer] = share
+	p := o.peers[peer]
+	if p == nil {
+		p = &peerEntries{}
+		o.peers[peer] = p
 	}
-	return share
+	return p
 }
 
-// attach takes up an entry; detach lets it go.
+// attach adds an entry, detach removes it.
 func (o *involvedObject) attach(e *eventEntry) {
 	e.peerEntries = o.entriesOf(e.key.peer)
 	e.peerEntries.entries++
@@ -145,8 +146,8 @@ func (o *involvedObject) pick() *eventEntry {
 	return best
 }
 
-// rank orders entries: a write under way is completed first, then come the
-// fresh ones, then repeats.
+// rank orders entries: first those whose last request has to be followed up, then
+// new events, then repeats.
 func (e *eventEntry) rank() int {
 	switch {
 	case e.followUp:
@@ -157,11 +158,92 @@ func (e *eventEntry) rank() int {
 	return 2
 }
 
-// before says that r goes before o, both of one object: the peer that waits
-// longest first.
+// before reports whether the entry goes before another one of the same object.
+// Between equal ranks the peer that waits longest goes first.
 func (e *eventEntry) before(other *eventEntry) bool {
 	if e.rank() != other.rank() {
 		return e.rank() < other.rank()
 	}
 	return e.peerEntries.served < other.peerEntries.served
+}
+
+// objectTable holds the involved objects and their entries, and what each
+// namespace has of them.
+type objectTable struct {
+	byKey   map[objectKey]*involvedObject
+	shares  map[string]*namespaceShare // by namespace
+	entries int                        // besides aggregates
+}
+
+// namespaceShare is what one namespace has of the table.
+type namespaceShare struct {
+	objects list.List // *involvedObject, the one that had no packet for longest first
+	entries int       // besides aggregates
+}
+
+func newObjectTable() objectTable {
+	return objectTable{byKey: map[objectKey]*involvedObject{}, shares: map[string]*namespaceShare{}}
+}
+
+// find returns the object of a key that has packets now, nil for none.
+func (t *objectTable) find(key *objectKey) *involvedObject {
+	o := t.byKey[*key]
+	if o != nil {
+		o.share.objects.MoveToBack(o.shareAt)
+	}
+	return o
+}
+
+// share returns what a namespace has, nil for nothing.
+func (t *objectTable) share(namespace string) *namespaceShare { return t.shares[namespace] }
+
+func (t *objectTable) add(o *involvedObject) {
+	t.byKey[o.key] = o
+	namespace := o.key.eventNamespace()
+	share := t.shares[namespace]
+	if share == nil {
+		share = &namespaceShare{}
+		t.shares[namespace] = share
+	}
+	o.share = share
+	o.shareAt = share.objects.PushBack(o)
+}
+
+// attach adds an entry to its object.
+func (t *objectTable) attach(e *eventEntry) {
+	e.object.attach(e)
+	if e.aggregate == nil {
+		e.object.share.entries++
+		t.entries++
+	}
+}
+
+// detach removes an entry from its object, and the object with its last entry.
+func (t *objectTable) detach(e *eventEntry) {
+	o := e.object
+	o.detach(e)
+	if e.aggregate == nil {
+		o.share.entries--
+		t.entries--
+	}
+	if len(o.entries) > 0 {
+		return
+	}
+	delete(t.byKey, o.key)
+	o.share.objects.Remove(o.shareAt)
+	if o.share.objects.Len() == 0 {
+		delete(t.shares, o.key.eventNamespace())
+	}
+}
+
+// largestShare returns the share of the namespace with most objects. There must
+// be one.
+func (t *objectTable) largestShare() *namespaceShare {
+	var largest *namespaceShare
+	for _, share := range t.shares {
+		if largest == nil || share.objects.Len() > largest.objects.Len() {
+			largest = share
+		}
+	}
+	return largest
 }

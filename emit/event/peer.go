@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	maxMembers  = 16 // pods and addresses of a peer that an entry tells apart
+	maxMembers  = 16 // pods and addresses that are counted
 	maxShownIPs = 4
 )
 
-// peer is the peer of an entry: the endpoint that was seen last, and the pods and addresses
-// that were folded into it.
+// peer is the other end of an entry's flows: the endpoint as last seen, and the pods
+// and addresses that are folded into it.
 type peer struct {
 	last    resolve.Endpoint
 	members []member
@@ -27,7 +27,7 @@ type member struct {
 	addr netip.Addr
 }
 
-// see records an endpoint of the peer.
+// see notes an endpoint.
 func (p *peer) see(ep *resolve.Endpoint) {
 	p.last = *ep
 	m := member{pod: ep.Name, addr: ep.IP}
@@ -80,8 +80,8 @@ func (p *peer) addresses() string {
 	return strings.Join(shown, ", ")
 }
 
-// endpointText returns an endpoint with its address: a pod by its identifier, a node, a
-// Service, or an external host by its DNS name. Without a name it returns the address.
+// endpointText names an endpoint with its address: a pod by its identifier, a node,
+// a Service, or an external host by its DNS name. Without a name it is the address.
 func endpointText(ep *resolve.Endpoint, addresses string) string {
 	switch {
 	case ep.Kind == resolve.Pod:

@@ -15,27 +15,28 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// writerAnnotation on an event identifies the entry, of one run of one agent, that wrote
-// its count last. If the response to a POST was lost, the annotation shows that the
-// existing object is this entry's own. Its count is then not added again.
+// writerAnnotation on an event names the entry, of one run of one agent, that last
+// wrote the count. If the response to a POST was lost, the next POST meets the
+// event. The annotation then shows that the count is in the event already.
 const writerAnnotation = "kube-nflog/writer"
 
 // reasonCodeAnnotation on an event is the policy.ReasonCode of the last packets. An
 // aggregate has the codes of all its packets, separated by commas.
 const reasonCodeAnnotation = "kube-nflog/reason-code"
 
-// operation is the kind of a call.
+// operation is a kind of request.
 type operation uint8
 
 const (
-	opPost  operation = iota // create the object
+	opPost  operation = iota // create the event
 	opPatch                  // set count, lastTimestamp and, if new, the message
 	opAdopt                  // set lastTimestamp and read the count
 )
 
 func (o operation) String() string { return [...]string{"post", "patch", "adopt"}[o] }
 
-// request is one call for an entry, and the state of the entry at that time.
+// request is one call to the API server for an entry. It keeps what the entry was
+// when the request was built, because flows may be added meanwhile.
 type request struct {
 	entry     *eventEntry
 	op        operation
@@ -51,7 +52,7 @@ type request struct {
 	started   time.Time
 }
 
-// requestBuilder makes requests for entries.
+// requestBuilder builds the requests of entries.
 type requestBuilder struct {
 	cfg     *Config
 	message *template.Template // nil for the built-in sentence
@@ -84,23 +85,23 @@ func (b *requestBuilder) build(e *eventEntry, now time.Time) *request {
 	return req
 }
 
-// eventPatch is a merge patch of an event. It has absolute values, so that applying it
+// eventPatch is a merge patch of an event. Its values are absolute, so applying it
 // twice does no harm.
 type eventPatch struct {
 	Metadata patchMetadata `json:"metadata,omitzero"`
 	Count    int32         `json:"count,omitempty"`
-	// FirstTimestamp is set if it is earlier than the object's, for example after the clock
-	// was set back.
+	// FirstTimestamp is set if it is earlier than the event's, for example because
+	// the clock was set back.
 	FirstTimestamp string `json:"firstTimestamp,omitempty"`
 	LastTimestamp  string `json:"lastTimestamp"`
 	Message        string `json:"message,omitempty"`
-	// Related is set if it differs from what was written. It is never removed: a peer that
-	// was an object stays one.
+	// Related is set if it differs from what was last written. It is never removed,
+	// because the peer of an entry stays an object.
 	Related *relatedPatch `json:"related,omitempty"`
 }
 
-// relatedPatch is a corev1.ObjectReference that replaces another one. It has every field,
-// so that a merge keeps no field of the old one.
+// relatedPatch is a corev1.ObjectReference with all fields. A merge patch without
+// a field would leave the field of the previous reference.
 type relatedPatch struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -111,8 +112,8 @@ type relatedPatch struct {
 
 type patchMetadata struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// ManagedFields is one empty entry. It tells the API server not to keep who set which
-	// field. Nobody applies events, and managed fields are a fifth of the cost of a patch
+	// ManagedFields with one empty entry tells the API server to forget who set
+	// which field. Nobody applies events, and this is a fifth of the cost of a patch
 	// and almost half of the object.
 	ManagedFields []struct{} `json:"managedFields,omitempty"`
 }
@@ -137,7 +138,7 @@ func patchOf(e *eventEntry, req *request) eventPatch {
 	return p
 }
 
-// annotations returns the annotations that a request writes.
+// annotations returns the annotations of an event.
 func annotations(e *eventEntry, req *request) map[string]string {
 	a := map[string]string{writerAnnotation: e.writer}
 	if req.codes != "" {
@@ -146,10 +147,10 @@ func annotations(e *eventEntry, req *request) map[string]string {
 	return a
 }
 
-// timestamp returns a time in the format of metav1.Time.
+// timestamp formats a time as metav1.Time does.
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// mustMarshal marshals a patch, which cannot fail.
+// mustMarshal marshals a patch. No patch has a value that could fail.
 func mustMarshal(p eventPatch) []byte {
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -158,8 +159,8 @@ func mustMarshal(p eventPatch) []byte {
 	return data
 }
 
-// eventOf returns the event object with the legacy core/v1 fields, which every kubectl
-// prints correctly. eventTime and series are not set.
+// eventOf returns the event with the legacy core/v1 fields, which every kubectl
+// prints correctly. eventTime and series stay unset.
 func (b *requestBuilder) eventOf(e *eventEntry, req *request) *corev1.Event {
 	key := &e.object.key
 	return &corev1.Event{
@@ -186,7 +187,7 @@ func (b *requestBuilder) eventOf(e *eventEntry, req *request) *corev1.Event {
 	}
 }
 
-// messageOf returns the current message for an entry's event.
+// messageOf returns the current message of an entry's event.
 func (b *requestBuilder) messageOf(e *eventEntry) string {
 	if e.aggregate != nil {
 		return withAtLeast(e.aggregate.text(e.key.direction), e.atLeastText())

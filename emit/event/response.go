@@ -11,14 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Results of calls for the metric that the code compares: answered with 429, and not
-// answered in time.
+// Results of calls, for the metric, that the code compares with.
 const (
-	resultThrottled = "throttled"
-	resultTimeout   = "timeout"
-	resultForeign   = "unexpected" // not answered by the API server
-	// The API server does not accept the agent's credentials.
-	resultUnauthorized = "unauthorized"
+	resultThrottled    = "throttled"    // status 429
+	resultTimeout      = "timeout"      // no response by the deadline
+	resultForeign      = "unexpected"   // not a response of the API server
+	resultUnauthorized = "unauthorized" // the API server does not accept the agent's credentials
 )
 
 // responseClass is what a response means for an entry and the limiter.
@@ -26,16 +24,16 @@ type responseClass uint8
 
 const (
 	written       responseClass = iota // the API server has it
-	exists                             // POST: an object with that name exists
-	missing                            // PATCH: the object does not exist any more
-	namespaceGone                      // refused for good: the namespace does not exist
-	forbidden                          // refused until RBAC changes
-	invalid                            // refused for good: the object is not valid
-	temporary                          // temporary: throttled, failed, timed out, not reached
-	cancelled                          // this process ended the call
+	exists                             // POST: there is an object with that name
+	missing                            // PATCH: the object has gone
+	namespaceGone                      // refused for good: there is no such namespace
+	forbidden                          // refused until somebody changes RBAC
+	invalid                            // refused for good: the object is not acceptable
+	temporary                          // may succeed later: throttled, failed, timed out, not reached
+	cancelled                          // the Sink itself ended the call
 )
 
-// response is the result of a call.
+// response is how a call ended.
 type response struct {
 	class  responseClass
 	result string        // for the metric: "ok", "throttled", …
@@ -46,48 +44,50 @@ type response struct {
 	err    error         // nil iff the class is written
 }
 
-// errNotTheEvent is the error of a successful response that is not the event.
+// errNotTheEvent is the error of a response that reports success, but is not the
+// event.
 var errNotTheEvent = errors.New("the answer is not the event that was written")
 
-// classify returns the response of a request's call with an error, made under ctx. Only a
-// response of the API server itself gives up packets. One of a proxy or a load balancer is
-// a temporary failure.
-func classify(ctx context.Context, j *request, err error) response {
-	a := response{err: err}
+// classify finds the class of a response from the error of a call made under ctx.
+// A response that is not the API server's own, but of a proxy or a load balancer,
+// is temporary: it must not end the count of an event.
+func classify(ctx context.Context, req *request, err error) response {
+	res := response{err: err}
 	switch {
 	case err == nil:
-		a.class, a.result = written, "ok"
+		res.class, res.result = written, "ok"
 	case foreign(err):
-		a.class, a.result = temporary, temporaryResult(err)
-	case apierrors.IsAlreadyExists(err) && j.op == opPost:
-		a.class, a.result = exists, "exists"
-	case isMissing(err, "events", j.name) && j.op != opPost:
-		a.class, a.result = missing, "missing"
-	case isMissing(err, "namespaces", j.namespace), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		a.class, a.result = namespaceGone, reasonNamespaceGone
+		res.class, res.result = temporary, temporaryResult(err)
+	case apierrors.IsAlreadyExists(err) && req.op == opPost:
+		res.class, res.result = exists, "exists"
+	case isMissing(err, "events", req.name) && req.op != opPost:
+		res.class, res.result = missing, "missing"
+	case isMissing(err, "namespaces", req.namespace), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		res.class, res.result = namespaceGone, reasonNamespaceGone
 	case apierrors.IsForbidden(err):
-		a.class, a.result = forbidden, reasonForbidden
+		res.class, res.result = forbidden, reasonForbidden
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		a.class, a.result = invalid, reasonInvalid
+		res.class, res.result = invalid, reasonInvalid
 	case errors.Is(context.Cause(ctx), errStopped):
-		a.class, a.result = cancelled, "cancelled"
+		res.class, res.result = cancelled, "cancelled"
 	default:
-		a.class, a.result = temporary, temporaryResult(err)
+		res.class, res.result = temporary, temporaryResult(err)
 	}
-	if seconds, ok := apierrors.SuggestsClientDelay(err); ok && a.class == temporary {
-		a.pause = time.Duration(seconds) * time.Second
+	if seconds, ok := apierrors.SuggestsClientDelay(err); ok && res.class == temporary {
+		res.pause = time.Duration(seconds) * time.Second
 	}
-	return a
+	return res
 }
 
-// foreign reports whether the body of a response is not a Status. The API server always
-// sends a Status. A proxy, a load balancer, or a web server at the same address does not.
+// foreign reports whether the body of the response is not a Status. The API server
+// always sends a Status. A proxy, a load balancer or another web server does not.
 func foreign(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// isMissing reports whether the API server says that this object does not exist. Its 404
-// names the object. The 404 of another server, or for an unknown path, does not.
+// isMissing reports whether the API server says that exactly this object does not
+// exist. Its 404 names the object. A 404 of another server, or for a path that is
+// not served, does not.
 func isMissing(err error, resource, name string) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
@@ -97,17 +97,17 @@ func isMissing(err error, resource, name string) bool {
 	return d != nil && d.Kind == resource && d.Name == name
 }
 
-// overloaded reports whether a failure shows that the API server has too much to do, and
-// not that it was not reached.
-func (a *response) overloaded() bool {
+// overloaded reports whether a failure shows that the API server has too much to
+// do. Otherwise it was not reached.
+func (res *response) overloaded() bool {
 	var status apierrors.APIStatus
-	if !errors.As(a.err, &status) {
-		return a.result == resultTimeout
+	if !errors.As(res.err, &status) {
+		return res.result == resultTimeout
 	}
-	return a.result != resultForeign
+	return res.result != resultForeign
 }
 
-// temporaryResult returns the result of a temporary failure for the metric.
+// temporaryResult names a temporary failure for the metric.
 func temporaryResult(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

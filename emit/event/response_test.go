@@ -17,7 +17,7 @@ import (
 )
 
 // TestOnlyTheAPIServerEndsARecord sends a request's call through client-go and
-// holds that an answer which gives an entry up, or has it begin anew, is the
+// holds that a response which gives up an entry, or makes it begin anew, is the
 // API server's own.
 func TestOnlyTheAPIServerEndsARecord(t *testing.T) {
 	const html = "<html><body><h1>It works</h1></body></html>"
@@ -83,7 +83,7 @@ func TestOnlyTheAPIServerEndsARecord(t *testing.T) {
 			c := api{client: coreClient(t, server.URL), timeout: 10 * time.Second}
 			j := &request{op: tt.op, namespace: "shop", name: "api.1", event: &corev1.Event{}, patch: []byte(`{}`)}
 			if a := c.call(t.Context(), j); a.class != tt.want || a.result != tt.result {
-				t.Errorf("verdict %d (%s), want %d (%s): %v", a.class, a.result, tt.want, tt.result, a.err)
+				t.Errorf("class %d (%s), want %d (%s): %v", a.class, a.result, tt.want, tt.result, a.err)
 			}
 		})
 	}

@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// caller makes calls to the API server, from several goroutines at once.
+// caller sends requests to the API server, from several goroutines at once.
 type caller interface {
 	call(ctx context.Context, req *request) response
 }
 
-// Run writes what is due until ctx ends, then ends the calls under way and
-// returns nil when its goroutines have. Without a client it only waits.
+// Run writes what is due until ctx ends. Then it cancels the calls in flight and
+// waits for its goroutines. Without a client it only waits. It always returns nil.
 func (s *Sink) Run(ctx context.Context) error {
 	if s.api == nil {
 		<-ctx.Done()
@@ -24,10 +25,9 @@ func (s *Sink) Run(ctx context.Context) error {
 	return nil
 }
 
-// Flush writes all that is pending, whatever its schedule and limits say,
-// until ctx ends. What is left then is counted as unwritten, and said in an
-// *unwrittenError. It is called once, after Run has returned and with no Add
-// to come.
+// Flush writes everything that is pending, without its schedule and limits, until
+// ctx ends. What is left is counted as unwritten, and the error tells how much. Call
+// it once, after Run has returned and after the last Add.
 func (s *Sink) Flush(ctx context.Context) error {
 	if s.api == nil {
 		return nil
@@ -45,7 +45,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 	return nil
 }
 
-// write runs the writers until ctx ends or the correlator is done.
+// write runs the writers until ctx ends or done returns true.
 func (s *Sink) write(ctx context.Context, done func(time.Time) bool) {
 	callCtx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, func() { stop(errStopped) })()
@@ -70,8 +70,9 @@ func (s *Sink) write(ctx context.Context, done func(time.Time) bool) {
 	stop(nil)
 }
 
-// dispatch hands one request to an idle writer, which is chosen before the request, so
-// that the request is the best one when it starts. It returns false at the end.
+// dispatch hands one request to an idle writer. It waits for the writer first and
+// chooses the request then, so that the request is the best one at that moment. It
+// returns false at the end.
 func (s *Sink) dispatch(ctx context.Context, idle <-chan struct{}, requests chan<- *request, done func(time.Time) bool) bool {
 	select {
 	case <-ctx.Done():
@@ -86,7 +87,7 @@ func (s *Sink) dispatch(ctx context.Context, idle <-chan struct{}, requests chan
 	return true
 }
 
-// await waits for a request that may start; nil at the end.
+// await waits for a request that may start. It returns nil at the end.
 func (s *Sink) await(ctx context.Context, done func(time.Time) bool) *request {
 	for ctx.Err() == nil {
 		now := s.cfg.Now()
@@ -104,7 +105,7 @@ func (s *Sink) await(ctx context.Context, done func(time.Time) bool) *request {
 	return nil
 }
 
-// sleep waits for a time, for a change, or for the end.
+// sleep waits until the time is over, something changes, or ctx ends.
 func (s *Sink) sleep(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -115,7 +116,7 @@ func (s *Sink) sleep(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// do makes the call of a request and enters its answer.
+// do sends a request and applies the response.
 func (s *Sink) do(ctx context.Context, req *request) {
 	req.started = s.cfg.Now()
 	res := s.api.call(ctx, req)
@@ -132,12 +133,12 @@ func (s *Sink) do(ctx context.Context, req *request) {
 // maxNamed bounds the pods that an unwrittenError names.
 const maxNamed = 5
 
-// unwrittenError says what Flush could not write by its deadline.
+// unwrittenError tells what Flush could not write by its deadline.
 type unwrittenError struct {
-	Events  int      // event objects concerned
-	Packets uint64   // that they lack
-	Pods    []string // the first few of the objects concerned, "namespace/name"
-	Cause   error    // why it ended, nil when all that is left was refused
+	Events  int      // event objects that are not up to date
+	Packets uint64   // packets that they lack
+	Pods    []string // the first few of their pods, "namespace/name"
+	Cause   error    // why Flush ended, nil if everything left was refused
 }
 
 func (u *unwrittenError) add(e *eventEntry) {
@@ -149,7 +150,7 @@ func (u *unwrittenError) add(e *eventEntry) {
 	}
 }
 
-// Error says how much was not written, where and why.
+// Error tells how much was not written, where and why.
 func (u *unwrittenError) Error() string {
 	text := fmt.Sprintf("event: %d events with %d packets not written (%s", u.Events, u.Packets, strings.Join(u.Pods, ", "))
 	if u.Events > len(u.Pods) {
@@ -164,3 +165,27 @@ func (u *unwrittenError) Error() string {
 
 // Unwrap returns the cause.
 func (u *unwrittenError) Unwrap() error { return u.Cause }
+
+// watchdog finds a goroutine of Run that is stuck. Each goroutine notes when its
+// current step began.
+type watchdog []atomic.Int64 // Unix nanoseconds, 0 between steps
+
+func (w watchdog) begin(i int, now time.Time) { w[i].Store(now.UnixNano()) }
+
+func (w watchdog) end(i int) { w[i].Store(0) }
+
+// longest returns how long the longest current step has taken.
+func (w watchdog) longest(now time.Time) time.Duration {
+	longest := time.Duration(0)
+	for i := range w {
+		if began := w[i].Load(); began != 0 {
+			longest = max(longest, time.Duration(now.UnixNano()-began))
+		}
+	}
+	return longest
+}
+
+// BusyFor returns how long the longest current step has taken: a call, or the
+// choice of the next one. A call has a deadline, Config.CallTimeout. If a step takes
+// much longer, the Sink is stuck. BusyFor may be called at any time.
+func (s *Sink) BusyFor(now time.Time) time.Duration { return s.watchdog.longest(now) }

@@ -157,7 +157,7 @@ func TestScanLeavesRoomForNeighbours(t *testing.T) {
 			}
 		}
 		if found == "" {
-			t.Errorf("no roll-up begins with %q: %v", want, s.counts())
+			t.Errorf("no aggregate begins with %q: %v", want, s.counts())
 		}
 	})
 }

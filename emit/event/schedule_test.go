@@ -13,9 +13,9 @@ func TestIntervals(t *testing.T) {
 		aggregate, crowded bool
 		want               []time.Duration
 	}{
-		{"a roll-up", true, true, []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 5 * time.Minute}},
+		{"an aggregate", true, true, []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 5 * time.Minute}},
 		{"a pod with few flows", false, false, []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 5 * time.Minute}},
-		{"a pod with a roll-up", false, true, []time.Duration{time.Minute, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute}},
+		{"a pod with an aggregate", false, true, []time.Duration{time.Minute, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []time.Duration

@@ -11,18 +11,16 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kube-nflog/kube-nflog/emit"
-	"github.com/kube-nflog/kube-nflog/policy"
-	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// Sink counts flows and writes them as events.
+// Sink writes flows as events. Make one with New.
 type Sink struct {
 	cfg    Config
 	api    caller // nil if no events are written
 	filter filter
 	log    failureLog
 
-	changed  chan struct{} // has a token if there may be something to do
+	changed  chan struct{} // holds one token if there may be something to do
 	counters *counters
 	watchdog watchdog // of the dispatcher, then of the writers
 	refused  refusals
@@ -31,8 +29,8 @@ type Sink struct {
 	correlator *correlator
 }
 
-// New returns a Sink that writes through a client for core/v1. The client must not limit or
-// retry calls. With a nil client the Sink counts, and writes no events. New returns all
+// New returns a Sink that writes through a client for core/v1. The client must
+// neither limit nor retry calls. With nil the Sink does nothing. New reports all
 // mistakes in cfg at once.
 func New(cfg Config, client rest.Interface) (*Sink, error) {
 	cfg = cfg.withDefaults()
@@ -78,7 +76,8 @@ func (s *Sink) register(r prometheus.Registerer) error {
 	return errors.Join(errs...)
 }
 
-// gauges are read from the correlator when they are collected.
+// gauges returns the metrics that are read from the correlator when somebody
+// collects them.
 func (s *Sink) gauges() []prometheus.Collector {
 	gauge := func(name, help string, read func(c *correlator) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kube_nflog_" + name, Help: help}, func() float64 {
@@ -99,9 +98,8 @@ func (s *Sink) gauges() []prometheus.Collector {
 	}
 }
 
-// Add counts a flow. It never waits for the API server and may be called from
-// several goroutines. When it returns, the flow is in the metrics, and in the
-// correlator for Flush.
+// Add counts a flow. It never waits for the API server. When it returns, Flush
+// will write the flow. Several goroutines may call it.
 func (s *Sink) Add(d *emit.DroppedFlow) {
 	if s.api == nil {
 		return
@@ -122,95 +120,8 @@ func (s *Sink) Add(d *emit.DroppedFlow) {
 	}
 }
 
-// ends says for both ends of a flow why they get no event; "" if they get one.
-type ends struct {
-	source, destination string
-	node                bool // the flow is written on the node
-}
-
-// none reports whether no end gets an event.
-func (n *ends) none() bool { return n.source != "" && n.destination != "" && !n.node }
-
-func (s *Sink) endsOf(d *emit.DroppedFlow) ends {
-	return ends{
-		source: s.filter.reason(&d.Source), destination: s.filter.reason(&d.Destination),
-		node: s.cfg.NodeEvents && nodeFlow(&d.Source, &d.Destination),
-	}
-}
-
-// nodeFlow reports whether a flow certainly has no pod on either side.
-func nodeFlow(source, destination *resolve.Endpoint) bool {
-	return source.Kind != resolve.Pod && destination.Kind != resolve.Pod && !source.Ambiguous && !destination.Ambiguous
-}
-
-func (s *Sink) addEnds(d *emit.DroppedFlow, ends ends, now time.Time) {
-	if ends.node {
-		s.addNode(d, now)
-		return
-	}
-	s.addPod(sending, d, &d.Source, &d.Destination, &d.Reason.Source, ends.source, now)
-	s.addPod(receiving, d, &d.Destination, &d.Source, &d.Reason.Destination, ends.destination, now)
-}
-
-// addPod counts a flow for the end self. self is a pod, unless reason says why it gets no
-// event.
-func (s *Sink) addPod(way direction, d *emit.DroppedFlow, self, peer *resolve.Endpoint, v *policy.View, reason string, now time.Time) {
-	if reason == "" {
-		o := s.observe(d, podObject(self), way, peer, v, now)
-		reason = s.correlator.add(o, now)
-	}
-	s.enter(reason, d.Packets)
-}
-
-// addNode counts a flow without a pod on either side for this node: as its destination, its
-// source, or on its way between two others. Only one of the ends gets an event.
-func (s *Sink) addNode(d *emit.DroppedFlow, now time.Time) {
-	way, peer := forwarding, &d.Source
-	switch {
-	case d.Destination.Kind == resolve.Node && d.Destination.Name == s.cfg.NodeName:
-		way = receiving
-	case d.Source.Kind == resolve.Node && d.Source.Name == s.cfg.NodeName:
-		way, peer = sending, &d.Destination
-	}
-	o := s.observe(d, nodeObject(s.cfg.NodeName), way, peer, &d.Reason.Node, now)
-	if way == forwarding {
-		o.peerKey.via = d.Flow.Destination
-	}
-	s.enter(s.correlator.add(o, now), d.Packets)
-	s.counters.suppress(reasonNotPod, d.Packets)
-}
-
-// observation is a flow from the view of one object.
-type observation struct {
-	*emit.DroppedFlow
-
-	object      objectKey
-	direction   direction
-	peer        *resolve.Endpoint // as the readers of the object's events may see it
-	peerKey     peerKey
-	why         policy.View // the same
-	first, last time.Time   // never zero; first is not after last
-}
-
-func (s *Sink) observe(d *emit.DroppedFlow, object objectKey, way direction, peer *resolve.Endpoint, v *policy.View, now time.Time) *observation {
-	o := &observation{DroppedFlow: d, object: object, direction: way, peer: peer, why: policy.View{Text: d.Reason.Text}}
-	if s.cfg.NamespaceOnly {
-		o.peer, o.why = hide(object.eventNamespace(), peer), *v
-	}
-	o.peerKey = peerKeyOf(o.peer)
-	o.first, o.last = d.FirstSeen, d.LastSeen
-	// Times may be missing, or in the wrong order if the clock was set between two packets.
-	if o.last.IsZero() {
-		o.last = now
-	}
-	if o.first.IsZero() || o.first.After(o.last) {
-		o.first = o.last
-	}
-	return o
-}
-
-// enter counts one end of a flow as accepted, or as suppressed with a reason.
-func (s *Sink) enter(reason string, packets uint64) {
+// count counts what became of one end.
+func (s *Sink) count(reason string, packets uint64) {
 	if reason == "" {
 		s.counters.accept(packets)
 		return
@@ -218,7 +129,7 @@ func (s *Sink) enter(reason string, packets uint64) {
 	s.counters.suppress(reason, packets)
 }
 
-// wakeUp tells Run that there may be something to write.
+// wakeUp tells Run to ask for the next request.
 func (s *Sink) wakeUp() {
 	select {
 	case s.changed <- struct{}{}:

@@ -69,7 +69,7 @@ func scan(ctx context.Context, o options) error {
 		[]string{"writes for the scanned pod in the first minute", fmt.Sprint(writes - int64(len(neighbours)))},
 		[]string{"neighbours with their event", fmt.Sprintf("%d of %d", len(neighbours), scanNeighbours)},
 		[]string{"slowest neighbour's event after", quantile(neighbours, 1)},
-		[]string{"the roll-up says", text})
+		[]string{"the aggregate says", text})
 	return nil
 }
 

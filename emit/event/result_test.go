@@ -99,7 +99,7 @@ func checkSums(t *testing.T, e *testSink) {
 		}
 	}
 	if pending != a.pending {
-		t.Errorf("the ledger holds %v pending packets, the account %v", pending, a.pending)
+		t.Errorf("the entries have %v pending packets, the counters %v", pending, a.pending)
 	}
 }
 
@@ -153,6 +153,6 @@ func TestTerminatingNamespaceIsGone(t *testing.T) {
 	err := apierrors.NewForbidden(eventsResource, "", errors.New("being terminated"))
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 	if a := classify(t.Context(), &request{op: opPost}, err); a.class != namespaceGone {
-		t.Errorf("the verdict is %d, want namespaceGone", a.class)
+		t.Errorf("the class is %d, want namespaceGone", a.class)
 	}
 }

@@ -72,7 +72,7 @@ func TestNamespaceOnly(t *testing.T) {
 		{name: "a template, of a pod of its own namespace", message: "{{.PeerName}}", peers: []resolve.Endpoint{front}, want: []string{
 			"front-5b9", "front-5b9",
 		}},
-		{name: "roll-ups", objects: 1, peers: []resolve.Endpoint{front, bankPod("secret-1", "10.0.2.1"), service}, want: []string{
+		{name: "aggregates", objects: 1, peers: []resolve.Endpoint{front, bankPod("secret-1", "10.0.2.1"), service}, want: []string{
 			"Packet dropped when receiving traffic from shop (10.0.1.8) on port 80/TCP" + denied,
 			"Packets dropped when receiving traffic from 2 sources on 1 port (most: 10.0.2.1 in bank on 80/TCP, 10.96.0.9 on 80/TCP)" + denied,
 			"Packets dropped when sending traffic to 3 destinations on 1 port (most: shop on 80/TCP, 10.0.2.1 in bank on 80/TCP, 10.96.0.9 on 80/TCP)" + denied,
