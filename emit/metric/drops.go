@@ -101,11 +101,11 @@ func (d *drops) counter(key dropKey) prometheus.Counter {
 	if c, ok := d.known[key]; ok {
 		return c
 	}
-	return d.meet(key)
+	return d.newCounter(key)
 }
 
-// meet returns the counter of a label set that is not known yet.
-func (d *drops) meet(key dropKey) prometheus.Counter {
+// newCounter returns the counter of a label set that is not known yet.
+func (d *drops) newCounter(key dropKey) prometheus.Counter {
 	bounded := d.bound(key)
 	c, ok := d.known[bounded]
 	if !ok {
