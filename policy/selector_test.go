@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// TestSelectorMatchesLikeKubernetes holds that comparing exact labels gives what
+// TestSelectorMatchesLikeKubernetes checks that comparing exact labels gives what
 // Kubernetes' own selectors give.
 func TestSelectorMatchesLikeKubernetes(t *testing.T) {
 	maps := []map[string]string{

@@ -99,7 +99,7 @@ func TestAggregatesAreBoundedTogether(t *testing.T) {
 	}
 }
 
-// TestAggregateReasons holds that an aggregate tells why: the one reason, or the
+// TestAggregateReasons checks that an aggregate tells why: the one reason, or the
 // commonest ones, in bounds.
 func TestAggregateReasons(t *testing.T) {
 	type hit struct {
@@ -134,7 +134,7 @@ func TestAggregateReasons(t *testing.T) {
 	}
 }
 
-// TestAggregateTellsWhy holds that the event says the reasons, and that its count is
+// TestAggregateTellsWhy checks that the event says the reasons, and that its count is
 // a lower bound, within the bytes that a message may have.
 func TestAggregateTellsWhy(t *testing.T) {
 	s := newFakeServer()

@@ -118,7 +118,7 @@ func crowdCaseOf(tb testing.TB, name string) crowdCase {
 	return crowdCase{}
 }
 
-// TestCrowd holds that agents which all begin in one moment, each knowing
+// TestCrowd checks that agents which all begin in one moment, each knowing
 // nothing but its own calls, soon leave the server time for others, that none of
 // them starves, and that an agent alone does not wait for a crowd.
 func TestCrowd(t *testing.T) {
@@ -134,7 +134,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestCrowdNeedsEachMechanism holds that a crowd does well because of each of
+// TestCrowdNeedsEachMechanism checks that a crowd does well because of each of
 // the limiter's mechanisms: what does not matter is not to come back.
 func TestCrowdNeedsEachMechanism(t *testing.T) {
 	refusals := func(s *crowd) int { return s.throttled }

@@ -16,7 +16,7 @@ func newTestLimiter(maxRate float64, burst int) *adaptiveLimiter {
 	return l
 }
 
-// TestLimiterProbesAfterSilence holds that a limiter sends one call first when
+// TestLimiterProbesAfterSilence checks that a limiter sends one call first when
 // no call has succeeded for long, at a random moment.
 func TestLimiterProbesAfterSilence(t *testing.T) {
 	l := newTestLimiter(40, 80)
@@ -40,7 +40,7 @@ func TestLimiterProbesAfterSilence(t *testing.T) {
 	}
 }
 
-// TestLimiterProbesUntilOneSucceeds holds that a refused probe is followed by
+// TestLimiterProbesUntilOneSucceeds checks that a refused probe is followed by
 // another one.
 func TestLimiterProbesUntilOneSucceeds(t *testing.T) {
 	l := newTestLimiter(40, 80)
@@ -55,7 +55,7 @@ func TestLimiterProbesUntilOneSucceeds(t *testing.T) {
 	}
 }
 
-// TestLimiterJitterIsNew holds that each silence has a jitter of its own, also
+// TestLimiterJitterIsNew checks that each silence has a jitter of its own, also
 // after a late probe with nothing to write behind it.
 func TestLimiterJitterIsNew(t *testing.T) {
 	l := newTestLimiter(40, 80)
@@ -114,7 +114,7 @@ func TestLimiterHalvesAndGrows(t *testing.T) {
 	}
 }
 
-// TestLimiterReturnsFast holds that an agent tries now and then while the API
+// TestLimiterReturnsFast checks that an agent tries now and then while the API
 // server is not reached, and catches up at once when it is back, also if it is
 // slow at first.
 func TestLimiterReturnsFast(t *testing.T) {
@@ -137,7 +137,7 @@ func TestLimiterReturnsFast(t *testing.T) {
 	}
 }
 
-// TestLimiterKeepsRetryAfter holds that calls which are refused together wait
+// TestLimiterKeepsRetryAfter checks that calls which are refused together wait
 // for the longest Retry-After, with jitter and a bound.
 func TestLimiterKeepsRetryAfter(t *testing.T) {
 	l := newTestLimiter(40, 80)
@@ -156,7 +156,7 @@ func TestLimiterKeepsRetryAfter(t *testing.T) {
 	}
 }
 
-// TestLimiterBacksOff holds that a late probe lowers the rate before the API
+// TestLimiterBacksOff checks that a late probe lowers the rate before the API
 // server throttles, the later the more, and that the rate then grows slowly.
 func TestLimiterBacksOff(t *testing.T) {
 	for _, tt := range []struct {
@@ -191,7 +191,7 @@ func TestLimiterBacksOff(t *testing.T) {
 	}
 }
 
-// TestLimiterLearnsTheBaseline holds that an API server which is far away does
+// TestLimiterLearnsTheBaseline checks that an API server which is far away does
 // not look like a crowd for long.
 func TestLimiterLearnsTheBaseline(t *testing.T) {
 	l := newTestLimiter(40, 80)
@@ -215,7 +215,7 @@ func TestLimiterLearnsTheBaseline(t *testing.T) {
 	}
 }
 
-// TestLimiterBearsAnUnevenServer holds that slow answers among quick ones hold
+// TestLimiterBearsAnUnevenServer checks that slow answers among quick ones hold
 // nothing back: a webhook may be on creations alone, and an answer may wait for a
 // disk now and then.
 func TestLimiterBearsAnUnevenServer(t *testing.T) {
@@ -239,7 +239,7 @@ func TestLimiterBearsAnUnevenServer(t *testing.T) {
 	}
 }
 
-// TestLimiterOverloaded holds that a late answer does not count as a failure,
+// TestLimiterOverloaded checks that a late answer does not count as a failure,
 // which would keep the last writes within the limits.
 func TestLimiterOverloaded(t *testing.T) {
 	l := newTestLimiter(40, 80)
@@ -272,7 +272,7 @@ func TestLimiterNeverExceedsItsRate(t *testing.T) {
 	}
 }
 
-// TestLimiterKeepsALowRate holds that no failure raises a rate that is
+// TestLimiterKeepsALowRate checks that no failure raises a rate that is
 // configured to be low.
 func TestLimiterKeepsALowRate(t *testing.T) {
 	l := newTestLimiter(0.1, 1)

@@ -108,7 +108,7 @@ func checkMessage(t *testing.T, message string) {
 	}
 }
 
-// TestAtLeast holds that an event whose rule has a limit says so, also when it
+// TestAtLeast checks that an event whose rule has a limit says so, also when it
 // is cut, and that it goes on to say so; that what becomes known costs no call
 // of its own; and that a line says so.
 func TestAtLeast(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAtLeast(t *testing.T) {
 	}
 }
 
-// TestLimitGoesWithTheNextWrite holds that an event whose rule came to have a
+// TestLimitGoesWithTheNextWrite checks that an event whose rule came to have a
 // limit says so in its next patch.
 func TestLimitGoesWithTheNextWrite(t *testing.T) {
 	var l correlator

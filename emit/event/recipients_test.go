@@ -21,7 +21,7 @@ func bankPod(name, ip string) resolve.Endpoint {
 	return p
 }
 
-// TestNamespaceOnly holds that with Config.NamespaceOnly an event tells of pods,
+// TestNamespaceOnly checks that with Config.NamespaceOnly an event tells of pods,
 // Services and policies of other namespaces no more than their namespace and
 // address: in its text, by a template, in an aggregate, and in its object's name.
 func TestNamespaceOnly(t *testing.T) {
@@ -112,7 +112,7 @@ func TestNamespaceOnly(t *testing.T) {
 	}
 }
 
-// TestNamespaceOnlyObjectNames holds that an object's name depends on nothing
+// TestNamespaceOnlyObjectNames checks that an object's name depends on nothing
 // that the event hides: it is a hash, which tells whoever guesses a name right.
 func TestNamespaceOnlyObjectNames(t *testing.T) {
 	var names []string
@@ -133,7 +133,7 @@ func TestNamespaceOnlyObjectNames(t *testing.T) {
 	}
 }
 
-// TestNamespaceOnlyKeepsEveryPacket holds that hiding changes no count.
+// TestNamespaceOnlyKeepsEveryPacket checks that hiding changes no count.
 func TestNamespaceOnlyKeepsEveryPacket(t *testing.T) {
 	for _, hides := range []bool{false, true} {
 		s := newFakeServer()

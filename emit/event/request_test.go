@@ -11,7 +11,7 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// TestRelated holds that an event points to its peer where that is an object
+// TestRelated checks that an event points to its peer where that is an object
 // which the event may name.
 func TestRelated(t *testing.T) {
 	front := pod("bank", "front", "10.0.0.5")
@@ -63,7 +63,7 @@ func TestRelatedFollowsTheLastPod(t *testing.T) {
 	}
 }
 
-// TestReasonCode holds that an event has the code of its last packets' reason,
+// TestReasonCode checks that an event has the code of its last packets' reason,
 // and an aggregate all codes of its packets.
 func TestReasonCode(t *testing.T) {
 	s := newFakeServer()
