@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -14,37 +15,47 @@ import (
 
 // kernel checks what a reader of the group needs.
 func kernel(_ context.Context, cfg *Config) []Finding {
-	found := []Finding{capability(), support()}
+	found := []Finding{capability(readCapabilities()), support(groups.Supported())}
 	for _, g := range cfg.Groups {
-		found = append(found, group(g))
+		owner, err := groups.Find(g)
+		found = append(found, group(g, owner, err))
 	}
 	return found
 }
 
-func capability() Finding {
-	const check = "capability"
+// readCapabilities returns the effective capabilities of this process.
+func readCapabilities() (uint64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return note(check, "", "the capabilities of this process are not known: %v", err)
+		return 0, err
 	}
-	for line := range strings.Lines(string(status)) {
-		hex, is := strings.CutPrefix(line, "CapEff:")
-		if !is {
-			continue
+	return parseCapabilities(string(status))
+}
+
+// parseCapabilities reads the format of /proc/self/status.
+func parseCapabilities(status string) (uint64, error) {
+	for line := range strings.Lines(status) {
+		if hex, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
 		}
-		set, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
-		if err == nil && set&(1<<unix.CAP_NET_ADMIN) == 0 {
-			return problem(check, "run as root, or add NET_ADMIN to the container's securityContext.capabilities.add",
-				"CAP_NET_ADMIN is missing: no group can be bound, and rules cannot be read")
-		}
+	}
+	return 0, errors.New("/proc/self/status has no CapEff")
+}
+
+func capability(effective uint64, err error) Finding {
+	const check = "capability"
+	switch {
+	case err != nil:
+		return note(check, "", "the capabilities of this process are not known: %v", err)
+	case effective&(1<<unix.CAP_NET_ADMIN) == 0:
+		return problem(check, "run as root, or add NET_ADMIN to the container's securityContext.capabilities.add",
+			"CAP_NET_ADMIN is missing: no group can be bound, and rules cannot be read")
 	}
 	return ok(check, "CAP_NET_ADMIN is there")
 }
 
-// support tries to use NFLOG, because the kernel may load the module only on demand.
-func support() Finding {
+func support(has bool, err error) Finding {
 	const check = "kernel"
-	has, err := groups.Supported()
 	switch {
 	case err != nil:
 		return note(check, "run as root", "whether the kernel has NFLOG is not known: %v", err)
@@ -55,9 +66,9 @@ func support() Finding {
 		"the kernel has no NFLOG, and did not load its module when asked")
 }
 
-func group(number uint16) Finding {
+// group is about who reads a group; owner is nil for nobody.
+func group(number uint16, owner *groups.Owner, err error) Finding {
 	const check = "group"
-	owner, err := groups.Find(number)
 	switch {
 	case err != nil:
 		return note(check, "run as root", "who owns NFLOG group %d is not known: %v", number, err)

@@ -12,14 +12,15 @@ import (
 
 // settings checks the kernel's settings that decide what the agent sees.
 func settings(context.Context, *Config) []Finding {
-	return []Finding{bridge(), buffer(), clock()}
+	bridges, err := countBridges()
+	return []Finding{bridge(bridges, sysctl("net/bridge/bridge-nf-call-iptables"), err), buffer(receiveBuffer()), clock(isSynchronised())}
 }
 
-// bridge checks whether packets between the ports of a bridge pass the rules.
-func bridge() Finding {
+// bridge is about packets between the ports of a bridge: whether they pass the rules. value
+// is the setting bridge-nf-call-iptables.
+func bridge(bridges int, value string, err error) Finding {
 	const check = "bridge"
-	bridges, err := countBridges()
-	switch value := sysctl("net/bridge/bridge-nf-call-iptables"); {
+	switch {
 	case err != nil:
 		return note(check, "", "the interfaces are not known: %v", err)
 	case bridges == 0:
@@ -91,11 +92,8 @@ func linkKind(attributes []byte) (kind string) {
 // wantedBuffer is the receive buffer that the agent requests.
 const wantedBuffer = 16 << 20
 
-// buffer requests the agent's receive buffer on a new socket, and checks what the kernel
-// gives.
-func buffer() Finding {
+func buffer(got int, err error) Finding {
 	const check = "buffer"
-	got, err := receiveBuffer()
 	switch {
 	case err != nil:
 		return note(check, "", "the receive buffer was not tried: %v", err)
@@ -106,6 +104,8 @@ func buffer() Finding {
 	return ok(check, "a receive buffer of %d KiB can be had", got>>10)
 }
 
+// receiveBuffer requests the agent's receive buffer on a new socket, and returns the size
+// that the kernel gives.
 func receiveBuffer() (int, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -124,17 +124,25 @@ func receiveBuffer() (int, error) {
 	return got / 2, nil // the kernel doubles the value for its own bookkeeping
 }
 
-// clock checks whether a time service keeps the clock right. The agent needs it, because it
-// identifies pods by the time at which they had an address.
-func clock() Finding {
+// clock is about whether a time service keeps the clock right. The agent needs it, because
+// it identifies pods by the time at which they had an address.
+func clock(synchronised bool, err error) Finding {
 	const check = "clock"
-	var state unix.Timex
-	if _, err := unix.Adjtimex(&state); err != nil {
+	switch {
+	case err != nil:
 		return note(check, "", "the clock's state is not known: %v", err)
-	}
-	if state.Status&unix.STA_UNSYNC != 0 {
+	case !synchronised:
 		return note(check, "run chrony, systemd-timesyncd or ntpd on the node",
 			"nothing keeps this host's clock synchronised: events would carry wrong times")
 	}
 	return ok(check, "the clock is synchronised")
+}
+
+// isSynchronised asks the kernel.
+func isSynchronised() (bool, error) {
+	var state unix.Timex
+	if _, err := unix.Adjtimex(&state); err != nil {
+		return false, err
+	}
+	return state.Status&unix.STA_UNSYNC == 0, nil
 }
