@@ -105,7 +105,9 @@ func TestExplain(t *testing.T) {
 			t.Errorf("a line's reason is %q, its policies -want +got:\n%s", l.Reason, diff)
 		}
 	}
-	if raw := a.RawLines(); len(raw) == 0 || !strings.HasSuffix(raw[0], `"]}`) || !slices.ContainsFunc(raw, func(l string) bool { return strings.Contains(l, `"tcpFlags":"SYN","reasonCode":"denied_ingress","reason":`) }) {
+	if raw := a.RawLines(); len(raw) == 0 || !strings.HasSuffix(raw[0], `"]}`) || !slices.ContainsFunc(raw, func(l string) bool {
+		return strings.Contains(l, `"tcpFlags":"SYN","reasonCode":"denied_ingress","reason":`)
+	}) {
 		t.Errorf("reason and policies are not the lines' last fields: %q", raw)
 	}
 
