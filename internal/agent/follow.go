@@ -24,7 +24,7 @@ import (
 
 const (
 	maxFollowers = 4
-	// followerQueue bounds the flows that wait for one follower, to about 2 MB.
+	// followerQueue bounds the flows that wait for one follower, to about 3 MB.
 	followerQueue = 4096
 )
 
