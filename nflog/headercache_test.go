@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kube-nflog/kube-nflog/internal/paired"
 )
 
 // TestHeaderCacheInTurn parses packets of 16 rules and paths in turn. Each must read as
@@ -60,4 +62,28 @@ func routed(seq uint32, prefix string) []byte {
 		attribute(attrTimestamp, 0, 0, 0, 0, 0x6a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7),
 		attribute(attrSeq, be32(seq)...),
 		attribute(attrPayload, payload...))[sizeMessageHeader:]
+}
+
+// BenchmarkHeaderCache compares known headers with walking each message, for packets of
+// one rule and for packets of 16 rules in turn.
+func BenchmarkHeaderCache(b *testing.B) {
+	for _, rules := range []int{1, 16} {
+		var bodies [][]byte
+		for i := range 512 {
+			bodies = append(bodies, routed(uint32(i), fmt.Sprintf("rule %02d: ", i%rules)))
+		}
+		var c headerCache
+		var h header
+		known := func() {
+			for _, body := range bodies {
+				c.parse(body)
+			}
+		}
+		walked := func() {
+			for _, body := range bodies {
+				h.learn(body)
+			}
+		}
+		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) { paired.Compare(b, len(bodies), known, walked) })
+	}
 }
