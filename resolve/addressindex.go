@@ -27,9 +27,9 @@ func calicoTunnels() [calicoTunnelAddrs]string {
 	}
 }
 
-// place holds what is kept of a Node or a Service: its name, its addresses, and the
+// indexEntry holds what is kept of a Node or a Service: its name, its addresses, and the
 // prefixes from which a Node gives addresses to pods.
-type place struct {
+type indexEntry struct {
 	name     string // "name" of a Node, "namespace/name" of a Service
 	addrs    []netip.Addr
 	ingress  []netip.Addr // addresses of a Service's load balancer
@@ -39,17 +39,17 @@ type place struct {
 	cuts     cuts
 }
 
-func (p *place) key() string { return p.name }
+func (p *indexEntry) key() string { return p.name }
 
-func (p *place) cutLists() cuts { return p.cuts }
+func (p *indexEntry) cutLists() cuts { return p.cuts }
 
 // GetObjectMeta gives client-go the key and the version; see pod.GetObjectMeta.
-func (p *place) GetObjectMeta() metav1.Object {
+func (p *indexEntry) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Name: p.name, ResourceVersion: p.version}
 }
 
-func nodePlace(o *corev1.Node) *place {
-	p := &place{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion)}
+func nodeEntry(o *corev1.Node) *indexEntry {
+	p := &indexEntry{name: strings.Clone(o.Name), version: strings.Clone(o.ResourceVersion)}
 	for _, a := range first(o.Status.Addresses, maxNodeAddrs, &p.cuts, cutAddrs) {
 		p.addrs = appendAddr(p.addrs, a.Address) // host names are no addresses
 	}
@@ -65,10 +65,10 @@ func nodePlace(o *corev1.Node) *place {
 	return p
 }
 
-// servicePlace keeps the addresses that the cluster gave to the Service. It does not keep
+// serviceEntry keeps the addresses that the cluster gave to the Service. It does not keep
 // externalIPs, because everybody who may create a Service can write anything there.
-func servicePlace(o *corev1.Service) *place {
-	p := &place{name: o.Namespace + "/" + o.Name, version: strings.Clone(o.ResourceVersion)}
+func serviceEntry(o *corev1.Service) *indexEntry {
+	p := &indexEntry{name: o.Namespace + "/" + o.Name, version: strings.Clone(o.ResourceVersion)}
 	p.addrs = appendAddr(p.addrs, o.Spec.ClusterIP) // "None" is no address
 	for _, ip := range first(o.Spec.ClusterIPs, maxAddrs, &p.cuts, cutAddrs) {
 		p.addrs = appendAddr(p.addrs, ip)
@@ -79,26 +79,26 @@ func servicePlace(o *corev1.Service) *place {
 	return p
 }
 
-// places maps addresses to Nodes or to Services. One informer updates it, and any number of
+// addressIndex maps addresses to Nodes or to Services. One informer updates it, and any number of
 // goroutines ask it.
-type places struct {
+type addressIndex struct {
 	mu     sync.RWMutex // guards everything below
-	byAddr holders[*place]
+	byAddr holders[*indexEntry]
 	// byIngress is asked last, because some load balancers announce the address that the
 	// Service's author wants.
-	byIngress holders[*place]
-	prefixes  map[netip.Prefix]int // number of places with each prefix
+	byIngress holders[*indexEntry]
+	prefixes  map[netip.Prefix]int // number of Nodes with each prefix
 	// bits4 and bits6 are the numbers of prefixes of each length.
 	bits4, bits6 [129]int
 	calico       map[string]struct{} // names of the Nodes on which Calico runs
 }
 
-func newPlaces() *places {
-	return &places{byAddr: holders[*place]{}, byIngress: holders[*place]{}, prefixes: map[netip.Prefix]int{}, calico: map[string]struct{}{}}
+func newAddressIndex() *addressIndex {
+	return &addressIndex{byAddr: holders[*indexEntry]{}, byIngress: holders[*indexEntry]{}, prefixes: map[netip.Prefix]int{}, calico: map[string]struct{}{}}
 }
 
-// replace replaces the old state of a place by the new one. Either may be nil.
-func (s *places) replace(old, now *place) {
+// replace replaces the old state of a Node or Service by the new one. Either may be nil.
+func (s *addressIndex) replace(old, now *indexEntry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old != nil {
@@ -109,7 +109,7 @@ func (s *places) replace(old, now *place) {
 	}
 }
 
-func (s *places) add(p *place) {
+func (s *addressIndex) add(p *indexEntry) {
 	for _, addr := range p.addrs {
 		s.byAddr.add(addr, p)
 	}
@@ -126,7 +126,7 @@ func (s *places) add(p *place) {
 	}
 }
 
-func (s *places) remove(p *place) {
+func (s *addressIndex) remove(p *indexEntry) {
 	for _, addr := range p.addrs {
 		s.byAddr.remove(addr, p)
 	}
@@ -142,16 +142,16 @@ func (s *places) remove(p *place) {
 	delete(s.calico, p.name)
 }
 
-func (s *places) lengths(p netip.Prefix) *[129]int {
+func (s *addressIndex) lengths(p netip.Prefix) *[129]int {
 	if p.Addr().Is4() {
 		return &s.bits4
 	}
 	return &s.bits6
 }
 
-// find returns the number of places with addr, and the key of one of them. Services may
+// find returns the number of objects with addr, and the key of one of them. Services may
 // share the address of a load balancer.
-func (s *places) find(addr netip.Addr) (key string, n int) {
+func (s *addressIndex) find(addr netip.Addr) (key string, n int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p, n := s.byAddr.get(addr)
@@ -165,7 +165,7 @@ func (s *places) find(addr netip.Addr) (key string, n int) {
 }
 
 // hasCalico reports whether Calico runs on the Node.
-func (s *places) hasCalico(node string) bool {
+func (s *addressIndex) hasCalico(node string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	_, ok := s.calico[node]
@@ -173,20 +173,20 @@ func (s *places) hasCalico(node string) bool {
 }
 
 // haveRanges reports whether a Node says which addresses it gives to pods.
-func (s *places) haveRanges() bool {
+func (s *addressIndex) haveRanges() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.prefixes) > 0
 }
 
 // gives reports whether addr is in a range from which a Node gives addresses to pods.
-func (s *places) gives(addr netip.Addr) bool {
+func (s *addressIndex) gives(addr netip.Addr) bool {
 	_, ok := s.prefixOf(addr)
 	return ok
 }
 
 // prefixOf returns the longest prefix of a Node that contains addr.
-func (s *places) prefixOf(addr netip.Addr) (netip.Prefix, bool) {
+func (s *addressIndex) prefixOf(addr netip.Addr) (netip.Prefix, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if len(s.prefixes) == 0 {
@@ -202,4 +202,58 @@ func (s *places) prefixOf(addr netip.Addr) (netip.Prefix, bool) {
 		}
 	}
 	return netip.Prefix{}, false
+}
+
+// keyed is a value with a unique name among its kind.
+type keyed interface{ key() string }
+
+// holders maps an address to its owners, if there may be several: load balancers share
+// addresses, and an annotation may contain anything. Adding and removing take constant
+// time, however many owners an address has. It is not for concurrent use.
+type holders[V keyed] map[netip.Addr]holding[V]
+
+// holding holds the owners of one address. Nearly always there is one, which needs no map.
+type holding[V keyed] struct {
+	first V
+	more  map[string]V // the others, by name
+}
+
+func (h holders[V]) add(addr netip.Addr, v V) {
+	has, ok := h[addr]
+	switch {
+	case !ok || has.first.key() == v.key():
+		has.first = v
+	case has.more == nil:
+		has.more = map[string]V{v.key(): v}
+	default:
+		has.more[v.key()] = v
+	}
+	h[addr] = has
+}
+
+func (h holders[V]) remove(addr netip.Addr, v V) {
+	has, ok := h[addr]
+	switch {
+	case !ok:
+	case has.first.key() != v.key():
+		delete(has.more, v.key())
+	case len(has.more) == 0:
+		delete(h, addr)
+	default:
+		for name, next := range has.more {
+			delete(has.more, name)
+			has.first = next
+			break
+		}
+		h[addr] = has
+	}
+}
+
+// get returns one owner of addr, and the number of owners.
+func (h holders[V]) get(addr netip.Addr) (v V, n int) {
+	has, ok := h[addr]
+	if !ok {
+		return v, 0
+	}
+	return has.first, 1 + len(has.more)
 }

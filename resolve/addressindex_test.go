@@ -33,7 +33,7 @@ func TestServiceAddresses(t *testing.T) {
 		return func(s *corev1.Service) { s.Spec.ExternalIPs = ips }
 	}
 	r := newResolver(t, Config{}, madePod("victim", "10.0.0.5"))
-	r.nodes.replace(nil, nodePlace(calicoNode()))
+	r.nodes.replace(nil, nodeEntry(calicoNode()))
 	for _, s := range []*corev1.Service{
 		serviceNamed("api", clusterIP),
 		serviceNamed("balanced", ingress("203.0.113.8", "192.168.0.1")), // an address of a node, as with k3s
@@ -42,7 +42,7 @@ func TestServiceAddresses(t *testing.T) {
 		serviceNamed("asked-for", ingress("10.96.0.7", "10.0.0.5")), // some load balancers give the requested address
 		serviceNamed("evil", external("203.0.113.7", "203.0.113.8", "10.0.0.5", "10.96.0.7")),
 	} {
-		r.services.replace(nil, servicePlace(s))
+		r.services.replace(nil, serviceEntry(s))
 	}
 	for address, want := range map[string]string{
 		"10.96.0.7": "Service api", "fd96::7": "Service api", "203.0.113.8": "Service balanced", "203.0.113.9": "Unknown ",
@@ -72,11 +72,11 @@ func TestListsAreBounded(t *testing.T) {
 	}
 	var cut []string
 	count := func(list string) { cut = append(cut, list) }
-	s, err := stripped(servicePlace, count)(service)
+	s, err := stripped(serviceEntry, count)(service)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := stripped(nodePlace, count)(node)
+	n, err := stripped(nodeEntry, count)(node)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestListsAreBounded(t *testing.T) {
 		t.Errorf("lists cut (-want +got):\n%s", diff)
 	}
 	for name, p := range map[string]any{"service": s, "node": n} {
-		p, ok := p.(*place)
+		p, ok := p.(*indexEntry)
 		if !ok {
 			t.Fatalf("%s is stripped to %T", name, p)
 		}
@@ -96,24 +96,24 @@ func TestListsAreBounded(t *testing.T) {
 
 // TestHolders checks many owners of one address, which are removed one by one.
 func TestHolders(t *testing.T) {
-	h, shared := holders[*place]{}, addr("203.0.113.9")
-	places := make([]*place, 20_000)
-	for i := range places {
-		places[i] = &place{name: fmt.Sprint("shop/s", i)}
-		h.add(shared, places[i])
-		h.add(shared, places[i]) // a second time, as an update does
+	h, shared := holders[*indexEntry]{}, addr("203.0.113.9")
+	addressIndex := make([]*indexEntry, 20_000)
+	for i := range addressIndex {
+		addressIndex[i] = &indexEntry{name: fmt.Sprint("shop/s", i)}
+		h.add(shared, addressIndex[i])
+		h.add(shared, addressIndex[i]) // a second time, as an update does
 	}
-	if _, n := h.get(shared); n != len(places) {
-		t.Errorf("%d have the address, want %d", n, len(places))
+	if _, n := h.get(shared); n != len(addressIndex) {
+		t.Errorf("%d have the address, want %d", n, len(addressIndex))
 	}
-	for _, p := range places[1:] {
+	for _, p := range addressIndex[1:] {
 		h.remove(shared, p)
 	}
-	if p, n := h.get(shared); n != 1 || p != places[0] {
-		t.Errorf("%v of %d has the address, want %v alone", p, n, places[0])
+	if p, n := h.get(shared); n != 1 || p != addressIndex[0] {
+		t.Errorf("%v of %d has the address, want %v alone", p, n, addressIndex[0])
 	}
-	h.remove(shared, places[0])
-	h.remove(netip.Addr{}, places[0])
+	h.remove(shared, addressIndex[0])
+	h.remove(netip.Addr{}, addressIndex[0])
 	if len(h) != 0 {
 		t.Errorf("%d addresses are left", len(h))
 	}

@@ -8,7 +8,7 @@ import (
 // announce replaces what old's annotation announced by what p's annotation announces. It
 // returns the new addresses. They belong to p only since now, because whoever wrote the
 // annotation cannot have made it older.
-func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
+func (o *ipHistory) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	since := now
 	if old != nil && slices.Equal(slices.Collect(old.announced()), slices.Collect(p.announced())) {
 		since = old.from
@@ -34,18 +34,18 @@ func (o *owners) announce(old, p *pod, now int64) (fresh []netip.Addr) {
 	return fresh
 }
 
-// retract forgets what p's annotation announced, and keeps a rumour of it. p may be nil.
-func (o *owners) retract(p *pod, now, possibly int64) {
+// retract forgets what p's annotation announced, and keeps a past announcement of it. p may be nil.
+func (o *ipHistory) retract(p *pod, now, possibly int64) {
 	if p == nil {
 		return
 	}
 	for addr := range p.announced() {
-		o.rumours.add(addr, rumour{uid: p.uid(), from: p.from, until: now, possibly: possibly}, now, o.keep)
+		o.pastAnnouncements.add(addr, pastAnnouncement{uid: p.uid(), from: p.from, until: now, possibly: possibly}, now, o.keep)
 	}
 	o.unannounce(p)
 }
 
-func (o *owners) unannounce(p *pod) {
+func (o *ipHistory) unannounce(p *pod) {
 	if p == nil {
 		return
 	}
@@ -54,28 +54,28 @@ func (o *owners) unannounce(p *pod) {
 	}
 }
 
-// maxRumours bounds the addresses with rumours. maxClaims bounds the rumours of each
+// maxPastAnnouncements bounds the addresses with past announcements. maxAssignments bounds the past announcements of each
 // address.
-const maxRumours = 4096
+const maxPastAnnouncements = 4096
 
-// rumours holds which pods announced an address and do not any more. Such a pod may have
-// had the address without its status ever having it, or before its status had it. A rumour
+// pastAnnouncements holds which pods announced an address and do not any more. Such a pod may have
+// had the address without its status ever having it, or before its status had it. A past announcement
 // names no pod. It only prevents that another pod is named for the moments around that
 // pod's own start and end, because time stamps alone do not show there who had the address.
-type rumours struct {
-	byAddr map[netip.Addr][]rumour
+type pastAnnouncements struct {
+	byAddr map[netip.Addr][]pastAnnouncement
 	order  queue[ended]
-	lost   int64 // the latest end of the rumours that were forgotten too early
+	lost   int64 // the latest end of the past announcements that were forgotten too early
 }
 
-// rumour is a pod's announcement of an address, and its time. If the pod has announced
+// pastAnnouncement is a pod's announcement of an address, and its time. If the pod has announced
 // something else since, it may still have the address until possibly.
-type rumour struct {
+type pastAnnouncement struct {
 	uid                   string // "" for several pods
 	from, until, possibly int64
 }
 
-func (r rumour) with(other rumour) rumour {
+func (r pastAnnouncement) with(other pastAnnouncement) pastAnnouncement {
 	if r.uid != other.uid {
 		r.uid = ""
 	}
@@ -83,16 +83,18 @@ func (r rumour) with(other rumour) rumour {
 	return r
 }
 
-func newRumours() rumours { return rumours{byAddr: map[netip.Addr][]rumour{}, lost: never} }
+func newPastAnnouncements() pastAnnouncements {
+	return pastAnnouncements{byAddr: map[netip.Addr][]pastAnnouncement{}, lost: never}
+}
 
-func (r *rumours) add(addr netip.Addr, heard rumour, now, keep int64) {
+func (r *pastAnnouncements) add(addr netip.Addr, heard pastAnnouncement, now, keep int64) {
 	all, known := r.byAddr[addr]
-	all = slices.DeleteFunc(all, func(old rumour) bool { return old.possibly+keep < now })
-	i := slices.IndexFunc(all, func(old rumour) bool { return old.uid == heard.uid })
+	all = slices.DeleteFunc(all, func(old pastAnnouncement) bool { return old.possibly+keep < now })
+	i := slices.IndexFunc(all, func(old pastAnnouncement) bool { return old.uid == heard.uid })
 	switch {
 	case i >= 0:
 		all[i] = all[i].with(heard)
-	case len(all) >= maxClaims:
+	case len(all) >= maxAssignments:
 		all[1] = all[1].with(all[0])
 		all = append(all[1:], heard)
 	default:
@@ -103,14 +105,14 @@ func (r *rumours) add(addr netip.Addr, heard rumour, now, keep int64) {
 		return
 	}
 	r.order.push(ended{addr: addr, forget: heard.possibly + keep})
-	if r.order.len() > maxRumours {
+	if r.order.len() > maxPastAnnouncements {
 		r.lost = max(r.lost, r.latest(r.order.first().addr))
 		r.pop()
 	}
 }
 
-// forget drops the addresses without a recent rumour.
-func (r *rumours) forget(now, keep int64) {
+// forget drops the addresses without a recent past announcement.
+func (r *pastAnnouncements) forget(now, keep int64) {
 	for r.order.len() > 0 && r.order.first().forget <= now {
 		first := r.order.first()
 		if again := r.latest(first.addr) + keep; again > now {
@@ -122,8 +124,8 @@ func (r *rumours) forget(now, keep int64) {
 	}
 }
 
-// latest returns the end of the last rumour about addr.
-func (r *rumours) latest(addr netip.Addr) int64 {
+// latest returns the end of the last past announcement about addr.
+func (r *pastAnnouncements) latest(addr netip.Addr) int64 {
 	end := int64(never)
 	for _, heard := range r.byAddr[addr] {
 		end = max(end, heard.possibly)
@@ -131,26 +133,26 @@ func (r *rumours) latest(addr netip.Addr) int64 {
 	return end
 }
 
-func (r *rumours) pop() {
+func (r *pastAnnouncements) pop() {
 	delete(r.byAddr, r.order.first().addr)
 	r.order.pop()
 }
 
-// rumoured reports whether a pod other than that of c may have had addr only by its
+// announcedByOther reports whether a pod other than that of c may have had addr only by its
 // announcement. possibly includes pods that announced something else since.
-func (o *owners) rumoured(addr netip.Addr, at int64, c claim, possibly bool) bool {
-	if len(o.announced) == 0 && len(o.rumours.byAddr) == 0 || !o.calico(c.pod.node.Value(), addr) {
+func (o *ipHistory) announcedByOther(addr netip.Addr, at int64, c assignment, possibly bool) bool {
+	if len(o.announced) == 0 && len(o.pastAnnouncements.byAddr) == 0 || !o.calico(c.pod.node.Value(), addr) {
 		return false
 	}
-	if c.until != forever {
+	if c.possibleUntil != forever {
 		if p, n := o.announced.get(addr); n > 1 || n == 1 && p.uid() != c.pod.uid() && p.from-o.skew <= at {
 			return true
 		}
 	}
-	if at <= o.rumours.lost+o.skew {
+	if at <= o.pastAnnouncements.lost+o.skew {
 		return true
 	}
-	for _, r := range o.rumours.byAddr[addr] {
+	for _, r := range o.pastAnnouncements.byAddr[addr] {
 		until := r.until
 		if possibly {
 			until = r.possibly
@@ -175,29 +177,29 @@ func (o *owners) rumoured(addr netip.Addr, at int64, c claim, possibly bool) boo
 //  3. No other pod announces it. If two pods do, neither is named until the status
 //     decides.
 //  4. The packet is older than the skew, so that any other pod that announces or has the
-//     address would be known. Before that the verdict is unsettled.
+//     address would be known. Before that the answer is pending.
 //  5. All pods that can have the address are watched, and no change from before the time
-//     may be missing. Otherwise the verdict is stale.
-func (o *owners) announcing(addr netip.Addr, at int64) (*pod, verdict) {
+//     may be missing. Otherwise the answer is unproven.
+func (o *ipHistory) announcing(addr netip.Addr, at int64) (*pod, ownerState) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	p, n := o.announced.get(addr)
 	switch {
 	case n != 1, o.live.get(addr) != nil, at < p.from-o.skew:
-		return nil, nobody
+		return nil, ownerNone
 	case !o.calico(p.node.Value(), addr), !o.hasNeighbour(addr, p), !o.whole(addr):
-		return nil, nobody
-	case o.contact.wasBlind(at, o.skew):
-		return nil, nobody
-	case o.rumoured(addr, at, claim{pod: p, until: forever}, at < p.from+o.skew):
-		return nil, nobody
+		return nil, ownerNone
+	case o.gaps.wasBlind(at, o.skew):
+		return nil, ownerNone
+	case o.announcedByOther(addr, at, assignment{pod: p, possibleUntil: forever}, at < p.from+o.skew):
+		return nil, ownerNone
 	case o.now() < at+o.skew:
-		return nil, unsettled
+		return nil, ownerPending
 	}
-	if v := o.current(at + 2*o.skew); v != owned {
+	if v := o.current(at + 2*o.skew); v != ownerFound {
 		return nil, v
 	}
-	return p, owned
+	return p, ownerFound
 }
 
 // calicoBlock is the number of address bits in the block that Calico's IPAM gives a node at
@@ -206,7 +208,7 @@ const calicoBlock = 6
 
 // hasNeighbour reports whether the status of a pod of p's node has an address of addr's
 // block.
-func (o *owners) hasNeighbour(addr netip.Addr, p *pod) bool {
+func (o *ipHistory) hasNeighbour(addr netip.Addr, p *pod) bool {
 	block, err := addr.Prefix(addr.BitLen() - calicoBlock)
 	if err != nil {
 		return false

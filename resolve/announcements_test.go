@@ -58,21 +58,21 @@ func (c *teller) tell(pods ...*corev1.Pod) {
 
 // Lookup is a lookup once the watch is known to be well.
 func (c *teller) Lookup(a netip.Addr, at time.Time) Endpoint {
-	proven(c.owners, c.now())
+	proven(c.history, c.now())
 	return c.Resolver.Lookup(a, at)
 }
 
 func (c *teller) gone(name string) {
-	proven(c.owners, c.now())
-	c.owners.remove(c.known[name], c.now(), false)
+	proven(c.history, c.now())
+	c.history.remove(c.known[name], c.now(), false)
 	delete(c.known, name)
 }
 
 // An annotation is what a tenant likes: it takes no address of another's.
 func TestAnnouncedAddress(t *testing.T) {
 	away := func(p *corev1.Pod) { p.Spec.NodeName = "n2" }
-	service := func(ips ...string) *place {
-		return servicePlace(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "api"}, Spec: corev1.ServiceSpec{ClusterIPs: ips}})
+	service := func(ips ...string) *indexEntry {
+		return serviceEntry(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "api"}, Spec: corev1.ServiceSpec{ClusterIPs: ips}})
 	}
 	external := Endpoint{Kind: External}
 	tests := map[string]struct {
@@ -151,7 +151,7 @@ func TestAnnouncedAddress(t *testing.T) {
 		"where Calico is not": {tell: func(c *teller) {
 			without := calicoNode()
 			without.Annotations = nil
-			c.nodes.replace(nodePlace(calicoNode()), nodePlace(without))
+			c.nodes.replace(nodeEntry(calicoNode()), nodeEntry(without))
 			c.tell(announcer("evil", "10.0.0.5/32"))
 		}, want: Endpoint{}},
 		"one of too many": {tell: func(c *teller) { c.tell(announcer("evil", "10.0.0.5/32,10.0.0.6/32")) }, want: Endpoint{}},
@@ -172,7 +172,7 @@ func TestAnnouncedAddress(t *testing.T) {
 				cfg = Config{Scope: NodeScope, NodeName: "n1"}
 			}
 			c := newTeller(t, cfg)
-			c.nodes.replace(nil, nodePlace(calicoNode()))
+			c.nodes.replace(nil, nodeEntry(calicoNode()))
 			c.tell(madePod("neighbour", "10.0.0.4", "fd00::4"))
 			tt.tell(c)
 			c.clock = 5 * time.Minute
@@ -198,7 +198,7 @@ func TestAnnouncedAddress(t *testing.T) {
 func TestAnnouncedIsAwaited(t *testing.T) {
 	now := noon().Add(time.Minute)
 	r := awaiting(t, Config{Now: func() time.Time { return now }})
-	r.nodes.replace(nil, nodePlace(calicoNode()))
+	r.nodes.replace(nil, nodeEntry(calicoNode()))
 	r.set(nil, newPod(madePod("neighbour", "10.0.0.4"), ""))
 	r.set(nil, newPod(announcer("new", "10.0.0.5/32"), ""))
 	if _, again := r.LookupBetween(addr("10.0.0.5"), now, now); again != skew {
@@ -206,7 +206,7 @@ func TestAnnouncedIsAwaited(t *testing.T) {
 	}
 	seen := now
 	now = now.Add(skew)
-	proven(r.owners, r.now())
+	proven(r.history, r.now())
 	if waits(r, "10.0.0.5", seen) {
 		t.Error("waits, although the owner is known")
 	}
@@ -227,7 +227,7 @@ func TestReturnedAddress(t *testing.T) {
 				c.tell(change(madePod("new", "10.0.0.5"), started))
 				c.clock = 2 * time.Minute
 			}
-			c.owners.remove(newPod(returned, ""), c.now(), false)
+			c.history.remove(newPod(returned, ""), c.now(), false)
 			if !told {
 				c.tell(change(madePod("new", "10.0.0.5"), started))
 			}
@@ -272,18 +272,18 @@ func TestReturnedTooEarly(t *testing.T) {
 // be named, for the moments in which they count.
 func TestRumoursAreBounded(t *testing.T) {
 	c := newTeller(t, Config{})
-	c.nodes.replace(nil, nodePlace(calicoNode()))
+	c.nodes.replace(nil, nodeEntry(calicoNode()))
 	c.tell(madePod("victim", "10.0.0.5"))
-	for i := range maxRumours + 10 {
+	for i := range maxPastAnnouncements + 10 {
 		c.tell(announcer("evil", fmt.Sprintf("10.0.%d.%d/32", i>>8, i&255)))
 	}
-	for i := range 2 * maxClaims {
+	for i := range 2 * maxAssignments {
 		name := fmt.Sprint("evil-", i)
 		c.tell(announcer(name, "10.0.0.9/32"))
 		c.gone("shop/" + name)
 	}
-	if addrs, of := len(c.owners.rumours.byAddr), len(c.owners.rumours.byAddr[addr("10.0.0.9")]); addrs != maxRumours || of != maxClaims {
-		t.Errorf("rumours of %d addresses, %d of one, want %d and %d", addrs, of, maxRumours, maxClaims)
+	if addrs, of := len(c.history.pastAnnouncements.byAddr), len(c.history.pastAnnouncements.byAddr[addr("10.0.0.9")]); addrs != maxPastAnnouncements || of != maxAssignments {
+		t.Errorf("pastAnnouncements of %d addresses, %d of one, want %d and %d", addrs, of, maxPastAnnouncements, maxAssignments)
 	}
 	c.clock = 2 * time.Minute
 	c.gone("shop/victim")
@@ -296,8 +296,8 @@ func TestRumoursAreBounded(t *testing.T) {
 	}
 	c.clock = time.Hour
 	c.tell(madePod("later", "10.0.0.7"))
-	if n := len(c.owners.rumours.byAddr); n != 0 {
-		t.Errorf("%d addresses have rumours an hour later", n)
+	if n := len(c.history.pastAnnouncements.byAddr); n != 0 {
+		t.Errorf("%d addresses have pastAnnouncements an hour later", n)
 	}
 }
 
@@ -306,19 +306,19 @@ func TestRumoursAreBounded(t *testing.T) {
 func TestAnnouncementsAreBounded(t *testing.T) {
 	const pods = 20_000
 	c := newTeller(t, Config{})
-	c.nodes.replace(nil, nodePlace(calicoNode()))
+	c.nodes.replace(nil, nodeEntry(calicoNode()))
 	many := strings.TrimSuffix(strings.Repeat("10.0.0.5,", 255<<10/9), ",")
 	for i := range pods {
 		c.tell(announcer(fmt.Sprint("evil-", i), "10.0.0.5/32,fd00::5/128"))
 	}
 	c.tell(announcer("worse", many))
-	if n := len(c.owners.announced); n != 2 {
+	if n := len(c.history.announced); n != 2 {
 		t.Errorf("%d addresses are announced, want 2", n)
 	}
 	for name := range c.known {
 		c.gone(name)
 	}
-	if n := len(c.owners.announced); n != 0 {
+	if n := len(c.history.announced); n != 0 {
 		t.Errorf("%d addresses are announced after all pods are gone", n)
 	}
 }

@@ -16,7 +16,7 @@ func filled(tb testing.TB, pods int) *Resolver {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	watched(r.owners, r.now())
+	watched(r.history, r.now())
 	for i := range pods {
 		r.set(nil, newPod(madePod(fmt.Sprintf("pod-%d", i), numbered(i).String()), ""))
 	}
@@ -31,7 +31,7 @@ func numbered(i int) netip.Addr {
 // Every flow costs two look-ups.
 func TestLookupAllocatesNothing(t *testing.T) {
 	r := filled(t, 10)
-	r.nodes.replace(nil, nodePlace(&corev1.Node{Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: "192.168.0.1"}}}}))
+	r.nodes.replace(nil, nodeEntry(&corev1.Node{Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: "192.168.0.1"}}}}))
 	for _, address := range []string{"10.0.0.3", "192.168.0.1", "203.0.113.9", "fd00::9"} {
 		a, at := addr(address), noon().Add(time.Minute)
 		if n := testing.AllocsPerRun(100, func() { r.Lookup(a, at) }); n != 0 {

@@ -304,7 +304,7 @@ func (c *churn) breakWatch() {
 		c.tally.Stalls++
 		return
 	}
-	c.owners.note((*contact).closed)
+	c.history.note((*watchGaps).closed)
 }
 
 // mendWatch ends the time without news: a hanging watch continues, or an ended watch is
@@ -315,24 +315,24 @@ func (c *churn) mendWatch() {
 	n := c.rng.IntN(3)
 	if n == 0 {
 		if c.silent {
-			c.owners.note((*contact).closed)
+			c.history.note((*watchGaps).closed)
 		}
 		c.relist()
 		return
 	}
 	if n == 1 { // a 200, and some time later a 410
-		c.owners.note((*contact).closed)
-		c.owners.note((*contact).opened)
+		c.history.note((*watchGaps).closed)
+		c.history.note((*watchGaps).opened)
 		c.tally.Gone++
 		for range 3 {
 			c.askEarly()
 		}
-		c.owners.note((*contact).closed)
+		c.history.note((*watchGaps).closed)
 		c.relist()
 		return
 	}
 	if !c.silent {
-		c.owners.note((*contact).opened)
+		c.history.note((*watchGaps).opened)
 		c.tally.Resumes++
 	}
 	backlog := c.news // changes until now; they come all at once
@@ -359,6 +359,6 @@ func (c *churn) relist() {
 	if err := c.store.Replace(list, ""); err != nil {
 		c.t.Fatal(err)
 	}
-	c.owners.note((*contact).opened)
+	c.history.note((*watchGaps).opened)
 	c.probe()
 }

@@ -84,8 +84,8 @@ func (c *churn) removeIdle() {
 // claimByService writes a Service of the tenant.
 func (c *churn) claimByService() {
 	if c.tenant.services == nil {
-		c.tenant = tenant{services: map[string]*corev1.Service{}, handler: placeHandler(c.resolver.services)}
-		c.tenant.handler.OnAdd(servicePlace(&corev1.Service{
+		c.tenant = tenant{services: map[string]*corev1.Service{}, handler: indexHandler(c.resolver.services)}
+		c.tenant.handler.OnAdd(serviceEntry(&corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1"},
 		}), false)
 	}
@@ -100,9 +100,9 @@ func (c *churn) claimByService() {
 	old := c.tenant.services[o.Name]
 	c.tenant.services[o.Name] = o
 	if old == nil {
-		c.tenant.handler.OnAdd(servicePlace(o), false)
+		c.tenant.handler.OnAdd(serviceEntry(o), false)
 	} else {
-		c.tenant.handler.OnUpdate(servicePlace(old), servicePlace(o))
+		c.tenant.handler.OnUpdate(serviceEntry(old), serviceEntry(o))
 	}
 }
 

@@ -139,7 +139,7 @@ type churn struct {
 	offsets  []offset // of this node's wall clock, oldest first
 
 	resolver *Resolver
-	owners   *owners
+	history  *ipHistory
 	store    *store
 	tenant   tenant
 
@@ -173,17 +173,17 @@ func newChurn(t *testing.T, seed uint64, calico bool) *churn {
 		t.Fatal(err)
 	}
 	close(r.ready)
-	c.resolver, c.owners = r, r.owners
-	c.store = newStore(Source{Strip: stripped(r.stripPod, func(string) {}), Handler: r.podHandler()}, watching{r})
+	c.resolver, c.history = r, r.history
+	c.store = newStore(Source{Transform: stripped(r.stripPod, func(string) {}), Handler: r.podHandler()}, watching{r})
 	began := c.now
 	r.clock.look = func() reading { return reading{wall: c.wallAt(c.now), steady: c.now - began} }
 	for i := range 6 {
 		c.addrs = append(c.addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 2)}))
 	}
 	for i := range c.drifts {
-		r.nodes.replace(nil, nodePlace(c.node(i)))
+		r.nodes.replace(nil, nodeEntry(c.node(i)))
 	}
-	watched(c.owners, c.wall())
+	watched(c.history, c.wall())
 	c.now += int64(time.Minute)
 	return c
 }
@@ -276,13 +276,13 @@ func (c *churn) ask(q question) Endpoint {
 
 // probe does what the prober does. Without news the API server does not answer.
 func (c *churn) probe() {
-	stream, ok := c.owners.probing()
+	stream, ok := c.history.probing()
 	switch {
 	case !ok:
 	case c.deaf.from != 0:
-		c.owners.unanswered(stream)
+		c.history.unanswered(stream)
 	default:
-		c.owners.probed(stream, c.wall())
+		c.history.probed(stream, c.wall())
 		c.proof = c.now
 	}
 }
@@ -304,7 +304,7 @@ func (c *churn) check(q question) {
 	}
 	truth := c.ownerAt(q.addr, q.last)
 	near := c.near(q.addr, q.first)
-	blind := c.inBlind(q) || c.stepping || q.first-int64(skew) <= c.owners.lost || c.endsUnsure(q)
+	blind := c.inBlind(q) || c.stepping || q.first-int64(skew) <= c.history.lost || c.endsUnsure(q)
 	switch {
 	case !blind && c.isPlain(q, truth):
 		c.tally.Missed++

@@ -17,8 +17,8 @@ func (c *churn) isPlain(q question, uid string) bool {
 // endsUnsure reports whether the watch was silent for long before it reported the end of an
 // owner, so that the time of the end is not known.
 func (c *churn) endsUnsure(q question) bool {
-	for _, m := range c.owners.more[q.addr] {
-		if m.sure != m.until && q.last >= m.sure-int64(skew) && q.first <= m.until+int64(skew) {
+	for _, m := range c.history.more[q.addr] {
+		if m.certainUntil != m.possibleUntil && q.last >= m.certainUntil-int64(skew) && q.first <= m.possibleUntil+int64(skew) {
 			return true
 		}
 	}

@@ -19,9 +19,9 @@ const (
 	maxName    = 253 // bytes, the longest a DNS name can be written
 )
 
-// newNames makes the asker of reverse DNS names.
-func newNames(cfg *Config, m *metrics, now func() int64) *asker[string] {
-	a := &asker[string]{
+// newNames makes the lookupCache of reverse DNS names.
+func newNames(cfg *Config, m *metrics, now func() int64) *lookupCache[string] {
+	a := &lookupCache[string]{
 		timeout: cfg.DNSTimeout,
 		limiter: rate.NewLimiter(rate.Limit(cfg.DNSQPS), cfg.DNSBurst),
 		refused: m.dns.WithLabelValues("refused").Inc,

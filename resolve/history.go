@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"encoding/binary"
 	"math"
 	"net/netip"
 	"sync"
@@ -8,38 +9,39 @@ import (
 	"unique"
 )
 
-// maxClaims bounds the remembered claims on one address, without that of its live owner.
-const maxClaims = 8
+// maxAssignments bounds the remembered assignments on one address, without that of its live owner.
+const maxAssignments = 8
 
-// maxEnded bounds the ended claims of all addresses together. With the default time for
+// maxEnded bounds the ended assignments of all addresses together. With the default time for
 // keeping them, it allows for some 50 ended pods a second.
 const maxEnded = 16384
 
-// forever is the end of a claim that has not ended.
+// forever is the end of an assignment that has not ended.
 const forever = math.MaxInt64
 
-// givenBack is the end of a claim if the pod says by Calico's annotation that it has given
+// givenBack is the end of an assignment if the pod says by Calico's annotation that it has given
 // the address back, and still exists. Everybody may have written that, so the pod may have
 // the address until it is gone.
 const givenBack = forever / 2
 
-// claim is a pod's ownership of an address. It starts at pod.from. Times are Unix
+// assignment is a pod's ownership of an address. It starts at pod.from. Times are Unix
 // nanoseconds.
-type claim struct {
+type assignment struct {
 	pod *pod
-	// sure is the time until which the pod certainly had the address. until is the time
-	// until which it may have had it. They differ if the end was not seen.
-	sure, until int64
+	// certainUntil is the time until which the pod certainly had the address,
+	// possibleUntil the time until which it may have had it. They differ if the end was
+	// not seen.
+	certainUntil, possibleUntil int64
 	// seen reports that the watch or the pod's status reported the end.
 	seen bool
 }
 
-// owners holds which pod had which address at which time. Only the pod informer updates it,
+// ipHistory holds which pod had which address at which time. Only the pod informer updates it,
 // one call at a time. Any number of goroutines ask it.
 //
-// Nearly every address has one owner, which is live. These are in live. All other claims
+// Nearly every address has one owner, which is live. These are in live. All other assignments
 // are in more, and are forgotten some time after their end.
-type owners struct {
+type ipHistory struct {
 	skew, keep int64
 	node       unique.Handle[string] // this process's node
 	// whole reports whether every pod that can have the address is watched.
@@ -53,39 +55,39 @@ type owners struct {
 
 	mu    sync.RWMutex // guards everything below
 	live  addrMap
-	more  map[netip.Addr][]claim
+	more  map[netip.Addr][]assignment
 	ended queue[ended]
 	// announced holds the pods that have the address only by their annotation.
-	announced holders[*pod]
-	rumours   rumours
+	announced         holders[*pod]
+	pastAnnouncements pastAnnouncements
 
-	contact contact
-	evicted uint64 // number of ended claims that were forgotten too early, because of maxEnded or maxClaims
-	lost    int64  // the latest end of these claims
+	gaps    watchGaps
+	evicted uint64 // number of ended assignments that were forgotten too early, because of maxEnded or maxAssignments
+	lost    int64  // the latest end of these assignments
 }
 
-// ended is a claim that will be forgotten at a time.
+// ended is an assignment that will be forgotten at a time.
 type ended struct {
 	addr   netip.Addr
 	uid    string
 	forget int64
 }
 
-func newOwners(skew, keep time.Duration, node string, whole func(netip.Addr) bool, now func() int64) *owners {
-	return &owners{
+func newHistory(skew, keep time.Duration, node string, whole func(netip.Addr) bool, now func() int64) *ipHistory {
+	return &ipHistory{
 		skew: int64(skew), keep: int64(keep), node: unique.Make(node), whole: whole, now: now,
-		live: newAddrMap(), more: map[netip.Addr][]claim{}, lost: never, contact: newContact(int64(skew), int64(keep)),
-		calico: func(string, netip.Addr) bool { return false }, announced: holders[*pod]{}, rumours: newRumours(),
+		live: newAddrMap(), more: map[netip.Addr][]assignment{}, lost: never, gaps: newWatchGaps(int64(skew), int64(keep)),
+		calico: func(string, netip.Addr) bool { return false }, announced: holders[*pod]{}, pastAnnouncements: newPastAnnouncements(),
 	}
 }
 
 // set takes in a new pod, or a new state of old. It returns the addresses that have a new
 // owner, or a pod that newly announces them.
-func (o *owners) set(old, p *pod, now int64) []netip.Addr {
+func (o *ipHistory) set(old, p *pod, now int64) []netip.Addr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
-	o.contact.took(now)
+	o.gaps.took(now)
 	if old != nil && old.uid() != p.uid() { // deleted and created again unseen
 		o.endAll(old, o.endOf(old, now, true))
 		o.retract(old, now, now)
@@ -103,13 +105,13 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 	if old != nil {
 		for addr := range old.claimed() {
 			if !p.holds(addr) {
-				o.end(addr, old, o.contact.seenLosing(now))
+				o.end(addr, old, o.gaps.seenLosing(now))
 			}
 		}
 	}
 	if p.returned {
-		end := o.contact.seenLosing(now)
-		end.until = givenBack
+		end := o.gaps.seenLosing(now)
+		end.possibleUntil = givenBack
 		o.endAll(p, end)
 	}
 	for addr := range p.addrs() {
@@ -121,38 +123,38 @@ func (o *owners) set(old, p *pod, now int64) []netip.Addr {
 }
 
 // start sets the time since which p has its addresses.
-func (o *owners) start(old, p *pod, now int64) {
-	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.contact.stepped() {
+func (o *ipHistory) start(old, p *pod, now int64) {
+	if old != nil && old.addr.IsValid() && sameAddrs(old, p) && o.gaps.stepped() {
 		p.from, p.ready = old.from, old.ready || p.ready
 		return
 	}
-	p.from = o.contact.start(startOf(old, p, now), now)
+	p.from = o.gaps.start(startOf(old, p, now), now)
 }
 
 // remove takes in a pod's deletion. unseen reports that a list showed the deletion, not a
 // watch.
-func (o *owners) remove(p *pod, now int64, unseen bool) {
+func (o *ipHistory) remove(p *pod, now int64, unseen bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.forget(now)
-	o.contact.took(now)
+	o.gaps.took(now)
 	o.retract(p, now, now)
 	o.endAll(p, o.endOf(p, now, unseen))
 }
 
-// endOf returns the end of the claims of a deleted pod.
-func (o *owners) endOf(p *pod, now int64, unseen bool) claim {
+// endOf returns the end of the assignments of a deleted pod.
+func (o *ipHistory) endOf(p *pod, now int64, unseen bool) assignment {
 	switch {
-	case p.finished != 0 && !o.contact.stepped():
+	case p.finished != 0 && !o.gaps.stepped():
 		end := min(p.finishedAt(), now)
-		return claim{sure: end, until: end, seen: true}
+		return assignment{certainUntil: end, possibleUntil: end, seen: true}
 	case unseen:
-		return o.contact.unseenEnd(now)
+		return o.gaps.unseenEnd(now)
 	}
-	return o.contact.seenEnd(now)
+	return o.gaps.seenEnd(now)
 }
 
-// startOf returns the start of p's claims, from what was known of the same pod before.
+// startOf returns the start of p's assignments, from what was known of the same pod before.
 func startOf(old, p *pod, now int64) int64 {
 	known := old != nil && old.from != 0 && sameAddrs(old, p)
 	switch {
@@ -172,3 +174,45 @@ func startOf(old, p *pod, now int64) int64 {
 	}
 	return 0
 }
+
+// addrMap maps addresses to pods. It needs half the memory and half the time of a map with
+// netip.Addr keys. It ignores zones. The zero value may only be read; see newAddrMap.
+type addrMap struct {
+	four map[uint32]*pod
+	six  map[[16]byte]*pod
+}
+
+func newAddrMap() addrMap {
+	return addrMap{four: map[uint32]*pod{}, six: map[[16]byte]*pod{}}
+}
+
+func four(addr netip.Addr) uint32 {
+	b := addr.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// get returns the pod of an address, nil if there is none.
+func (m *addrMap) get(addr netip.Addr) *pod {
+	if addr.Is4() {
+		return m.four[four(addr)]
+	}
+	return m.six[addr.As16()]
+}
+
+func (m *addrMap) set(addr netip.Addr, p *pod) {
+	if addr.Is4() {
+		m.four[four(addr)] = p
+		return
+	}
+	m.six[addr.As16()] = p
+}
+
+func (m *addrMap) remove(addr netip.Addr) {
+	if addr.Is4() {
+		delete(m.four, four(addr))
+		return
+	}
+	delete(m.six, addr.As16())
+}
+
+func (m *addrMap) len() int { return len(m.four) + len(m.six) }

@@ -28,12 +28,12 @@ const maxSilence = 3 * time.Minute
 // Source is a resource of the API to list and watch. It is exported for package explain,
 // which watches other resources.
 type Source struct {
-	Client   rest.Interface // of the resource's group
-	Resource string         // "pods"
-	Object   runtime.Object
-	Strip    cache.TransformFunc
-	Fields   string // field selector, "" for all objects
-	Handler  cache.ResourceEventHandler
+	Client    rest.Interface // of the resource's group
+	Resource  string         // "pods"
+	Object    runtime.Object
+	Transform cache.TransformFunc
+	Fields    string // field selector, "" for all objects
+	Handler   cache.ResourceEventHandler
 	// Without tells people what is missing if the API server forbids this process to read
 	// the resource; "" means that nothing works without it.
 	Without string
@@ -43,8 +43,8 @@ type Source struct {
 	follow follower // nil for nobody
 }
 
-// Feed lists and watches a Source. Create one with NewFeed.
-type Feed struct {
+// Informer lists and watches a Source. Create one with NewInformer.
+type Informer struct {
 	Source
 	log       *slog.Logger
 	store     *store
@@ -58,15 +58,15 @@ type Feed struct {
 	once      sync.Once     // closes it
 }
 
-// NewFeed returns a Feed. It does nothing until Run is called.
-func NewFeed(s Source, log *slog.Logger) (*Feed, error) {
+// NewInformer returns an Informer. It does nothing until Run is called.
+func NewInformer(s Source, log *slog.Logger) (*Informer, error) {
 	if s.Failed == nil {
 		s.Failed = func() {}
 	}
-	if s.Strip == nil || s.Handler == nil {
-		return nil, fmt.Errorf("set up the feed of %s: no way to strip or to handle its objects", s.Resource)
+	if s.Transform == nil || s.Handler == nil {
+		return nil, fmt.Errorf("set up the informer of %s: no way to strip or to handle its objects", s.Resource)
 	}
-	f := &Feed{Source: s, log: log.With("resource", s.Resource), forbidden: make(chan struct{}), running: context.Background()}
+	f := &Informer{Source: s, log: log.With("resource", s.Resource), forbidden: make(chan struct{}), running: context.Background()}
 	f.store = newStore(s, f)
 	lw := &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}
 	f.reflector = cache.NewReflectorWithOptions(lw, s.Object, f.store, cache.ReflectorOptions{Name: s.Resource})
@@ -74,13 +74,13 @@ func NewFeed(s Source, log *slog.Logger) (*Feed, error) {
 }
 
 // Run lists and watches until ctx ends. It repeats what fails.
-func (f *Feed) Run(ctx context.Context) {
+func (f *Informer) Run(ctx context.Context) {
 	f.running = ctx
 	// Errors are reported here. The reflector's own log lines would repeat them.
 	f.reflector.RunWithContext(klog.NewContext(ctx, klog.New(nil)))
 }
 
-func (f *Feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+func (f *Informer) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(f.running, cancel)()
@@ -98,7 +98,7 @@ func (f *Feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 // A refused connection and a 429 are passed on unchanged: the reflector backs off, and
 // resumes where the last watch ended. For a watch that lists, the reflector would back off
 // for up to a minute and ignore its context, so that is done here.
-func (f *Feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+func (f *Informer) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	lists := o.SendInitialEvents != nil && *o.SendInitialEvents
 	o.FieldSelector = f.Fields
 	o.Watch = true
@@ -131,7 +131,7 @@ func resumable(err error) bool {
 	return utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)
 }
 
-// stream is a watch that reports its end to its Feed. The reflector always stops it.
+// stream is a watch that reports its end to its Informer. The reflector always stops it.
 type stream struct {
 	watch.Interface
 	ended func()
@@ -143,7 +143,7 @@ func (s *stream) Stop() {
 	s.ended()
 }
 
-func (f *Feed) follows(w watch.Interface, lists bool) watch.Interface {
+func (f *Informer) follows(w watch.Interface, lists bool) watch.Interface {
 	silence := time.AfterFunc(maxSilence, func() {
 		f.log.Warn("the watch is silent, without even a bookmark: starting it again", "for", maxSilence)
 		w.Stop()
@@ -162,7 +162,7 @@ func (f *Feed) follows(w watch.Interface, lists bool) watch.Interface {
 }
 
 // noise records that the watch is not silent.
-func (f *Feed) noise() {
+func (f *Informer) noise() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.silence != nil {
@@ -170,41 +170,41 @@ func (f *Feed) noise() {
 	}
 }
 
-// The Feed passes on what its store and its watch tell.
+// The Informer passes on what its store and its watch tell.
 
-func (f *Feed) listing() { f.tell(follower.listing) }
-func (f *Feed) opened()  { f.tell(follower.opened) }
+func (f *Informer) listing() { f.tell(follower.listing) }
+func (f *Informer) opened()  { f.tell(follower.opened) }
 
-func (f *Feed) closed() {
+func (f *Informer) closed() {
 	f.mu.Lock()
 	f.silence = nil
 	f.mu.Unlock()
 	f.tell(follower.closed)
 }
 
-func (f *Feed) listed() {
+func (f *Informer) listed() {
 	f.noise()
 	f.tell(follower.listed)
 }
 
-func (f *Feed) heard() {
+func (f *Informer) heard() {
 	f.noise()
 	f.tell(follower.heard)
 }
 
-func (f *Feed) marked() {
+func (f *Informer) marked() {
 	f.noise()
 	f.tell(follower.marked)
 }
 
-func (f *Feed) tell(what func(follower)) {
+func (f *Informer) tell(what func(follower)) {
 	if f.follow != nil {
 		what(f.follow)
 	}
 }
 
 // report logs and counts a list or watch that failed. It is repeated.
-func (f *Feed) report(err error) {
+func (f *Informer) report(err error) {
 	if f.running.Err() != nil {
 		return
 	}
@@ -225,7 +225,7 @@ func (f *Feed) report(err error) {
 }
 
 // Known reports whether everything that existed at the start has been taken in.
-func (f *Feed) Known() bool {
+func (f *Informer) Known() bool {
 	select {
 	case <-f.store.known:
 		return true
@@ -235,7 +235,7 @@ func (f *Feed) Known() bool {
 }
 
 // Synced reports whether Known is true, or this process may not read the resource.
-func (f *Feed) Synced() bool {
+func (f *Informer) Synced() bool {
 	select {
 	case <-f.forbidden:
 		return true
@@ -245,7 +245,7 @@ func (f *Feed) Synced() bool {
 }
 
 // WaitSynced waits until Synced is true. Its error wraps ctx's.
-func (f *Feed) WaitSynced(ctx context.Context) error {
+func (f *Informer) WaitSynced(ctx context.Context) error {
 	select {
 	case <-f.store.known:
 		return nil

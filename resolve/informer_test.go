@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// TestFeedRefused checks that a Feed reports an API server that refuses connections, and
+// TestFeedRefused checks that an Informer reports an API server that refuses connections, and
 // ends with its context.
 func TestFeedRefused(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -32,9 +32,9 @@ func TestFeedRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	failed := make(chan struct{}, 1)
-	f, err := NewFeed(Source{
+	f, err := NewInformer(Source{
 		Client: client, Resource: "pods", Object: &corev1.Pod{}, Handler: cache.ResourceEventHandlerFuncs{},
-		Strip: func(obj any) (any, error) { return obj, nil },
+		Transform: func(obj any) (any, error) { return obj, nil },
 		Failed: func() {
 			select {
 			case failed <- struct{}{}:

@@ -73,7 +73,7 @@ func same(first, last found) found {
 
 // IsLocalPod reports whether a pod of this node has addr now. It costs less than
 // Lookup and asks nobody.
-func (r *Resolver) IsLocalPod(addr netip.Addr) bool { return r.owners.local(addr) }
+func (r *Resolver) IsLocalPod(addr netip.Addr) bool { return r.history.local(addr) }
 
 // pending is an address of which more may be known later, if again is more than 0.
 func pending(addr netip.Addr, again time.Duration) found {
@@ -89,21 +89,21 @@ func (r *Resolver) lookup(addr netip.Addr, at int64, s span) found {
 	if !addr.IsValid() || addr.IsUnspecified() || !r.Synced() {
 		return unknown(addr)
 	}
-	p, verdict := r.owners.find(addr, at)
-	if verdict == nobody {
+	p, ownerState := r.history.find(addr, at)
+	if ownerState == ownerNone {
 		return r.notOwned(addr, at, s)
 	}
-	return r.judged(addr, p, verdict, at, s)
+	return r.judged(addr, p, ownerState, at, s)
 }
 
 // judged is the endpoint of an address that pods have had.
-func (r *Resolver) judged(addr netip.Addr, p *pod, verdict verdict, at int64, s span) found {
-	switch verdict {
-	case owned:
+func (r *Resolver) judged(addr netip.Addr, p *pod, ownerState ownerState, at int64, s span) found {
+	switch ownerState {
+	case ownerFound:
 		return found{Endpoint: r.podEndpoint(addr, p)}
-	case unsettled:
+	case ownerPending:
 		return pending(addr, r.left(at, s.now, r.cfg.Skew))
-	case stale:
+	case ownerUnproven:
 		r.prober.want()
 		unproven := ambiguous(addr)
 		unproven.again = max(0, min(r.left(s.last, s.now, r.cfg.Hold), lookupAgain))
@@ -121,8 +121,8 @@ func (r *Resolver) notOwned(addr netip.Addr, at int64, s span) found {
 		namespace, name, _ := strings.Cut(key, "/")
 		return named(addr, Service, namespace, name, n)
 	}
-	if p, verdict := r.owners.announcing(addr, at); verdict != nobody {
-		return r.judged(addr, p, verdict, at, s)
+	if p, ownerState := r.history.announcing(addr, at); ownerState != ownerNone {
+		return r.judged(addr, p, ownerState, at, s)
 	}
 	if r.asks(addr) {
 		if e, ok := r.peerEndpoint(addr, at, s); ok {
@@ -151,14 +151,14 @@ func named(addr netip.Addr, kind Kind, namespace, name string, n int) found {
 // peerEndpoint is the endpoint of an address that the API server is asked
 // about; ok is false if it knows of none.
 func (r *Resolver) peerEndpoint(addr netip.Addr, at int64, s span) (e found, ok bool) {
-	known, verdict, again := r.peer(addr, at)
-	switch verdict {
-	case unsettled:
+	known, ownerState, again := r.peer(addr, at)
+	switch ownerState {
+	case ownerPending:
 		return pending(addr, min(again, r.left(at, s.now, r.cfg.Wait))), true
-	case nobody:
+	case ownerNone:
 		return named(addr, Node, "", known.node, 1), known.node != ""
 	}
-	return r.judged(addr, known.pod, verdict, at, s), true
+	return r.judged(addr, known.pod, ownerState, at, s), true
 }
 
 // asks says whether the API server is asked about addr. It is not about one of
@@ -169,20 +169,20 @@ func (r *Resolver) asks(addr netip.Addr) bool {
 
 // peer returns what the API server said about addr, and what that is worth for
 // a packet seen at the time at. An answer that is too old it has asked for
-// again: until then the verdict is unsettled, and again is when to look.
-func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v verdict, again time.Duration) {
+// again: until then the answer is pending, and again is when to look.
+func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v ownerState, again time.Duration) {
 	now := r.clock.steady()
 	known := r.peers.get(addr)
 	if known.known {
-		v = known.value.judge(at, known.until, now, r.owners.skew)
-		if v != unsettled || now < known.until {
+		v = known.value.judge(at, known.until, now, r.history.skew)
+		if v != ownerPending || now < known.until {
 			return known.value, v, time.Duration(known.until - now)
 		}
 	}
 	if !r.peers.want(addr) {
-		return peer{}, nobody, 0
+		return peer{}, ownerNone, 0
 	}
-	return peer{}, unsettled, lookupAgain
+	return peer{}, ownerPending, lookupAgain
 }
 
 // externalName is the reverse DNS name of addr as far as it is known. An old

@@ -33,7 +33,7 @@ func TestLookupBetween(t *testing.T) {
 				p.Status.Conditions[0].LastTransitionTime = *at(120 * time.Second)
 			}))
 			c.clock = 4 * time.Minute
-			proven(c.owners, c.now())
+			proven(c.history, c.now())
 			got, _ := c.LookupBetween(addr("10.0.0.5"), noon().Add(tt.first), noon().Add(tt.last))
 			if got.Name != tt.want || got.Ambiguous != (tt.want == "") {
 				t.Errorf("it is %+v, want %q", got, tt.want)

@@ -17,10 +17,10 @@ const (
 	maxAnswers   = 4096
 )
 
-// asker asks somebody slow about addresses: each at most once at a time, at a
+// lookupCache asks somebody slow about addresses: each at most once at a time, at a
 // bounded rate, and remembers the answers, which are of type V. Its methods
 // may be called concurrently, run once.
-type asker[V any] struct {
+type lookupCache[V any] struct {
 	// ask answers one question, and says for how long the answer is good. It
 	// has to end when ctx does.
 	ask     func(ctx context.Context, addr netip.Addr) (V, time.Duration)
@@ -37,21 +37,21 @@ type asker[V any] struct {
 	asking  map[netip.Addr]struct{} // queued or under way
 }
 
-// answer says what an asker knows of an address.
+// answer says what a lookupCache knows of an address.
 type answer[V any] struct {
 	value V
 	known bool  // value is an answer, be it an old one
 	until int64 // how long it is good, by the steady clock
 }
 
-func (a *asker[V]) init() {
+func (a *lookupCache[V]) init() {
 	a.questions = make(chan netip.Addr, maxQuestions)
 	a.answers = newMemory[V](maxAnswers)
 	a.asking = map[netip.Addr]struct{}{}
 }
 
 // get returns what is known of addr.
-func (a *asker[V]) get(addr netip.Addr) answer[V] {
+func (a *lookupCache[V]) get(addr netip.Addr) answer[V] {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e, ok := a.answers.get(addr)
@@ -60,7 +60,7 @@ func (a *asker[V]) get(addr netip.Addr) answer[V] {
 
 // want asks about addr, if that can be done. It says whether the question is
 // under way.
-func (a *asker[V]) want(addr netip.Addr) bool {
+func (a *lookupCache[V]) want(addr netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, already := a.asking[addr]; already {
@@ -77,7 +77,7 @@ func (a *asker[V]) want(addr netip.Addr) bool {
 }
 
 // run asks until ctx ends.
-func (a *asker[V]) run(ctx context.Context) {
+func (a *lookupCache[V]) run(ctx context.Context) {
 	var group sync.WaitGroup
 	for range askWorkers {
 		group.Go(func() { a.work(ctx) })
@@ -85,7 +85,7 @@ func (a *asker[V]) run(ctx context.Context) {
 	group.Wait()
 }
 
-func (a *asker[V]) work(ctx context.Context) {
+func (a *lookupCache[V]) work(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -99,7 +99,7 @@ func (a *asker[V]) work(ctx context.Context) {
 	}
 }
 
-func (a *asker[V]) answer(ctx context.Context, addr netip.Addr) {
+func (a *lookupCache[V]) answer(ctx context.Context, addr netip.Addr) {
 	limited, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	a.mu.Lock()
@@ -115,9 +115,65 @@ func (a *asker[V]) answer(ctx context.Context, addr netip.Addr) {
 }
 
 // forget forgets all answers, and those to questions under way.
-func (a *asker[V]) forget() {
+func (a *lookupCache[V]) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.epoch++
 	a.answers = newMemory[V](maxAnswers)
+}
+
+// memory remembers a value for each address for some time, and at most limit values. Beyond
+// that it drops the oldest. It is not for concurrent use.
+type memory[V any] struct {
+	limit   int
+	entries map[netip.Addr]remembered[V]
+	order   queue[netip.Addr] // the entries, oldest first
+}
+
+type remembered[V any] struct {
+	value V
+	until int64 // in nanoseconds of the steady clock
+}
+
+func newMemory[V any](limit int) *memory[V] {
+	return &memory[V]{limit: limit, entries: map[netip.Addr]remembered[V]{}}
+}
+
+// get returns the value for addr, also after its time.
+func (m *memory[V]) get(addr netip.Addr) (remembered[V], bool) {
+	e, ok := m.entries[addr]
+	return e, ok
+}
+
+func (m *memory[V]) put(addr netip.Addr, value V, until int64) {
+	if _, known := m.entries[addr]; !known {
+		if m.order.len() >= m.limit {
+			delete(m.entries, m.order.first())
+			m.order.pop()
+		}
+		m.order.push(addr)
+	}
+	m.entries[addr] = remembered[V]{value, until}
+}
+
+// queue is a first-in, first-out queue. It releases the memory of a past peak.
+type queue[T any] struct {
+	items []T
+	head  int
+}
+
+func (q *queue[T]) len() int { return len(q.items) - q.head }
+
+func (q *queue[T]) first() T { return q.items[q.head] }
+
+func (q *queue[T]) push(v T) { q.items = append(q.items, v) }
+
+func (q *queue[T]) pop() {
+	var zero T
+	q.items[q.head] = zero
+	q.head++
+	if q.head > 64 && q.head > len(q.items)/2 {
+		q.items = append([]T(nil), q.items[q.head:]...)
+		q.head = 0
+	}
 }

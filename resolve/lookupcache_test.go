@@ -12,11 +12,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// askOn starts an asker with simulated time. Each answer takes a second.
-func askOn(t *testing.T, qps rate.Limit) (a *asker[string], asked func() int, refused func() int) {
+// askOn starts a lookupCache with simulated time. Each answer takes a second.
+func askOn(t *testing.T, qps rate.Limit) (a *lookupCache[string], asked func() int, refused func() int) {
 	var mu sync.Mutex
 	var questions, turned int
-	a = &asker[string]{
+	a = &lookupCache[string]{
 		timeout: 5 * time.Second,
 		limiter: rate.NewLimiter(qps, 1),
 		refused: func() { turned++ },
@@ -131,24 +131,24 @@ func TestPeerAnswers(t *testing.T) {
 	tests := map[string]struct {
 		peer    peer
 		at, now int64
-		want    verdict
+		want    ownerState
 	}{
-		"had it":                     {peer{pod: p, asked: 200 * s}, 150, 201, owned},
-		"may have had it":            {peer{pod: p, asked: 200 * s}, 101, 201, contested},
-		"another had it before":      {peer{pod: p, asked: 200 * s}, 50, 201, contested},
-		"seen after the answer":      {peer{pod: p, asked: 200 * s}, 201, 201, unsettled},
-		"old answer, older packet":   {peer{pod: p, asked: 200 * s}, 150, 900, owned},
-		"nobody":                     {peer{asked: 200 * s}, 150, 201, nobody},
-		"nobody, a moment later":     {peer{asked: 200 * s}, 205, 205, nobody},
-		"nobody, but that was then":  {peer{asked: 200 * s}, 300, 300, unsettled},
-		"several":                    {peer{many: true, asked: 200 * s}, 150, 201, contested},
-		"several, after the answer":  {peer{many: true, asked: 200 * s}, 201, 201, unsettled},
-		"a node, while that is good": {peer{node: "n2", asked: 200 * s}, 205, 205, nobody},
+		"had it":                     {peer{pod: p, asked: 200 * s}, 150, 201, ownerFound},
+		"may have had it":            {peer{pod: p, asked: 200 * s}, 101, 201, ownerAmbiguous},
+		"another had it before":      {peer{pod: p, asked: 200 * s}, 50, 201, ownerAmbiguous},
+		"seen after the answer":      {peer{pod: p, asked: 200 * s}, 201, 201, ownerPending},
+		"old answer, older packet":   {peer{pod: p, asked: 200 * s}, 150, 900, ownerFound},
+		"nobody":                     {peer{asked: 200 * s}, 150, 201, ownerNone},
+		"nobody, a moment later":     {peer{asked: 200 * s}, 205, 205, ownerNone},
+		"nobody, but that was then":  {peer{asked: 200 * s}, 300, 300, ownerPending},
+		"several":                    {peer{many: true, asked: 200 * s}, 150, 201, ownerAmbiguous},
+		"several, after the answer":  {peer{many: true, asked: 200 * s}, 201, 201, ownerPending},
+		"a node, while that is good": {peer{node: "n2", asked: 200 * s}, 205, 205, ownerNone},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			if got := tt.peer.judge(tt.at*s, 210*s, tt.now*s, 2*s); got != tt.want {
-				t.Errorf("verdict %v, want %v", got, tt.want)
+				t.Errorf("answer %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -50,9 +50,9 @@ func newMetrics(reg prometheus.Registerer, r *Resolver) (*metrics, error) {
 // sizes are the gauges that are read off r when they are asked for.
 func sizes(r *Resolver) []prometheus.Collector {
 	return []prometheus.Collector{
-		gauge("addresses", "Addresses of running pods.", func() float64 { live, _, _ := r.owners.size(); return float64(live) }),
-		gauge("ended_owners", "Remembered former owners of addresses.", func() float64 { _, ended, _ := r.owners.size(); return float64(ended) }),
-		counter("evicted_owners_total", "Former owners of addresses that were forgotten early, because there were too many.", func() float64 { _, _, evicted := r.owners.size(); return float64(evicted) }),
+		gauge("addresses", "Addresses of running pods.", func() float64 { live, _, _ := r.history.size(); return float64(live) }),
+		gauge("ended_owners", "Remembered former owners of addresses.", func() float64 { _, ended, _ := r.history.size(); return float64(ended) }),
+		counter("evicted_owners_total", "Former owners of addresses that were forgotten early, because there were too many.", func() float64 { _, _, evicted := r.history.size(); return float64(evicted) }),
 	}
 }
 

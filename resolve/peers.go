@@ -41,8 +41,8 @@ type peers struct {
 	count  func(result string)
 }
 
-func newPeers(cfg *Config, p peers, m *metrics, steady func() int64) *asker[peer] {
-	a := &asker[peer]{
+func newPeers(cfg *Config, p peers, m *metrics, steady func() int64) *lookupCache[peer] {
+	a := &lookupCache[peer]{
 		ask:     p.ask,
 		timeout: peerWithin,
 		limiter: rate.NewLimiter(rate.Limit(cfg.PeerQPS), cfg.PeerBurst),
@@ -117,15 +117,15 @@ func (p *peers) among(addr netip.Addr, items []corev1.Pod) peer {
 // judge says what the answer is worth for a packet seen at the time at. until
 // is how long the answer is good by the steady clock, which shows now; skew is how
 // far the wall clocks may be apart.
-func (p *peer) judge(at, until, now, skew int64) verdict {
+func (p *peer) judge(at, until, now, skew int64) ownerState {
 	nothing := p.pod == nil && !p.many
 	switch {
 	case at > p.asked && (now >= until || !nothing):
-		return unsettled
+		return ownerPending
 	case nothing:
-		return nobody
+		return ownerNone
 	case p.many || p.pod.from+skew > at: // before, a pod that is gone may have had it
-		return contested
+		return ownerAmbiguous
 	}
-	return owned
+	return ownerFound
 }

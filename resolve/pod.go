@@ -22,12 +22,12 @@ import (
 type pod struct {
 	// text is namespace/name, UID, event UID if it differs, and label identifier, one after
 	// the other. The lengths below separate them.
-	text     string
-	workload unique.Handle[string] // "shop/Deployment/frontend" or ""
-	node     unique.Handle[string]
-	traits   unique.Handle[traits] // zero if nobody needs them
-	from     int64                 // start of ownership, Unix nanoseconds; 0 if it is not set yet
-	finished uint32                // end of its containers, Unix seconds; 0 if they have not ended
+	text      string
+	workload  unique.Handle[string] // "shop/Deployment/frontend" or ""
+	node      unique.Handle[string]
+	podLabels unique.Handle[podLabels] // zero if nobody needs them
+	from      int64                    // start of ownership, Unix nanoseconds; 0 if it is not set yet
+	finished  uint32                   // end of its containers, Unix seconds; 0 if they have not ended
 
 	keyLen                                      uint16
 	namespaceLen, uidLen, eventUIDLen, labelLen uint8

@@ -62,19 +62,19 @@ func portText(name, protocol string, port uint16) string {
 	return name + "=" + strconv.Itoa(int(port)) + "/" + protocol
 }
 
-// traits holds what policies need and what the pods of a workload have in common. Pods with
-// equal traits share one copy.
-type traits struct {
+// podLabels holds what policies need and what the pods of a workload have in common. Pods with
+// equal labels and ports share one copy.
+type podLabels struct {
 	labels LabelSet
 	ports  PortSet
 }
 
-// given returns the pod's traits, empty if they are not kept.
-func (p *pod) given() traits {
-	if p.traits == (unique.Handle[traits]{}) {
-		return traits{}
+// given returns the pod's labels and ports, empty if they are not kept.
+func (p *pod) given() podLabels {
+	if p.podLabels == (unique.Handle[podLabels]{}) {
+		return podLabels{}
 	}
-	return p.traits.Value()
+	return p.podLabels.Value()
 }
 
 // pod keeps what the configuration needs of o. If there are too many labels or ports it
@@ -84,7 +84,7 @@ func (c *Config) pod(o *corev1.Pod) *pod {
 	if !c.PodLabels {
 		return p
 	}
-	var t traits
+	var t podLabels
 	if tooManyLabels(o.Labels) {
 		p.cuts |= cutLabels
 	} else {
@@ -95,7 +95,7 @@ func (c *Config) pod(o *corev1.Pod) *pod {
 		p.cuts |= cutPorts
 	}
 	t.ports = ports
-	p.traits = unique.Make(t)
+	p.podLabels = unique.Make(t)
 	return p
 }
 

@@ -112,8 +112,8 @@ func newResolver(t *testing.T, cfg Config, pods ...*corev1.Pod) *Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watched(r.owners, noon().UnixNano())
-	proven(r.owners, r.now())
+	watched(r.history, noon().UnixNano())
+	proven(r.history, r.now())
 	for _, o := range pods {
 		r.set(nil, r.cfg.pod(o))
 	}

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxPools bounds the learned prefixes.
-const maxPools = 256
+// maxPodRanges bounds the learned prefixes.
+const maxPodRanges = 256
 
-// pools knows from which ranges pods get their addresses if the Nodes do not say so: it
+// podRanges knows from which ranges pods get their addresses if the Nodes do not say so: it
 // learns from the pods that it sees. It may be used concurrently.
-type pools struct {
+type podRanges struct {
 	bits4, bits6 int                   // prefix lengths that count as near
 	gives        func(netip.Addr) bool // reports whether a Node gives the address to pods
 	other        []netip.Prefix        // local ranges, in addition to the private ones
@@ -21,10 +21,10 @@ type pools struct {
 	seen map[netip.Prefix]netip.Addr
 }
 
-// newPools returns pools for a scope. The addresses of all pods of a cluster are near each
+// newPodRanges returns ranges for a scope. The addresses of all pods of a cluster are near each
 // other in a wide sense; those of one node are nearer.
-func newPools(scope Scope, gives func(netip.Addr) bool) *pools {
-	p := &pools{bits4: 16, bits6: 56, gives: gives, seen: map[netip.Prefix]netip.Addr{}}
+func newPodRanges(scope Scope, gives func(netip.Addr) bool) *podRanges {
+	p := &podRanges{bits4: 16, bits6: 56, gives: gives, seen: map[netip.Prefix]netip.Addr{}}
 	if scope == NodeScope {
 		p.bits4, p.bits6 = 24, 64
 	}
@@ -37,7 +37,7 @@ func newPools(scope Scope, gives func(netip.Addr) bool) *pools {
 }
 
 // local reports whether the Internet does not route addr.
-func (p *pools) local(addr netip.Addr) bool {
+func (p *podRanges) local(addr netip.Addr) bool {
 	if addr.IsPrivate() {
 		return true
 	}
@@ -50,7 +50,7 @@ func (p *pools) local(addr netip.Addr) bool {
 }
 
 // learn records a pod's address.
-func (p *pools) learn(addr netip.Addr) {
+func (p *podRanges) learn(addr netip.Addr) {
 	if p.has(addr) {
 		return
 	}
@@ -58,7 +58,7 @@ func (p *pools) learn(addr netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	prefix := p.of(addr)
-	if _, known := p.seen[prefix]; known && given || !known && len(p.seen) >= maxPools {
+	if _, known := p.seen[prefix]; known && given || !known && len(p.seen) >= maxPodRanges {
 		return
 	}
 	p.seen[prefix] = addr
@@ -66,7 +66,7 @@ func (p *pools) learn(addr netip.Addr) {
 
 // has reports whether a pod had an address near addr that no Node gives to pods. For
 // addresses that Nodes give, the Nodes' ranges are exact.
-func (p *pools) has(addr netip.Addr) bool {
+func (p *podRanges) has(addr netip.Addr) bool {
 	p.mu.RLock()
 	seen, ok := p.seen[p.of(addr)]
 	p.mu.RUnlock()
@@ -75,13 +75,13 @@ func (p *pools) has(addr netip.Addr) bool {
 
 // learns reports whether an unknown range may still be learned: at first nothing is known,
 // and not all if there are too many.
-func (p *pools) learns() bool {
+func (p *podRanges) learns() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return len(p.seen) == 0 || len(p.seen) >= maxPools
+	return len(p.seen) == 0 || len(p.seen) >= maxPodRanges
 }
 
-func (p *pools) of(addr netip.Addr) netip.Prefix {
+func (p *podRanges) of(addr netip.Addr) netip.Prefix {
 	bits := p.bits6
 	if addr.Is4() {
 		bits = p.bits4

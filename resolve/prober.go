@@ -29,7 +29,7 @@ const (
 // probeSlack.
 type prober struct {
 	client  rest.Interface
-	owners  *owners
+	history *ipHistory
 	waiting func() bool // reports whether a flow waits for a proof
 	proved  func()
 	now     func() int64 // the wall clock
@@ -69,7 +69,7 @@ func (p *prober) run(ctx context.Context) {
 		case <-p.pending:
 		}
 		for (p.wanted.Load() || p.waiting()) && ctx.Err() == nil {
-			stream, ok := p.owners.probing()
+			stream, ok := p.history.probing()
 			if !ok {
 				break // a new watch will poke
 			}
@@ -90,14 +90,14 @@ func (p *prober) probe(ctx context.Context, stream uint64) bool {
 	sent := p.now()
 	if err := p.ask(within); err != nil {
 		if ctx.Err() == nil {
-			p.owners.unanswered(stream)
+			p.history.unanswered(stream)
 			p.count("unanswered")
 			p.log.Debug("the API server does not answer: what pods own is not certain", "error", err)
 		}
 		return false
 	}
 	sleep(ctx, probeSettle)
-	if !p.owners.probed(stream, sent) {
+	if !p.history.probed(stream, sent) {
 		p.count("overtaken")
 		return false
 	}

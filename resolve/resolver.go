@@ -8,7 +8,7 @@
 // concurrently; Run once.
 //
 // An answer names a pod only if no other can have had the address at the
-// time, as far as the API server has told: see owners.find for the rules.
+// time, as far as the API server has told: see ipHistory.find for the rules.
 package resolve
 
 import (
@@ -27,16 +27,16 @@ import (
 // Resolver resolves addresses. Make one with New.
 type Resolver struct {
 	cfg        Config
-	owners     *owners
-	nodes      *places
-	services   *places
+	history    *ipHistory
+	nodes      *addressIndex
+	services   *addressIndex
 	namespaces namespaces
-	pools      *pools
-	peers      *asker[peer]   // nil if not asked
-	names      *asker[string] // nil if not asked
+	ranges     *podRanges
+	peers      *lookupCache[peer]   // nil if not asked
+	names      *lookupCache[string] // nil if not asked
 	notPods    *negativeCache
-	feeds      []*Feed // the first is that of pods
-	prober     *prober // nil without feeds
+	informers  []*Informer // the first is that of pods
+	prober     *prober     // nil without informers
 	clock      *clock
 	metrics    *metrics
 
@@ -55,16 +55,16 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 	}
 	r := &Resolver{
 		cfg:      cfg,
-		nodes:    newPlaces(),
-		services: newPlaces(),
+		nodes:    newAddressIndex(),
+		services: newAddressIndex(),
 		notPods:  newNegativeCache(),
 		first:    make(chan struct{}),
 		ready:    make(chan struct{}),
 	}
-	r.pools = newPools(cfg.Scope, r.nodes.gives)
+	r.ranges = newPodRanges(cfg.Scope, r.nodes.gives)
 	r.clock = newClock(cfg.Now, cfg.Skew/4, r.stepped)
-	r.owners = newOwners(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.clock.wall)
-	r.owners.calico = r.mayAnnounce
+	r.history = newHistory(cfg.Skew, cfg.Keep, cfg.NodeName, r.watchesAll, r.clock.wall)
+	r.history.calico = r.mayAnnounce
 	var err error
 	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, fmt.Errorf("resolve: register metrics: %w", err)
@@ -79,7 +79,7 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 	if cfg.PeerLookup {
 		r.peers = r.newPeers(client)
 	}
-	if err := r.addFeeds(client); err != nil {
+	if err := r.addInformers(client); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -89,13 +89,13 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 // this clock shows otherwise is forgotten.
 func (r *Resolver) stepped(now, before, by int64) {
 	r.cfg.Logger.Warn("the clock was set: drops from before are not attributed to pods", "by", time.Duration(by))
-	r.owners.stepped(now, before, by)
+	r.history.stepped(now, before, by)
 	if r.peers != nil {
 		r.peers.forget()
 	}
 }
 
-func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
+func (r *Resolver) newPeers(client rest.Interface) *lookupCache[peer] {
 	return newPeers(&r.cfg, peers{
 		client: client,
 		strip:  r.cfg.pod,
@@ -105,19 +105,19 @@ func (r *Resolver) newPeers(client rest.Interface) *asker[peer] {
 	}, r.metrics, r.clock.steady)
 }
 
-func (r *Resolver) addFeeds(client rest.Interface) error {
+func (r *Resolver) addInformers(client rest.Interface) error {
 	sources := r.sources()
 	for i := range sources {
 		s := &sources[i]
 		s.Client, s.Failed = client, r.metrics.watchErrors.WithLabelValues(s.Resource).Inc
-		f, err := NewFeed(*s, r.cfg.Logger)
+		f, err := NewInformer(*s, r.cfg.Logger)
 		if err != nil {
 			return fmt.Errorf("resolve: %w", err)
 		}
-		r.feeds = append(r.feeds, f)
+		r.informers = append(r.informers, f)
 	}
 	r.prober = &prober{
-		client: client, owners: r.owners, skew: r.cfg.Skew, log: r.cfg.Logger,
+		client: client, history: r.history, skew: r.cfg.Skew, log: r.cfg.Logger,
 		waiting: func() bool { return !closed(r.first) },
 		proved:  func() { r.proof.Do(func() { close(r.first) }) },
 		now:     r.now,
@@ -133,10 +133,10 @@ func (r *Resolver) addFeeds(client rest.Interface) error {
 func (r *Resolver) sources() []Source {
 	const names = "their names"
 	pods := Source{
-		Resource: "pods", Object: &corev1.Pod{}, Strip: stripped(r.stripPod, r.cutIn("pods")), Handler: r.podHandler(),
+		Resource: "pods", Object: &corev1.Pod{}, Transform: stripped(r.stripPod, r.cutIn("pods")), Handler: r.podHandler(),
 		follow: watching{r},
 	}
-	nodes := Source{Resource: "nodes", Object: &corev1.Node{}, Strip: stripped(nodePlace, r.cutIn("nodes")), Handler: placeHandler(r.nodes), Without: names}
+	nodes := Source{Resource: "nodes", Object: &corev1.Node{}, Transform: stripped(nodeEntry, r.cutIn("nodes")), Handler: indexHandler(r.nodes), Without: names}
 	if r.cfg.Scope == NodeScope {
 		pods.Fields = "spec.nodeName=" + r.cfg.NodeName
 		nodes.Fields = "metadata.name=" + r.cfg.NodeName
@@ -144,12 +144,12 @@ func (r *Resolver) sources() []Source {
 	all := []Source{pods, nodes}
 	if !r.cfg.NoServices {
 		all = append(all, Source{
-			Resource: "services", Object: &corev1.Service{}, Strip: stripped(servicePlace, r.cutIn("services")), Handler: placeHandler(r.services), Without: names,
+			Resource: "services", Object: &corev1.Service{}, Transform: stripped(serviceEntry, r.cutIn("services")), Handler: indexHandler(r.services), Without: names,
 		})
 	}
 	if r.cfg.NamespaceEvents {
 		all = append(all, Source{
-			Resource: "namespaces", Object: &corev1.Namespace{}, Strip: stripped(newNamespace, r.cutIn("namespaces")), Handler: r.namespaces.handler(),
+			Resource: "namespaces", Object: &corev1.Namespace{}, Transform: stripped(newNamespace, r.cutIn("namespaces")), Handler: r.namespaces.handler(),
 			Without: "what they say of events",
 		})
 	}
@@ -168,7 +168,7 @@ func (r *Resolver) cutIn(resource string) func(list string) {
 }
 
 func (r *Resolver) stripPod(o *corev1.Pod) *pod {
-	return r.owners.same(r.cfg.pod(o))
+	return r.history.same(r.cfg.pod(o))
 }
 
 func (r *Resolver) podHandler() cache.ResourceEventHandler {
@@ -181,7 +181,7 @@ func (r *Resolver) podHandler() cache.ResourceEventHandler {
 				obj = last.Obj
 			}
 			if p, ok := obj.(*pod); ok {
-				r.owners.remove(p, r.now(), unseen)
+				r.history.remove(p, r.now(), unseen)
 			}
 		},
 	}
@@ -194,20 +194,20 @@ func (r *Resolver) set(old, obj any) {
 	if !ok {
 		return
 	}
-	for _, addr := range r.owners.set(before, p, r.now()) {
+	for _, addr := range r.history.set(before, p, r.now()) {
 		if !p.announces {
-			r.pools.learn(addr)
+			r.ranges.learn(addr)
 		}
 	}
 }
 
-func placeHandler(s *places) cache.ResourceEventHandler {
+func indexHandler(s *addressIndex) cache.ResourceEventHandler {
 	take := func(old, obj any) {
 		if last, unseen := old.(cache.DeletedFinalStateUnknown); unseen {
 			old = last.Obj
 		}
-		before, _ := old.(*place)
-		now, _ := obj.(*place)
+		before, _ := old.(*indexEntry)
+		now, _ := obj.(*indexEntry)
 		s.replace(before, now)
 	}
 	return cache.ResourceEventHandlerFuncs{
@@ -221,10 +221,10 @@ func placeHandler(s *places) cache.ResourceEventHandler {
 // started has ended. Its error is always nil: what fails is tried again.
 func (r *Resolver) Run(ctx context.Context) error {
 	var group sync.WaitGroup
-	for _, f := range r.feeds {
+	for _, f := range r.informers {
 		group.Go(func() { f.Run(ctx) })
 	}
-	if len(r.feeds) > 0 {
+	if len(r.informers) > 0 {
 		group.Go(func() { r.prober.run(ctx) })
 		group.Go(func() { r.start(ctx) })
 	}
@@ -246,7 +246,7 @@ const othersWithin = 10 * time.Second
 // else there is a bounded time: a drop without a Service's name is better than
 // none. What is late is taken in when it comes.
 func (r *Resolver) start(ctx context.Context) {
-	pods, others := r.feeds[0], r.feeds[1:]
+	pods, others := r.informers[0], r.informers[1:]
 	if pods.WaitSynced(ctx) != nil {
 		return
 	}

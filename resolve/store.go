@@ -19,7 +19,7 @@ type store struct {
 	objects map[string]any
 }
 
-// follower is told about the progress of a feed. The calls come in the order of the events,
+// follower is told about the progress of an informer. The calls come in the order of the events,
 // but not from one goroutine.
 type follower interface {
 	listing() // a list of everything is about to be requested
@@ -31,7 +31,7 @@ type follower interface {
 }
 
 func newStore(s Source, follow follower) *store {
-	return &store{strip: s.Strip, handler: s.Handler, follow: follow, known: make(chan struct{}), objects: map[string]any{}}
+	return &store{strip: s.Transform, handler: s.Handler, follow: follow, known: make(chan struct{}), objects: map[string]any{}}
 }
 
 // Transformer lets the reflector strip objects before it collects them.

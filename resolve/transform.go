@@ -15,7 +15,7 @@ const (
 	annotationMirror = corev1.MirrorPodAnnotationKey
 	// annotationCalico is set by Calico's CNI plugin before the kubelet writes the status,
 	// and emptied when the address is given back. Everybody who may write the pod may do
-	// the same, see owners.announcing.
+	// the same, see ipHistory.announcing.
 	annotationCalico = "cni.projectcalico.org/podIPs"
 	annotationEvents = "kube-nflog/events"
 )

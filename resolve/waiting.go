@@ -54,7 +54,7 @@ func (r *Resolver) waitForPod(addr netip.Addr, at int64, s span) time.Duration {
 		return 0
 	}
 	likely := r.maybePod(addr)
-	if (likely || r.watchesCluster() && r.pools.local(addr)) && r.owners.isStale(at) {
+	if (likely || r.watchesCluster() && r.ranges.local(addr)) && r.history.isStale(at) {
 		r.prober.want()
 		return min(r.left(s.last, s.now, r.cfg.Hold), lookupAgain)
 	}
@@ -84,21 +84,21 @@ func (r *Resolver) left(at, now int64, of time.Duration) time.Duration {
 // yet.
 func (r *Resolver) maybePod(addr netip.Addr) bool {
 	switch {
-	case len(r.feeds) == 0:
+	case len(r.informers) == 0:
 		return false
-	case r.nodes.gives(addr), r.pools.has(addr):
+	case r.nodes.gives(addr), r.ranges.has(addr):
 		return true
 	case r.peers != nil: // nothing tells the ranges of other nodes
-		return r.pools.local(addr)
+		return r.ranges.local(addr)
 	case !r.watchesCluster(): // other nodes' pods never become known
 		return false
 	}
 	// As long as nothing is known of the cluster, any address that the Internet
 	// does not route may be a pod's.
-	return r.pools.learns() && !r.nodes.haveRanges() && r.pools.local(addr)
+	return r.ranges.learns() && !r.nodes.haveRanges() && r.ranges.local(addr)
 }
 
 // watchesCluster reports whether the pods of all nodes are watched.
 func (r *Resolver) watchesCluster() bool {
-	return len(r.feeds) > 0 && r.cfg.Scope == ClusterScope
+	return len(r.informers) > 0 && r.cfg.Scope == ClusterScope
 }

@@ -22,9 +22,9 @@ func awaiting(t *testing.T, cfg Config) *Resolver {
 		t.Fatal(err)
 	}
 	close(r.ready)
-	watched(r.owners, noon().UnixNano())
-	proven(r.owners, r.now())
-	r.nodes.replace(nil, nodePlace(&corev1.Node{
+	watched(r.history, noon().UnixNano())
+	proven(r.history, r.now())
+	r.nodes.replace(nil, nodeEntry(&corev1.Node{
 		Spec:   corev1.NodeSpec{PodCIDRs: []string{"203.0.113.0/24", "2001:db8:1::/64"}},
 		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Address: "192.168.0.1"}}},
 	}))
@@ -74,7 +74,7 @@ func TestWaitedInVain(t *testing.T) {
 	seen := now
 	later := func(d time.Duration) {
 		now = now.Add(d)
-		proven(r.owners, r.now())
+		proven(r.history, r.now())
 	}
 	if !waits(r, "10.9.9.9", seen) {
 		t.Fatal("does not wait at first")
@@ -93,7 +93,7 @@ func TestWaitedInVain(t *testing.T) {
 // nothing is known of the cluster's ranges.
 func TestWhereAPodIsLikely(t *testing.T) {
 	nodeRange := func(r *Resolver) {
-		r.nodes.replace(nil, nodePlace(&corev1.Node{Spec: corev1.NodeSpec{PodCIDR: "10.244.3.0/24"}}))
+		r.nodes.replace(nil, nodeEntry(&corev1.Node{Spec: corev1.NodeSpec{PodCIDR: "10.244.3.0/24"}}))
 	}
 	pod := func(name, ip string) func(*Resolver) {
 		return func(r *Resolver) { r.set(nil, newPod(madePod(name, ip), "")) }
@@ -150,7 +150,7 @@ func TestWaitsWhileTheWatchLags(t *testing.T) {
 	if !waits(r, "203.0.113.9", seen) {
 		t.Error("does not wait as long as the watch lags")
 	}
-	proven(r.owners, r.now())
+	proven(r.history, r.now())
 	for _, address := range []string{"10.0.0.9", "203.0.113.9"} {
 		if waits(r, address, seen) {
 			t.Errorf("%s waits, although nothing more is going to be known", address)

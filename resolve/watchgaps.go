@@ -21,7 +21,7 @@ const maxBlind = 8
 //     everything before the probe has been sent.
 //  3. A change, if the last proof is not older than the skew. After a longer silence the
 //     change may be the first of many.
-type contact struct {
+type watchGaps struct {
 	skew, keep int64
 	// told is the time when the last change arrived.
 	told int64
@@ -49,20 +49,20 @@ type blind struct{ from, to int64 }
 // never is earlier than any time, and -never later.
 const never = math.MinInt64 / 2
 
-// newContact returns a contact that knows no changes.
-func newContact(skew, keep int64) contact {
-	return contact{skew: skew, keep: keep, told: never, known: never, since: never, blind: []blind{{never, -never}}}
+// newWatchGaps returns watchGaps that knows no changes.
+func newWatchGaps(skew, keep int64) watchGaps {
+	return watchGaps{skew: skew, keep: keep, told: never, known: never, since: never, blind: []blind{{never, -never}}}
 }
 
 // listing records that a list of everything is about to be requested.
-func (c *contact) listing(now int64) {
+func (c *watchGaps) listing(now int64) {
 	c.complete, c.open, c.proven = false, false, false
 	c.stream++
 	c.addBlind(now)
 }
 
 // addBlind records a gap from the last proof until now.
-func (c *contact) addBlind(now int64) {
+func (c *watchGaps) addBlind(now int64) {
 	latest := &c.blind[len(c.blind)-1]
 	if c.known <= latest.to { // no proof since the last gap, so it becomes longer
 		latest.to = now
@@ -76,46 +76,46 @@ func (c *contact) addBlind(now int64) {
 }
 
 // listed records that the list was taken in.
-func (c *contact) listed() { c.complete = true }
+func (c *watchGaps) listed() { c.complete = true }
 
 // opened records that the API server answered a watch. The watch may still fail to continue
 // where the last one ended.
-func (c *contact) opened() {
+func (c *watchGaps) opened() {
 	c.open, c.proven = true, false
 	c.stream++
 }
 
 // closed records that the watch ended.
-func (c *contact) closed() {
+func (c *watchGaps) closed() {
 	c.open, c.proven = false, false
 	c.stream++
 }
 
 // took records that a change of a watch or a list is taken in.
-func (c *contact) took(now int64) { c.told = max(c.told, now) }
+func (c *watchGaps) took(now int64) { c.told = max(c.told, now) }
 
 // heard records that a change of the watch was taken in.
-func (c *contact) heard(now int64) {
+func (c *watchGaps) heard(now int64) {
 	if c.proven && now-c.known <= c.skew {
 		c.known = max(c.known, now)
 	}
 }
 
 // marked records a bookmark.
-func (c *contact) marked(now int64) { c.prove(now) }
+func (c *watchGaps) marked(now int64) { c.prove(now) }
 
 // probing returns the watch that a probe would prove. ok is false if no watch is open.
-func (c *contact) probing() (stream uint64, ok bool) {
+func (c *watchGaps) probing() (stream uint64, ok bool) {
 	return c.stream, c.open && c.complete
 }
 
 // probed records the answer to a probe that was sent at the time sent. It reports whether
 // the answer is a proof.
-func (c *contact) probed(stream uint64, sent int64) bool {
+func (c *watchGaps) probed(stream uint64, sent int64) bool {
 	return c.stream == stream && c.prove(sent)
 }
 
-func (c *contact) prove(at int64) bool {
+func (c *watchGaps) prove(at int64) bool {
 	if !c.open || !c.complete {
 		return false
 	}
@@ -125,7 +125,7 @@ func (c *contact) prove(at int64) bool {
 }
 
 // unanswered records that a probe was not answered in time: the watch may hang.
-func (c *contact) unanswered(stream uint64) {
+func (c *watchGaps) unanswered(stream uint64) {
 	if c.stream == stream {
 		c.proven = false
 	}
@@ -133,7 +133,7 @@ func (c *contact) unanswered(stream uint64) {
 
 // step records that the wall clock went forward by the given time, and that its new time
 // began at since. Drops from before the step may still come for a while.
-func (c *contact) step(now, since, by int64) {
+func (c *watchGaps) step(now, since, by int64) {
 	before := now - by // by the old clock
 	if c.stepped() && now < c.othersGo+by {
 		c.others = blind{min(c.others.from, before-c.keep), max(c.others.to, before)}
@@ -155,16 +155,16 @@ func (c *contact) step(now, since, by int64) {
 
 // stepped reports whether the wall clock has stepped. Then it may disagree with the time
 // stamps of other nodes, and these prove nothing.
-func (c *contact) stepped() bool { return c.since != never }
+func (c *watchGaps) stepped() bool { return c.since != never }
 
 // isOthers reports whether a time may come from the wall clock before its step.
-func (c *contact) isOthers(at, now int64) bool {
+func (c *watchGaps) isOthers(at, now int64) bool {
 	return at < c.since || now < c.othersGo && c.others.from <= at && at <= c.others.to
 }
 
 // start returns the time since which a pod certainly has the addresses that were reported
 // now. stamp is the time in the pod's status. A pod that is reported has started.
-func (c *contact) start(stamp, now int64) int64 {
+func (c *watchGaps) start(stamp, now int64) int64 {
 	if !c.stepped() {
 		return min(stamp, now)
 	}
@@ -173,10 +173,10 @@ func (c *contact) start(stamp, now int64) int64 {
 }
 
 // isStale reports whether changes before at may be missing.
-func (c *contact) isStale(at int64) bool { return at > c.known+c.skew }
+func (c *watchGaps) isStale(at int64) bool { return at > c.known+c.skew }
 
 // wasBlind reports whether a time within skew of at is in a gap.
-func (c *contact) wasBlind(at, skew int64) bool {
+func (c *watchGaps) wasBlind(at, skew int64) bool {
 	for _, b := range c.blind {
 		if at-skew <= b.to && at+skew >= b.from {
 			return true
@@ -185,27 +185,125 @@ func (c *contact) wasBlind(at, skew int64) bool {
 	return false
 }
 
-// seenEnd returns the end of a claim that the watch reported now. After a silence the
+// seenEnd returns the end of an assignment that the watch reported now. After a silence the
 // report may be old. If the wall clock has stepped, time stamps of other nodes do not show
 // who came next either.
-func (c *contact) seenEnd(now int64) claim {
+func (c *watchGaps) seenEnd(now int64) assignment {
 	if c.proven && now-c.known <= c.skew && !c.stepped() {
-		return claim{sure: now, until: now, seen: true}
+		return assignment{certainUntil: now, possibleUntil: now, seen: true}
 	}
-	return claim{sure: min(now, c.known), until: now, seen: true}
+	return assignment{certainUntil: min(now, c.known), possibleUntil: now, seen: true}
 }
 
-// unseenEnd returns the end of a claim that ended unseen and that a list reported now.
-func (c *contact) unseenEnd(now int64) claim {
-	return claim{sure: min(now, c.blind[len(c.blind)-1].from), until: now}
+// unseenEnd returns the end of an assignment that ended unseen and that a list reported now.
+func (c *watchGaps) unseenEnd(now int64) assignment {
+	return assignment{certainUntil: min(now, c.blind[len(c.blind)-1].from), possibleUntil: now}
 }
 
-// seenLosing returns the end of a claim whose pod continues without the address. It is not
+// seenLosing returns the end of an assignment whose pod continues without the address. It is not
 // known whether a watch or a list reported it. So shortly after a list it counts as the
 // list's.
-func (c *contact) seenLosing(now int64) claim {
+func (c *watchGaps) seenLosing(now int64) assignment {
 	if now-c.blind[len(c.blind)-1].to < int64(30*time.Second) {
 		return c.unseenEnd(now)
 	}
 	return c.seenEnd(now)
+}
+
+// watching tells the owners how the watch of pods goes.
+type watching struct{ r *Resolver }
+
+func (w watching) listing() {
+	now := w.r.now()
+	w.r.history.note(func(c *watchGaps) { c.listing(now) })
+}
+
+func (w watching) listed() {
+	w.r.history.note((*watchGaps).listed)
+	w.r.prober.want()
+}
+
+func (w watching) opened() {
+	w.r.history.note((*watchGaps).opened)
+	w.r.prober.want() // deletions that come now are only certain once it is proven
+}
+
+func (w watching) closed() { w.r.history.note((*watchGaps).closed) }
+
+func (w watching) heard() {
+	now := w.r.now()
+	w.r.history.note(func(c *watchGaps) { c.heard(now) })
+}
+
+func (w watching) marked() {
+	now := w.r.now()
+	w.r.history.note(func(c *watchGaps) { c.marked(now) })
+}
+
+// note changes what is known of the watch.
+func (o *ipHistory) note(change func(*watchGaps)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.gaps)
+}
+
+// probing returns which watch a probe is about to prove; ok is false if there
+// is none.
+func (o *ipHistory) probing() (stream uint64, ok bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.gaps.probing()
+}
+
+// probed notes an answer to a probe, and reports whether it proves something.
+func (o *ipHistory) probed(stream uint64, sent int64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gaps.probed(stream, sent)
+}
+
+// isStale reports whether changes of pods from before the time at may be missing.
+func (o *ipHistory) isStale(at int64) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.gaps.isStale(at)
+}
+
+// unanswered notes that a probe was not answered.
+func (o *ipHistory) unanswered(stream uint64) {
+	o.note(func(c *watchGaps) { c.unanswered(stream) })
+}
+
+// stepped forgets what the wall clock's step made useless: the ended assignments,
+// whose times are of another clock. Live assignments go on; what is live has begun.
+func (o *ipHistory) stepped(now, since, by int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gaps.step(now, since, by)
+	o.ended, o.lost, o.pastAnnouncements = queue[ended]{}, never, newPastAnnouncements()
+	begun := func(p *pod) { p.from = min(p.from, now) }
+	for addr, assignments := range o.more {
+		kept := assignments[:0]
+		for _, c := range assignments {
+			switch c.possibleUntil {
+			case forever:
+				begun(c.pod)
+				kept = append(kept, c)
+			case givenBack:
+				begun(c.pod)
+				c.certainUntil = never
+				kept = append(kept, c)
+			}
+		}
+		clear(assignments[len(kept):])
+		if o.more[addr] = kept; len(kept) == 0 {
+			delete(o.more, addr)
+		}
+	}
+	for _, p := range o.live.four {
+		begun(p)
+	}
+	for _, p := range o.live.six {
+		begun(p)
+	}
 }

@@ -8,34 +8,34 @@ import (
 // TestContact checks what proves that nothing is missing, and what does not.
 func TestContact(t *testing.T) {
 	const s = int64(time.Second)
-	opened := func() contact {
-		c := newContact(2*s, 300*s)
+	opened := func() watchGaps {
+		c := newWatchGaps(2*s, 300*s)
 		c.listing(0)
 		c.listed()
 		c.opened()
 		return c
 	}
 	tests := map[string]struct {
-		happens func(c *contact)
+		happens func(c *watchGaps)
 		known   int64
 	}{
-		"a watch that is answered proves nothing": {func(*contact) {}, never},
-		"nor its first change":                    {func(c *contact) { c.heard(5 * s) }, never},
-		"nor a 410 after the 200":                 {func(c *contact) { c.closed(); c.marked(5 * s) }, never},
-		"a bookmark does":                         {func(c *contact) { c.marked(5 * s) }, 5 * s},
-		"so do changes soon after":                {func(c *contact) { c.marked(5 * s); c.heard(7 * s) }, 7 * s},
-		"but not after a silence":                 {func(c *contact) { c.marked(5 * s); c.heard(8 * s); c.heard(9 * s) }, 5 * s},
-		"a probe does": {func(c *contact) {
+		"a watch that is answered proves nothing": {func(*watchGaps) {}, never},
+		"nor its first change":                    {func(c *watchGaps) { c.heard(5 * s) }, never},
+		"nor a 410 after the 200":                 {func(c *watchGaps) { c.closed(); c.marked(5 * s) }, never},
+		"a bookmark does":                         {func(c *watchGaps) { c.marked(5 * s) }, 5 * s},
+		"so do changes soon after":                {func(c *watchGaps) { c.marked(5 * s); c.heard(7 * s) }, 7 * s},
+		"but not after a silence":                 {func(c *watchGaps) { c.marked(5 * s); c.heard(8 * s); c.heard(9 * s) }, 5 * s},
+		"a probe does": {func(c *watchGaps) {
 			stream, _ := c.probing()
 			c.probed(stream, 4*s)
 		}, 4 * s},
-		"but not of another watch": {func(c *contact) {
+		"but not of another watch": {func(c *watchGaps) {
 			stream, _ := c.probing()
 			c.closed()
 			c.opened()
 			c.probed(stream, 4*s)
 		}, never},
-		"nor across a step of the clock": {func(c *contact) {
+		"nor across a step of the clock": {func(c *watchGaps) {
 			stream, _ := c.probing()
 			c.step(5*s, 5*s, 100*s)
 			c.probed(stream, 4*s)
@@ -71,7 +71,7 @@ func TestClockStep(t *testing.T) {
 	}
 	now.wall += int64(10 * time.Minute)
 	now.steady += int64(10 * time.Minute)
-	proven(r.owners, now.wall)
+	proven(r.history, now.wall)
 	if got := r.Lookup(addr("10.0.0.5"), time.Unix(0, now.wall)); got.Kind != Pod {
 		t.Errorf("after the step: %+v, want the pod", got)
 	}

@@ -39,9 +39,9 @@ type Config struct {
 
 // Explainer explains flows. Create one with New.
 type Explainer struct {
-	cfg      Config
-	policies *policy.Set
-	feeds    []*resolve.Feed
+	cfg       Config
+	policies  *policy.Set
+	informers []*resolve.Informer
 }
 
 // New returns an Explainer. It reads policies through networking, a client of
@@ -66,11 +66,11 @@ func New(cfg Config, core, networking rest.Interface) (*Explainer, error) {
 	}
 	sources := []resolve.Source{e.policySource(networking), e.namespaceSource(core)}
 	for i := range sources {
-		f, err := resolve.NewFeed(sources[i], cfg.Logger)
+		f, err := resolve.NewInformer(sources[i], cfg.Logger)
 		if err != nil {
 			return nil, fmt.Errorf("explain: %w", err)
 		}
-		e.feeds = append(e.feeds, f)
+		e.informers = append(e.informers, f)
 	}
 	return e, nil
 }
@@ -103,7 +103,7 @@ func (e *Explainer) register() error {
 // started has ended. It always returns nil, because it repeats what fails.
 func (e *Explainer) Run(ctx context.Context) error {
 	var group sync.WaitGroup
-	for _, f := range e.feeds {
+	for _, f := range e.informers {
 		group.Go(func() { f.Run(ctx) })
 	}
 	group.Wait()
@@ -113,7 +113,7 @@ func (e *Explainer) Run(ctx context.Context) error {
 // Synced reports whether the policies and namespaces of the start are known, or are
 // forbidden to this process.
 func (e *Explainer) Synced() bool {
-	for _, f := range e.feeds {
+	for _, f := range e.informers {
 		if !f.Synced() {
 			return false
 		}
@@ -123,7 +123,7 @@ func (e *Explainer) Synced() bool {
 
 // WaitSynced waits until Synced is true. Its error wraps ctx's.
 func (e *Explainer) WaitSynced(ctx context.Context) error {
-	for _, f := range e.feeds {
+	for _, f := range e.informers {
 		if err := f.WaitSynced(ctx); err != nil {
 			return fmt.Errorf("explain: %w", err)
 		}
@@ -133,12 +133,12 @@ func (e *Explainer) WaitSynced(ctx context.Context) error {
 
 // knows reports whether the policies are known.
 func (e *Explainer) knows() bool {
-	for _, f := range e.feeds {
+	for _, f := range e.informers {
 		if !f.Known() {
 			return false
 		}
 	}
-	return len(e.feeds) > 0
+	return len(e.informers) > 0
 }
 
 // Explain returns why a flow was dropped. said is what other rules said about its packets;

@@ -25,7 +25,7 @@ func (e *Explainer) policySource(client rest.Interface) resolve.Source {
 	}
 	return resolve.Source{
 		Client: client, Resource: "networkpolicies", Without: without, Object: &networkingv1.NetworkPolicy{},
-		Strip: func(obj any) (any, error) {
+		Transform: func(obj any) (any, error) {
 			o, ok := obj.(*networkingv1.NetworkPolicy)
 			if !ok {
 				return obj, nil // it is compiled already
@@ -61,7 +61,7 @@ func (e *Explainer) namespaceSource(client rest.Interface) resolve.Source {
 	}
 	return resolve.Source{
 		Client: client, Resource: "namespaces", Without: without, Object: &corev1.Namespace{},
-		Strip: func(obj any) (any, error) {
+		Transform: func(obj any) (any, error) {
 			o, ok := obj.(*corev1.Namespace)
 			if !ok {
 				return obj, nil
