@@ -1,7 +1,7 @@
 package doctor
 
 import (
-	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,10 +14,13 @@ import (
 func serveAgent(t *testing.T, metrics string, ready bool) (address string) {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, metrics) })
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, metrics) // the test fails without it
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready {
 			http.Error(w, "pods are not known yet", http.StatusServiceUnavailable)
+			return
 		}
 	})
 	server := httptest.NewServer(mux)

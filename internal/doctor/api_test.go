@@ -23,7 +23,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/version":
 	case "/api/v1/pods":
-		fmt.Fprintf(w, `{"metadata":{"remainingItemCount":%d},"items":[{}]}`, f.pods-1)
+		_, _ = fmt.Fprintf(w, `{"metadata":{"remainingItemCount":%d},"items":[{}]}`, f.pods-1)
 	case "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
 		var review struct {
 			Spec struct {
@@ -35,7 +35,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		asked := review.Spec.ResourceAttributes
-		fmt.Fprintf(w, `{"status":{"allowed":%v}}`, !slices.Contains(f.denied, asked.Verb+" "+asked.Resource))
+		_, _ = fmt.Fprintf(w, `{"status":{"allowed":%v}}`, !slices.Contains(f.denied, asked.Verb+" "+asked.Resource))
 	default:
 		http.NotFound(w, r)
 	}
