@@ -170,7 +170,7 @@ func (d *deliverer) deliverEarly() {
 
 // deliver takes one flow through the last stages. If more may become known of an end, the
 // flow waits and is delivered later. said is what other rules said of the flow's packets.
-func (d *deliverer) deliver(f *flow.Flow, said []dialect.Said) {
+func (d *deliverer) deliver(f *flow.Flow, said []dialect.PrefixInfo) {
 	source, destination, again := d.resolve(f)
 	if again > 0 && d.waiting.add(waitingFlow{*f, said, time.Now().Add(again)}, false) {
 		return
@@ -234,7 +234,7 @@ func (d *deliverer) resolve(f *flow.Flow) (source, destination resolve.Endpoint,
 func isNamed(e *resolve.Endpoint) bool { return e.Kind != resolve.Unknown }
 
 // explain returns why the flow was dropped.
-func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) policy.Reason {
+func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.PrefixInfo) policy.Reason {
 	reason := d.explainer.Explain(f, source, destination, said)
 	reason.Limit, reason.AtLeast = d.limits.Of(f.Group, f.Prefix)
 	return reason
@@ -242,7 +242,7 @@ func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint,
 
 // emit explains the flow and hands it to all sinks. lines is d.lines, or nil: the flow's
 // line is counted as unwritten then.
-func (d *deliverer) emit(f *flow.Flow, said []dialect.Said, source, destination *resolve.Endpoint, lines emit.Sink) {
+func (d *deliverer) emit(f *flow.Flow, said []dialect.PrefixInfo, source, destination *resolve.Endpoint, lines emit.Sink) {
 	d.resolver.Count(source)
 	d.resolver.Count(destination)
 	record, ok := d.records.Get().(*emit.DroppedFlow)

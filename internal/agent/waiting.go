@@ -18,7 +18,7 @@ const maxWaiting = 4096
 // waitingFlow is a flow with an end that may become known later.
 type waitingFlow struct {
 	flow flow.Flow
-	said []dialect.Said
+	said []dialect.PrefixInfo
 	due  time.Time // when to resolve it again
 }
 

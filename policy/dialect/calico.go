@@ -20,31 +20,31 @@ const (
 //	DPI0|gnp/default.foo   rule 0 of a policy
 //	DPI|default            no policy of a tier allows it
 //	DRE                    no profile does
-func parseCalico(prefix string) (Said, bool) {
+func parseCalico(prefix string) (PrefixInfo, bool) {
 	if len(prefix) < 3 {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
-	verdict, ok := map[byte]Verdict{'A': Allowed, 'P': Allowed, 'D': Denied}[prefix[0]]
+	action, ok := map[byte]Action{'A': Allowed, 'P': Allowed, 'D': Denied}[prefix[0]]
 	direction, known := map[byte]string{'I': "ingress", 'E': "egress"}[prefix[2]]
 	owner := prefix[1]
 	if !ok || !known || owner != 'P' && owner != 'R' {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
-	said := Said{Verdict: verdict, Direction: direction}
+	info := PrefixInfo{Action: action, Direction: direction}
 	if owner == 'R' && prefix[0] == 'D' && len(prefix) == 3 {
-		said.Kind = kindCalicoProfile
-		return said, true
+		info.Kind = kindCalicoProfile
+		return info, true
 	}
 	index, id, ok := strings.Cut(prefix[3:], "|")
 	if !ok || id == "" || !digits(index) || strings.ContainsAny(id, " \t") {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
 	if len(prefix) >= calicoHashed {
-		said.Kind = "Calico policy" // its name cannot be parsed
-		return said, true
+		info.Kind = "Calico policy" // its name cannot be parsed
+		return info, true
 	}
-	said.Kind, said.Policy = calicoOwner(owner, index, id)
-	return said, true
+	info.Kind, info.Policy = calicoOwner(owner, index, id)
+	return info, true
 }
 
 func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }

@@ -1,5 +1,5 @@
 // Package dialect parses what the prefixes of firewall rules say. Its input is NFLOG
-// prefixes and flows. Its output is verdicts and policies, and one flow for packets that
+// prefixes and flows. Its output is actions and policies, and one flow for packets that
 // several rules logged.
 //
 // Each network plugin logs in its own way: k3s names the policy, and logs a packet again

@@ -11,15 +11,15 @@ const (
 // parseK3s parses the prefix of k3s's rule at the end of a policy's chain: "DROP by policy
 // <namespace>/<name>". Another policy may still allow the packet. If none does, the pod's
 // rule logs the packet again, without a prefix.
-func parseK3s(prefix string) (Said, bool) {
+func parseK3s(prefix string) (PrefixInfo, bool) {
 	policy, ok := strings.CutPrefix(prefix, k3sPrefix)
 	if !ok {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
 	policy = strings.TrimRight(policy, " ")
 	namespace, name, ok := strings.Cut(policy, "/")
 	if !ok || namespace == "" || name == "" || strings.ContainsAny(policy, " \t") {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
-	return Said{Verdict: Denied, Kind: kindNetworkPolicy, Policy: policy, Cut: len(policy) >= k3sRoom, provisional: true}, true
+	return PrefixInfo{Action: Denied, Kind: kindNetworkPolicy, Policy: policy, Cut: len(policy) >= k3sRoom, provisional: true}, true
 }

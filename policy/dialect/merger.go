@@ -30,8 +30,8 @@ const (
 // packets.
 type Merger struct {
 	parser *Parser
-	known  map[traffic]record // the newest records, at most maxTraffic/2
-	older  map[traffic]record
+	known  map[traffic]loggedPolicies // the newest records, at most maxTraffic/2
+	older  map[traffic]loggedPolicies
 	noted  map[traffic]noted // flows of policies' rules in the current window
 	parsed map[string]*parsed
 	last   *parsed // the last used one of parsed, because most flows in a row come from one rule
@@ -44,7 +44,7 @@ const maxPrefixes = 4096
 // parsed is a parsed prefix. It never changes.
 type parsed struct {
 	prefix string
-	said   [1]Said
+	infos  [1]PrefixInfo
 }
 
 // Counts counts the packets of flows that policies' rules logged: those that the pod's rule
@@ -62,9 +62,9 @@ type traffic struct {
 	fragment            bool
 }
 
-// record is what policies' rules said about some traffic.
-type record struct {
-	policies []Said // never changed
+// loggedPolicies are the policies whose rules logged some traffic.
+type loggedPolicies struct {
+	policies []PrefixInfo // never changed
 	last     time.Time
 }
 
@@ -79,7 +79,7 @@ func NewMerger(p *Parser) *Merger {
 	if p.dialect != Auto && p.dialect != K3s {
 		return nil
 	}
-	return &Merger{parser: p, known: map[traffic]record{}, older: map[traffic]record{}, noted: map[traffic]noted{}, parsed: map[string]*parsed{}}
+	return &Merger{parser: p, known: map[traffic]loggedPolicies{}, older: map[traffic]loggedPolicies{}, noted: map[traffic]noted{}, parsed: map[string]*parsed{}}
 }
 
 // Window is a batch of flows. Each flow is valid until the next.
@@ -92,8 +92,8 @@ type Window interface {
 // Merge returns a window's flows, each packet once, with what policies' rules said about
 // it. A nil Merger returns the flows unchanged. Each flow is valid until the next one.
 // Between two flows another window may be merged as a whole.
-func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
-	return func(yield func(*flow.Flow, []Said) bool) {
+func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []PrefixInfo] {
+	return func(yield func(*flow.Flow, []PrefixInfo) bool) {
 		if m == nil {
 			for f := range w.Flows() {
 				if !yield(f, nil) {
@@ -109,7 +109,7 @@ func (m *Merger) Merge(w Window) iter.Seq2[*flow.Flow, []Said] {
 		m.note(w.With(m.isProvisional))
 		defer m.settle()
 		for f := range w.Flows() {
-			if said, keep := m.take(f); keep && !yield(f, said) {
+			if infos, keep := m.take(f); keep && !yield(f, infos) {
 				return
 			}
 		}
@@ -157,11 +157,11 @@ func (m *Merger) note(flows iter.Seq[*flow.Flow]) {
 }
 
 // parse returns what a prefix says.
-func (m *Merger) parse(prefix string) []Said {
+func (m *Merger) parse(prefix string) []PrefixInfo {
 	if m.last == nil || m.last.prefix != prefix {
 		m.last = m.lookUp(prefix)
 	}
-	return m.last.said[:]
+	return m.last.infos[:]
 }
 
 func (m *Merger) lookUp(prefix string) *parsed {
@@ -170,41 +170,41 @@ func (m *Merger) lookUp(prefix string) *parsed {
 		if len(m.parsed) >= maxPrefixes {
 			clear(m.parsed)
 		}
-		p = &parsed{prefix, [1]Said{m.parser.Parse(prefix)}}
+		p = &parsed{prefix, [1]PrefixInfo{m.parser.Parse(prefix)}}
 		m.parsed[prefix] = p
 	}
 	return p
 }
 
-func (m *Merger) remember(key traffic, said []Said, last time.Time) {
+func (m *Merger) remember(key traffic, infos []PrefixInfo, last time.Time) {
 	r := m.recall(key, last)
 	switch {
 	case len(r.policies) == 0:
-		r.policies = said
-	case !slices.Contains(r.policies, said[0]) && len(r.policies) < maxPolicies:
-		r.policies = append(slices.Clone(r.policies), said[0])
+		r.policies = infos
+	case !slices.Contains(r.policies, infos[0]) && len(r.policies) < maxPolicies:
+		r.policies = append(slices.Clone(r.policies), infos[0])
 	}
 	if len(m.known) >= maxTraffic/2 {
 		m.known, m.older = m.older, m.known
 		clear(m.known)
 	}
-	m.known[key] = record{r.policies, last}
+	m.known[key] = loggedPolicies{r.policies, last}
 }
 
 // recall returns what policies' rules said about the traffic within the time memory.
-func (m *Merger) recall(key traffic, at time.Time) record {
+func (m *Merger) recall(key traffic, at time.Time) loggedPolicies {
 	r, ok := m.known[key]
 	if !ok {
 		r = m.older[key]
 	}
 	if at.Sub(r.last).Abs() > memory {
-		return record{}
+		return loggedPolicies{}
 	}
 	return r
 }
 
 // take reports whether a flow is kept, and returns what policies' rules said about it.
-func (m *Merger) take(f *flow.Flow) (said []Said, keep bool) {
+func (m *Merger) take(f *flow.Flow) (infos []PrefixInfo, keep bool) {
 	switch {
 	case f.Prefix != "":
 		return nil, !m.isProvisional(f.Prefix)

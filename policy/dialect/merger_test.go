@@ -35,9 +35,9 @@ type kept struct {
 
 func through(m *Merger, flows ...flow.Flow) []kept {
 	var all []kept
-	for f, said := range m.Merge(each(flows)) {
+	for f, infos := range m.Merge(each(flows)) {
 		k := kept{Prefix: f.Prefix, Port: f.DestinationPort, Packets: f.Packets}
-		for _, s := range said {
+		for _, s := range infos {
 			k.Policies = append(k.Policies, s.Policy)
 		}
 		all = append(all, k)

@@ -67,55 +67,55 @@ func compile(pattern string) (*regexp.Regexp, error) {
 
 // Parse returns what a prefix says. If it cannot parse the prefix, it returns the zero
 // value.
-func (p *Parser) Parse(prefix string) Said {
+func (p *Parser) Parse(prefix string) PrefixInfo {
 	if prefix == "" || len(prefix) > maxParsed {
-		return Said{}
+		return PrefixInfo{}
 	}
-	if said, ok := p.parsePattern(prefix); ok {
-		return said
+	if info, ok := p.parsePattern(prefix); ok {
+		return info
 	}
 	if p.dialect == Auto || p.dialect == K3s {
-		if said, ok := parseK3s(prefix); ok {
-			return said
+		if info, ok := parseK3s(prefix); ok {
+			return info
 		}
 	}
 	if p.dialect == Auto || p.dialect == Calico {
-		if said, ok := parseCalico(prefix); ok {
-			return said
+		if info, ok := parseCalico(prefix); ok {
+			return info
 		}
 	}
-	return Said{}
+	return PrefixInfo{}
 }
 
 // Allows reports whether a prefix belongs to packets that were allowed.
-func (p *Parser) Allows(prefix string) bool { return p.Parse(prefix).Verdict == Allowed }
+func (p *Parser) Allows(prefix string) bool { return p.Parse(prefix).Action == Allowed }
 
 // parsePattern parses a prefix with the user's pattern.
-func (p *Parser) parsePattern(prefix string) (Said, bool) {
+func (p *Parser) parsePattern(prefix string) (PrefixInfo, bool) {
 	if p.pattern == nil {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
 	found := p.pattern.FindStringSubmatch(prefix)
 	if found == nil {
-		return Said{}, false
+		return PrefixInfo{}, false
 	}
-	var said Said
+	var info PrefixInfo
 	if i := p.pattern.SubexpIndex(groupPolicy); i >= 0 && found[i] != "" {
-		said.Kind, said.Policy = "policy", found[i]
+		info.Kind, info.Policy = "policy", found[i]
 	}
 	if i := p.pattern.SubexpIndex(groupVerdict); i >= 0 {
-		said.Verdict = verdictOf(found[i])
+		info.Action = actionOf(found[i])
 	}
-	return said, true
+	return info, true
 }
 
-// verdictOf returns the verdict for a word.
-func verdictOf(word string) Verdict {
+// actionOf returns the action for a word.
+func actionOf(word string) Action {
 	switch strings.ToLower(word) {
 	case "a", "allow", "allowed", "accept", "accepted", "pass", "passed", "permit", "permitted":
 		return Allowed
 	case "d", "deny", "denied", "drop", "dropped", "reject", "rejected", "block", "blocked":
 		return Denied
 	}
-	return Unsaid
+	return Unspecified
 }

@@ -12,31 +12,31 @@ import (
 func TestParse(t *testing.T) {
 	long := strings.Repeat("x", 50)
 	const own = `^(?P<verdict>\w+) by (?P<policy>[\w/-]+):`
-	denied := func(kind, policy, direction string) Said {
-		return Said{Verdict: Denied, Kind: kind, Policy: policy, Direction: direction}
+	denied := func(kind, policy, direction string) PrefixInfo {
+		return PrefixInfo{Action: Denied, Kind: kind, Policy: policy, Direction: direction}
 	}
 	tests := []struct {
 		dialect Dialect
 		pattern string
 		prefix  string
-		want    Said
+		want    PrefixInfo
 	}{
-		{Auto, "", "", Said{}},
-		{Auto, "", "calico-drop: ", Said{}},
-		{Auto, "", "deny", Said{}},
-		{Auto, "", strings.Repeat("DPI0|", 60), Said{}},
+		{Auto, "", "", PrefixInfo{}},
+		{Auto, "", "calico-drop: ", PrefixInfo{}},
+		{Auto, "", "deny", PrefixInfo{}},
+		{Auto, "", strings.Repeat("DPI0|", 60), PrefixInfo{}},
 
 		{Auto, "", "DROP by policy shop/api-ingress", denied("NetworkPolicy", "shop/api-ingress", "")},
 		{K3s, "", "DROP by policy shop/api-ingress ", denied("NetworkPolicy", "shop/api-ingress", "")},
-		{K3s, "", ("DROP by policy shop/" + long)[:63], Said{Verdict: Denied, Kind: "NetworkPolicy", Policy: ("shop/" + long)[:48], Cut: true}},
-		{K3s, "", "DROP by policy shop", Said{}},
-		{K3s, "", "DROP by policy /x", Said{}},
-		{K3s, "", "DROP by policy shop/", Said{}},
-		{K3s, "", "DROP by policy shop/a and more", Said{}},
-		{K3s, "", "drop by policy shop/a", Said{}},
-		{Plain, "", "DROP by policy shop/api-ingress", Said{}},
-		{KubeRouter, "", "DROP by policy shop/api-ingress", Said{}},
-		{Calico, "", "DROP by policy shop/api-ingress", Said{}},
+		{K3s, "", ("DROP by policy shop/" + long)[:63], PrefixInfo{Action: Denied, Kind: "NetworkPolicy", Policy: ("shop/" + long)[:48], Cut: true}},
+		{K3s, "", "DROP by policy shop", PrefixInfo{}},
+		{K3s, "", "DROP by policy /x", PrefixInfo{}},
+		{K3s, "", "DROP by policy shop/", PrefixInfo{}},
+		{K3s, "", "DROP by policy shop/a and more", PrefixInfo{}},
+		{K3s, "", "drop by policy shop/a", PrefixInfo{}},
+		{Plain, "", "DROP by policy shop/api-ingress", PrefixInfo{}},
+		{KubeRouter, "", "DROP by policy shop/api-ingress", PrefixInfo{}},
+		{Calico, "", "DROP by policy shop/api-ingress", PrefixInfo{}},
 
 		{Auto, "", "DPI0|gnp/default.foo", denied("Calico GlobalNetworkPolicy", "default.foo", "ingress")},
 		{Calico, "", "DPE12|default.foo", denied("Calico GlobalNetworkPolicy", "default.foo", "egress")},
@@ -51,25 +51,25 @@ func TestParse(t *testing.T) {
 		{Calico, "", "DRE", denied("Calico profile", "", "egress")},
 		{Calico, "", "DRE0|kns.shop", denied("Calico profile", "kns.shop", "egress")},
 		{Calico, "", "DPI88|gnp/_12IXaBPahNM7a7dZhI8zg6PStmHsgneYaax8LVSIq_RSTUVWXYZ0", denied("Calico policy", "", "ingress")},
-		{Auto, "", "API0|shop/default.policy", Said{Verdict: Allowed, Kind: "Calico NetworkPolicy", Policy: "shop/default.policy", Direction: "ingress"}},
-		{Calico, "", "PRE999|short.profile.name", Said{Verdict: Allowed, Kind: "Calico profile", Policy: "short.profile.name", Direction: "egress"}},
-		{Calico, "", "PPI|tier-1", Said{Verdict: Allowed, Kind: "Calico tier", Policy: "tier-1", Direction: "ingress"}},
-		{Plain, "", "API0|shop/default.policy", Said{}},
-		{Calico, "", "ARI", Said{}},
-		{Calico, "", "DPI", Said{}},
-		{Calico, "", "DPI0|", Said{}},
-		{Calico, "", "DPIx|gnp/a", Said{}},
-		{Calico, "", "DPX0|gnp/a", Said{}},
-		{Calico, "", "DXI0|gnp/a", Said{}},
-		{Calico, "", "XPI0|gnp/a", Said{}},
-		{Calico, "", "API 2 deny | all", Said{}},
+		{Auto, "", "API0|shop/default.policy", PrefixInfo{Action: Allowed, Kind: "Calico NetworkPolicy", Policy: "shop/default.policy", Direction: "ingress"}},
+		{Calico, "", "PRE999|short.profile.name", PrefixInfo{Action: Allowed, Kind: "Calico profile", Policy: "short.profile.name", Direction: "egress"}},
+		{Calico, "", "PPI|tier-1", PrefixInfo{Action: Allowed, Kind: "Calico tier", Policy: "tier-1", Direction: "ingress"}},
+		{Plain, "", "API0|shop/default.policy", PrefixInfo{}},
+		{Calico, "", "ARI", PrefixInfo{}},
+		{Calico, "", "DPI", PrefixInfo{}},
+		{Calico, "", "DPI0|", PrefixInfo{}},
+		{Calico, "", "DPIx|gnp/a", PrefixInfo{}},
+		{Calico, "", "DPX0|gnp/a", PrefixInfo{}},
+		{Calico, "", "DXI0|gnp/a", PrefixInfo{}},
+		{Calico, "", "XPI0|gnp/a", PrefixInfo{}},
+		{Calico, "", "API 2 deny | all", PrefixInfo{}},
 
 		{Auto, own, "drop by shop/api-in: ", denied("policy", "shop/api-in", "")},
-		{Plain, own, "Accept by shop/api-in: ", Said{Verdict: Allowed, Kind: "policy", Policy: "shop/api-in"}},
-		{Plain, own, "seen by shop/api-in: ", Said{Kind: "policy", Policy: "shop/api-in"}},
-		{Plain, own, "something else", Said{}},
+		{Plain, own, "Accept by shop/api-in: ", PrefixInfo{Action: Allowed, Kind: "policy", Policy: "shop/api-in"}},
+		{Plain, own, "seen by shop/api-in: ", PrefixInfo{Kind: "policy", Policy: "shop/api-in"}},
+		{Plain, own, "something else", PrefixInfo{}},
 		{Auto, own, "DROP by policy shop/a", denied("NetworkPolicy", "shop/a", "")},
-		{Plain, `(?P<verdict>DENY)`, "x DENY y", Said{Verdict: Denied}},
+		{Plain, `(?P<verdict>DENY)`, "x DENY y", PrefixInfo{Action: Denied}},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.dialect)+" "+tt.prefix, func(t *testing.T) {
@@ -78,10 +78,10 @@ func TestParse(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := p.Parse(tt.prefix)
-			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(Said{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(PrefixInfo{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if p.Allows(tt.prefix) != (tt.want.Verdict == Allowed) {
+			if p.Allows(tt.prefix) != (tt.want.Action == Allowed) {
 				t.Errorf("Allows says %t", p.Allows(tt.prefix))
 			}
 		})
@@ -120,9 +120,9 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, prefix string) {
-		said := p.Parse(prefix)
-		if len(said.Policy) > len(prefix) || !strings.Contains(strings.ReplaceAll(prefix, "knp.default.", ""), said.Policy) {
-			t.Errorf("%q is not in %q", said.Policy, prefix)
+		info := p.Parse(prefix)
+		if len(info.Policy) > len(prefix) || !strings.Contains(strings.ReplaceAll(prefix, "knp.default.", ""), info.Policy) {
+			t.Errorf("%q is not in %q", info.Policy, prefix)
 		}
 	})
 }

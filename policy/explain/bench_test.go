@@ -31,11 +31,11 @@ func BenchmarkExplain(b *testing.B) {
 			f := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN, Prefix: "deny: "}
 			b.ReportAllocs()
 			for b.Loop() {
-				asked, ok := e.asked(&f, &front, &api)
+				query, ok := e.query(&f, &front, &api)
 				if !ok {
 					b.Fatal("not judged")
 				}
-				a := e.policies.Evaluate(&asked)
+				a := e.policies.Evaluate(&query)
 				if r := e.combine(reader{platform: true}, &a, e.ruleReason(reader{platform: true}, f.Prefix, nil), f.Prefix); r.Code != policy.ReasonDeniedIngress {
 					b.Fatal(r)
 				}

@@ -141,15 +141,15 @@ func (e *Explainer) knows() bool {
 	return len(e.informers) > 0
 }
 
-// Explain returns why a flow was dropped. said is what other rules said about its packets;
+// Explain returns why a flow was dropped. infos is what the prefixes of other rules tell of its packets;
 // nil for nothing.
-func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.Said) policy.Reason {
+func (e *Explainer) Explain(f *flow.Flow, source, destination *resolve.Endpoint, infos []dialect.PrefixInfo) policy.Reason {
 	var answer *policy.Answer
 	if e.knows() {
-		if asked, ok := e.asked(f, source, destination); ok {
-			a := e.policies.Evaluate(&asked)
+		if query, ok := e.query(f, source, destination); ok {
+			a := e.policies.Evaluate(&query)
 			answer = &a
 		}
 	}
-	return e.tell(f, said, answer, source, destination)
+	return e.tell(f, infos, answer, source, destination)
 }

@@ -30,15 +30,15 @@ func TestViews(t *testing.T) {
 	lately := policyOf("bank", "secret-allow", networkingv1.PolicyTypeIngress)
 	lately.CreationTimestamp = metav1.NewTime(noon().Add(-12 * time.Second))
 	lately.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
-	k3s := func(name string) dialect.Said {
-		return dialect.Said{Verdict: dialect.Denied, Kind: "NetworkPolicy", Policy: name}
+	k3s := func(name string) dialect.PrefixInfo {
+		return dialect.PrefixInfo{Action: dialect.Denied, Kind: "NetworkPolicy", Policy: name}
 	}
 	const someone = "denied by a NetworkPolicy in namespace "
 	tests := []struct {
 		name                    string
 		prefix                  string
 		dialect                 dialect.Dialect
-		said                    []dialect.Said
+		infos                   []dialect.PrefixInfo
 		policies                []*networkingv1.NetworkPolicy
 		text                    string
 		shop, bank, node        string
@@ -59,7 +59,7 @@ func TestViews(t *testing.T) {
 			text: "allowed since 12 s ago by NetworkPolicy bank/secret-allow",
 			shop: "allowed since 12 s ago by a NetworkPolicy in namespace bank", bank: "allowed since 12 s ago by NetworkPolicy bank/secret-allow",
 			node: "allowed since 12 s ago by a NetworkPolicy in namespace bank"},
-		{name: "k3s", said: []dialect.Said{k3s("bank/secret"), k3s("bank/secret-2"), k3s("shop/inner")},
+		{name: "k3s", infos: []dialect.PrefixInfo{k3s("bank/secret"), k3s("bank/secret-2"), k3s("shop/inner")},
 			text: "denied by NetworkPolicy bank/secret, bank/secret-2, shop/inner",
 			shop: someone + "bank, NetworkPolicy shop/inner",
 			bank: "denied by NetworkPolicy bank/secret, bank/secret-2, a NetworkPolicy in namespace shop",
@@ -97,11 +97,11 @@ func TestViews(t *testing.T) {
 			vault.Namespace = "bank"
 			f := flow.Flow{Prefix: tt.prefix, Protocol: decode.TCP, HasPorts: true, DestinationPort: 80, TCPFlags: decode.SYN}
 			var told policy.Reason
-			if asked, ok := e.asked(&f, &front, &vault); ok && tt.policies != nil {
-				a := e.policies.Evaluate(&asked)
-				told = e.tell(&f, tt.said, &a, &front, &vault)
+			if query, ok := e.query(&f, &front, &vault); ok && tt.policies != nil {
+				a := e.policies.Evaluate(&query)
+				told = e.tell(&f, tt.infos, &a, &front, &vault)
 			} else {
-				told = e.Explain(&f, &front, &vault, tt.said)
+				told = e.Explain(&f, &front, &vault, tt.infos)
 			}
 			if told.Text != tt.text {
 				t.Errorf("the platform reads %q, want %q", told.Text, tt.text)
@@ -134,8 +134,8 @@ func TestViewOfAnUnnamedRule(t *testing.T) {
 	}
 	front, vault := pod("front", "app=front"), resolve.Endpoint{Kind: resolve.Pod, Namespace: "bank", Name: "vault"}
 	f := flow.Flow{Prefix: "DROP by policy bank/secret", Protocol: decode.TCP, HasPorts: true, DestinationPort: 80, TCPFlags: decode.SYN}
-	asked, _ := e.asked(&f, &front, &vault)
-	a := e.policies.Evaluate(&asked)
+	query, _ := e.query(&f, &front, &vault)
+	a := e.policies.Evaluate(&query)
 	if got, want := e.tell(&f, nil, &a, &front, &vault).Source.Text, "no NetworkPolicy selects either pod; a rule on node n1 denies this"; got != want {
 		t.Errorf("the sender's owners read %q, want %q", got, want)
 	}

@@ -148,14 +148,14 @@ func nearest(m *policy.Miss, d policy.Direction) string {
 }
 
 // ruleReason returns the reason that the prefixes of the rules give.
-func (e *Explainer) ruleReason(to reader, prefix string, said []dialect.Said) policy.Reason {
-	if own := e.cfg.Rules.Parse(prefix); own.Verdict != dialect.Unsaid || own.Policy != "" {
-		said = append(said[:len(said):len(said)], own)
+func (e *Explainer) ruleReason(to reader, prefix string, infos []dialect.PrefixInfo) policy.Reason {
+	if own := e.cfg.Rules.Parse(prefix); own.Action != dialect.Unspecified || own.Policy != "" {
+		infos = append(infos[:len(infos):len(infos)], own)
 	}
 	var r policy.Reason
 	kind := ""
 	var hidden []string
-	for _, s := range said {
+	for _, s := range infos {
 		text := s.Policy
 		if s.Cut {
 			text += "…"

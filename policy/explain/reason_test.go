@@ -89,7 +89,7 @@ func TestReason(t *testing.T) {
 	tests := []struct {
 		name     string
 		flow     flow.Flow
-		said     []dialect.Said
+		infos    []dialect.PrefixInfo
 		policies []*networkingv1.NetworkPolicy
 		want     policy.Reason
 	}{
@@ -124,7 +124,7 @@ func TestReason(t *testing.T) {
 		{"data on its way back", back, nil, []*networkingv1.NetworkPolicy{isolated("default-deny")}, policy.Reason{Code: policy.ReasonUnknown}},
 		{"no policy", with("deny: "), nil, nil,
 			why(policy.ReasonUnselected, `no NetworkPolicy selects either pod; rule "deny: " on node n1 denies this`)},
-		{"the API knows better than k3s's rules", syn, []dialect.Said{{Kind: "NetworkPolicy", Policy: "shop/default-deny"}},
+		{"the API knows better than k3s's rules", syn, []dialect.PrefixInfo{{Kind: "NetworkPolicy", Policy: "shop/default-deny"}},
 			[]*networkingv1.NetworkPolicy{isolated("default-deny")},
 			why(policy.ReasonDeniedIngress, "denied by NetworkPolicy shop/default-deny (no rule allows it)", "shop/default-deny")},
 		{"Calico's own policy", with("DPI0|gnp/default.foo"), nil, nil,
@@ -142,9 +142,9 @@ func TestReason(t *testing.T) {
 				e.policies.Put(r)
 			}
 			front, api := pod("frontend", "app=frontend"), pod("api", "app=api")
-			got := e.ruleReason(reader{platform: true}, tt.flow.Prefix, tt.said)
-			if asked, ok := e.asked(&tt.flow, &front, &api); ok {
-				a := e.policies.Evaluate(&asked)
+			got := e.ruleReason(reader{platform: true}, tt.flow.Prefix, tt.infos)
+			if query, ok := e.query(&tt.flow, &front, &api); ok {
+				a := e.policies.Evaluate(&query)
 				got = e.combine(reader{platform: true}, &a, got, tt.flow.Prefix)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -164,8 +164,8 @@ func TestPartialPod(t *testing.T) {
 	api.Partial = true
 	f := flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}
 	for name, ends := range map[string][2]*resolve.Endpoint{"destination": {&front, &api}, "source": {&api, &front}} {
-		if asked, ok := e.asked(&f, ends[0], ends[1]); ok {
-			t.Errorf("with such a %s policies are asked: %+v", name, asked)
+		if query, ok := e.query(&f, ends[0], ends[1]); ok {
+			t.Errorf("with such a %s there is a query: %+v", name, query)
 		}
 	}
 }
@@ -180,11 +180,11 @@ func TestExempt(t *testing.T) {
 	e.policies.Put(r)
 	node, api := resolve.Endpoint{Kind: resolve.Node, Name: "n1", IP: netip.MustParseAddr("192.168.0.1")}, pod("api", "app=api")
 	api.NodeName = "n1"
-	asked, ok := e.asked(&flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}, &node, &api)
+	query, ok := e.query(&flow.Flow{Protocol: decode.TCP, HasPorts: true, DestinationPort: 8080, TCPFlags: decode.SYN}, &node, &api)
 	if !ok {
 		t.Fatal("not judged")
 	}
-	a := e.policies.Evaluate(&asked)
+	a := e.policies.Evaluate(&query)
 	want :=
 		why(policy.ReasonAllowed, "no NetworkPolicy may deny traffic between a pod and itself or its own node; a rule on node n1 does")
 	if diff := cmp.Diff(want, e.combine(reader{platform: true}, &a, policy.Reason{}, "")); diff != "" {
@@ -195,13 +195,13 @@ func TestExempt(t *testing.T) {
 // TestRuleReason checks the reasons without the API server.
 func TestRuleReason(t *testing.T) {
 	e := newExplainer(t)
-	k3s := []dialect.Said{
-		{Verdict: dialect.Denied, Kind: "NetworkPolicy", Policy: "shop/a"},
-		{Verdict: dialect.Denied, Kind: "NetworkPolicy", Policy: "shop/long", Cut: true},
+	k3s := []dialect.PrefixInfo{
+		{Action: dialect.Denied, Kind: "NetworkPolicy", Policy: "shop/a"},
+		{Action: dialect.Denied, Kind: "NetworkPolicy", Policy: "shop/long", Cut: true},
 	}
 	tests := []struct {
 		prefix string
-		said   []dialect.Said
+		infos  []dialect.PrefixInfo
 		want   policy.Reason
 	}{
 		{"", nil, policy.Reason{Code: policy.ReasonUnknown}},
@@ -216,7 +216,7 @@ func TestRuleReason(t *testing.T) {
 			why(policy.ReasonRule, "denied by Calico profile")},
 	}
 	for _, tt := range tests {
-		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.said)
+		got := e.Explain(&flow.Flow{Prefix: tt.prefix, Packets: 1}, &resolve.Endpoint{}, &resolve.Endpoint{}, tt.infos)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%q, -want +got:\n%s", tt.prefix, diff)
 		}

@@ -9,10 +9,9 @@ import (
 	"github.com/kube-nflog/kube-nflog/resolve"
 )
 
-// asked returns the flow as a question to the policies. ok is false if it is no such
-// question: NetworkPolicies apply to the end that opens a connection, so an answer packet
-// is none.
-func (e *Explainer) asked(f *flow.Flow, source, destination *resolve.Endpoint) (asked policy.Flow, ok bool) {
+// query returns the flow as a query to the policies. ok is false if they do not apply:
+// NetworkPolicies apply to packets of the end that opens a connection, not to answers.
+func (e *Explainer) query(f *flow.Flow, source, destination *resolve.Endpoint) (query policy.Flow, ok bool) {
 	if f.Overflow || answers(f) || source.Partial || destination.Partial {
 		return policy.Flow{}, false
 	}

@@ -17,22 +17,22 @@ func Names() []string {
 	return []string{string(Auto), string(Plain), string(KubeRouter), string(K3s), string(Calico)}
 }
 
-// Verdict is what a rule did to the packet that it logged.
-type Verdict uint8
+// Action is what a rule did to the packet that it logged.
+type Action uint8
 
-// The verdicts.
+// The actions.
 const (
-	Unsaid  Verdict = iota // the prefix does not say it
-	Denied                 // the rule, or a later one, dropped the packet
-	Allowed                // the rule let the packet pass, or go on to other rules
+	Unspecified Action = iota // the prefix does not say it
+	Denied                    // the rule, or a later one, dropped the packet
+	Allowed                   // the rule let the packet pass, or go on to other rules
 )
 
-// String returns the verdict as a word.
-func (v Verdict) String() string { return [...]string{"unsaid", "denied", "allowed"}[v] }
+// String returns the action as a word.
+func (a Action) String() string { return [...]string{"unspecified", "denied", "allowed"}[a] }
 
-// Said is what a prefix says about its rule. Fields that it does not mention are zero.
-type Said struct {
-	Verdict Verdict
+// PrefixInfo is what a prefix says about its rule. Fields that it does not mention are zero.
+type PrefixInfo struct {
+	Action Action
 	// Direction is "ingress" or "egress", as seen from the pod.
 	Direction string
 	// Kind is the kind of Policy: "NetworkPolicy" for one of Kubernetes, "Calico
