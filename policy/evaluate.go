@@ -70,11 +70,11 @@ func (s *Set) side(q *query) Side {
 
 // selecting holds what since needs of the policies that select the pod.
 type selecting struct {
-	by            *policyEntry // the policy that has allowed the flow for the longest time
-	first, second *policyEntry // the two oldest policies
+	by            *indexedPolicy // the policy that has allowed the flow for the longest time
+	first, second *indexedPolicy // the two oldest policies
 }
 
-func (s *selecting) add(e *policyEntry) {
+func (s *selecting) add(e *indexedPolicy) {
 	switch {
 	case s.first == nil || e.created < s.first.created:
 		s.first, s.second = e, s.first
@@ -84,7 +84,7 @@ func (s *selecting) add(e *policyEntry) {
 }
 
 // mayAllow reports whether the result changes if the policy allows the flow.
-func (s *selecting) mayAllow(e *policyEntry) bool { return s.by == nil || e.changed < s.by.changed }
+func (s *selecting) mayAllow(e *indexedPolicy) bool { return s.by == nil || e.changed < s.by.changed }
 
 // since returns the time since which the flow is allowed. If no other policy selected the
 // pod before, the flow was allowed before too, and the time is not known.
@@ -99,7 +99,7 @@ func (s *selecting) since() time.Time {
 	return timeOf(s.by.changed)
 }
 
-func (s *Side) add(e *policyEntry) {
+func (s *Side) add(e *indexedPolicy) {
 	if s.Policies == nil {
 		s.Policies = make([]string, 0, MaxNames)
 	}

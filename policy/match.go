@@ -60,12 +60,12 @@ func (r *rule) matchPeers(q *query) match {
 	return best
 }
 
-func (p *peer) match(q *query) match {
+func (p *rulePeer) match(q *query) match {
 	switch {
 	case q.peer.Kind == Service:
 		return unclear
 	case p.block != nil:
-		return said(p.block.contains(q.peerAddr))
+		return matchIf(p.block.contains(q.peerAddr))
 	case q.peer.Kind == Pod:
 		return p.selects(q)
 	case q.peer.Kind == Unknown:
@@ -74,7 +74,7 @@ func (p *peer) match(q *query) match {
 	return differs
 }
 
-func said(yes bool) match {
+func matchIf(yes bool) match {
 	if yes {
 		return matches
 	}
@@ -82,8 +82,8 @@ func said(yes bool) match {
 }
 
 // selects matches a peer that selects pods.
-func (p *peer) selects(q *query) match {
-	namespaces, pods := said(q.neighbour), matches
+func (p *rulePeer) selects(q *query) match {
+	namespaces, pods := matchIf(q.neighbour), matches
 	if p.namespaces != nil {
 		namespaces = p.namespaces.matchNamespace(q.namespace)
 	}
@@ -118,7 +118,7 @@ func (r *rule) matchPorts(q *query) match {
 	return best
 }
 
-func (p *port) match(q *query) match {
+func (p *rulePort) match(q *query) match {
 	switch {
 	case p.protocol != q.protocol || p.protocol == otherProtocol:
 		return differs
@@ -129,13 +129,13 @@ func (p *port) match(q *query) match {
 	case p.name != "":
 		return p.matchName(q)
 	}
-	return said(p.from <= q.port && q.port <= p.to)
+	return matchIf(p.from <= q.port && q.port <= p.to)
 }
 
 // matchName looks up a named port in the pod that serves it.
-func (p *port) matchName(q *query) match {
+func (p *rulePort) matchName(q *query) match {
 	if q.server.Kind == Unknown {
 		return unclear
 	}
-	return said(slices.Contains(q.portNames, p.name))
+	return matchIf(slices.Contains(q.portNames, p.name))
 }

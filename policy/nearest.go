@@ -43,9 +43,9 @@ func (n *nearest) allows(q *query, r *Record) bool {
 func (n *nearest) miss() *Miss {
 	switch {
 	case n.byPeer != nil:
-		return &Miss{Policy: n.byPeerPolicy.name, Peer: true, Ports: list(n.byPeer.ports, port.String)}
+		return &Miss{Policy: n.byPeerPolicy.name, Peer: true, Ports: list(n.byPeer.ports, rulePort.String)}
 	case n.byPort != nil:
-		return &Miss{Policy: n.byPortPolicy.name, Peers: list(n.byPort.peers, peer.String)}
+		return &Miss{Policy: n.byPortPolicy.name, Peers: list(n.byPort.peers, rulePeer.String)}
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func list[T any](items []T, text func(T) string) string {
 }
 
 // String returns "9090/TCP", "1000-2000/UDP", "http/TCP" or "any/SCTP".
-func (p port) String() string {
+func (p rulePort) String() string {
 	switch {
 	case p.name != "":
 		return p.name + "/" + p.protocol.String()
@@ -82,7 +82,7 @@ func (p port) String() string {
 
 // String returns "10.0.0.0/8 except 10.1.0.0/16", "pods app=frontend", "pods
 // app=frontend in namespaces team=a" or "all pods".
-func (p peer) String() string {
+func (p rulePeer) String() string {
 	if p.block != nil {
 		return p.block.String()
 	}

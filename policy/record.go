@@ -44,15 +44,15 @@ type Record struct {
 // rule allows traffic of the peers at the ports. No peers stand for all peers, and no ports
 // for all ports.
 type rule struct {
-	peers []peer
-	ports []port
+	peers []rulePeer
+	ports []rulePort
 	// The rule has more peers or ports than were kept.
 	peersCut, portsCut bool
 }
 
-// peer is a block of addresses, or selects pods. A selector is nil if the policy does not
+// rulePeer is a block of addresses, or selects pods. A selector is nil if the policy does not
 // set it. Without a selector for namespaces, it selects pods of the policy's namespace.
-type peer struct {
+type rulePeer struct {
 	block            *block
 	namespaces, pods *selector
 }
@@ -62,9 +62,9 @@ type block struct {
 	except []netip.Prefix
 }
 
-// port is a range of numbers, or a name. If neither is set, it stands for all ports of the
+// rulePort is a range of numbers, or a name. If neither is set, it stands for all ports of the
 // protocol.
-type port struct {
+type rulePort struct {
 	name     string
 	from, to uint16
 	protocol protocol
@@ -228,11 +228,11 @@ func entriesOf(p *networkingv1.NetworkPolicyPeer) int {
 	return 1 + len(p.IPBlock.Except)
 }
 
-func (c *compiler) peer(p *networkingv1.NetworkPolicyPeer) peer {
+func (c *compiler) peer(p *networkingv1.NetworkPolicyPeer) rulePeer {
 	if p.IPBlock != nil {
-		return peer{block: c.block(p.IPBlock)}
+		return rulePeer{block: c.block(p.IPBlock)}
 	}
-	return peer{namespaces: c.given(p.NamespaceSelector), pods: c.given(p.PodSelector)}
+	return rulePeer{namespaces: c.given(p.NamespaceSelector), pods: c.given(p.PodSelector)}
 }
 
 func (c *compiler) block(b *networkingv1.IPBlock) *block {
@@ -254,8 +254,8 @@ func (c *compiler) block(b *networkingv1.IPBlock) *block {
 }
 
 // port compiles a port. If it is invalid, no port matches it.
-func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
-	made := port{protocol: tcp}
+func (c *compiler) port(p *networkingv1.NetworkPolicyPort) rulePort {
+	made := rulePort{protocol: tcp}
 	if p.Protocol != nil {
 		made.protocol = protocolOf(*p.Protocol)
 	}
@@ -273,7 +273,7 @@ func (c *compiler) port(p *networkingv1.NetworkPolicyPort) port {
 	const highest = 1<<16 - 1
 	if made.protocol == otherProtocol || numbered && (first < 1 || last < first || last > highest) {
 		c.fail(fmt.Errorf("port: neither a port nor a range of TCP, UDP or SCTP: %d-%d", first, last))
-		return port{}
+		return rulePort{}
 	}
 	made.from, made.to = uint16(first), uint16(last)
 	return made

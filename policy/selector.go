@@ -51,7 +51,7 @@ func (s *selector) match(set labelSet) match {
 	case s.cut:
 		return unclear
 	case s.exact == nil:
-		return said(s.Matches(set.Set))
+		return matchIf(s.Matches(set.Set))
 	}
 	for _, l := range s.exact {
 		if !slices.Contains(set.handles, l) {

@@ -24,13 +24,13 @@ type Set struct {
 
 // namespace holds what is known of a Namespace.
 type namespace struct {
-	labels   labelSet      // Set is nil if the Namespace is not known
-	policies []policyEntry // sorted by name
-	gone     []gone        // the last few, oldest first
+	labels   labelSet        // Set is nil if the Namespace is not known
+	policies []indexedPolicy // sorted by name
+	gone     []gone          // the last few, oldest first
 }
 
-// policyEntry is a policy and the time of its last change, as far as it is known.
-type policyEntry struct {
+// indexedPolicy is a policy and the time of its last change, as far as it is known.
+type indexedPolicy struct {
 	*Record
 
 	changed int64 // Unix seconds
@@ -100,18 +100,18 @@ func (s *Set) Put(r *Record) {
 	at, known := ns.find(r.name)
 	s.count(r, 1)
 	if !known {
-		ns.policies = slices.Insert(ns.policies, at, policyEntry{r, r.created})
+		ns.policies = slices.Insert(ns.policies, at, indexedPolicy{r, r.created})
 		return
 	}
 	old := ns.policies[at]
 	s.count(old.Record, -1)
 	if old.same(r) {
-		ns.policies[at] = policyEntry{r, old.changed}
+		ns.policies[at] = indexedPolicy{r, old.changed}
 		return
 	}
 	now := s.now().Unix()
 	ns.forget(old.Record, now)
-	ns.policies[at] = policyEntry{r, now}
+	ns.policies[at] = indexedPolicy{r, now}
 }
 
 // count updates the counters: by is 1 for an added policy and -1 for a removed one.
@@ -188,5 +188,5 @@ func (s *Set) labelsOf(name string) namespaceLabels {
 }
 
 func (ns *namespace) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(ns.policies, name, func(e policyEntry, name string) int { return strings.Compare(e.name, name) })
+	return slices.BinarySearchFunc(ns.policies, name, func(e indexedPolicy, name string) int { return strings.Compare(e.name, name) })
 }

@@ -255,7 +255,7 @@ func (s *Set) isolated(pod *End, d Direction) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	labels := newLabelSet(pod.Labels)
-	return slices.ContainsFunc(s.namespaces[pod.Namespace].policies, func(e policyEntry) bool {
+	return slices.ContainsFunc(s.namespaces[pod.Namespace].policies, func(e indexedPolicy) bool {
 		return e.isolates[d] && e.pods.match(labels) == matches
 	})
 }
