@@ -72,7 +72,7 @@ func fill(tb testing.TB, policies, namespaces int, policy func(testing.TB, strin
 		if n := i % namespaces; n > 0 {
 			namespace = fmt.Sprintf("ns-%d", n)
 		}
-		r, err := NewRecord(policy(tb, namespace, i))
+		r, err := Compile(policy(tb, namespace, i))
 		if err != nil {
 			tb.Fatal(err)
 		}

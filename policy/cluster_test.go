@@ -63,7 +63,7 @@ func newSet(t testing.TB, policies ...string) *Set {
 	s.PutNamespace("shop", map[string]string{"kubernetes.io/metadata.name": "shop", "team": "a"})
 	s.PutNamespace("metrics", map[string]string{"kubernetes.io/metadata.name": "metrics", "team": "b", "kind": "infra"})
 	for _, text := range policies {
-		r, err := NewRecord(parse(t, text))
+		r, err := Compile(parse(t, text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func (s *Set) side(q *query) Side {
 		case selected == matches:
 			side.add(e)
 			among.add(e)
-			if among.mayAllow(e) && near.allows(q, e.Record) {
+			if among.mayAllow(e) && near.allows(q, e.Compiled) {
 				among.by = e
 			}
 		}

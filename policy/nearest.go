@@ -13,12 +13,12 @@ const maxText = 160
 // allows the peer to one that allows the port, and an earlier rule to a later one.
 type nearest struct {
 	byPeer, byPort             *rule
-	byPeerPolicy, byPortPolicy *Record
+	byPeerPolicy, byPortPolicy *Compiled
 	unclear                    bool // a rule may allow the flow, but not enough is known
 }
 
 // allows reports whether a policy allows the flow. If not, it remembers its nearest rule.
-func (n *nearest) allows(q *query, r *Record) bool {
+func (n *nearest) allows(q *query, r *Compiled) bool {
 	for i := range r.rules[q.direction] {
 		rule := &r.rules[q.direction][i]
 		ports := rule.matchPorts(q)

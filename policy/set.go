@@ -31,7 +31,7 @@ type namespace struct {
 
 // indexedPolicy is a policy and the time of its last change, as far as it is known.
 type indexedPolicy struct {
-	*Record
+	*Compiled
 
 	changed int64 // Unix seconds
 }
@@ -46,7 +46,7 @@ type gone struct {
 // maxGone bounds how many of these each namespace keeps.
 const maxGone = 4
 
-func (ns *namespace) forget(r *Record, at int64) {
+func (ns *namespace) forget(r *Compiled, at int64) {
 	if len(ns.gone) == maxGone {
 		ns.gone = slices.Delete(ns.gone, 0, 1)
 	}
@@ -93,7 +93,7 @@ func (s *Set) Overruns() int64 { return s.overruns.Load() }
 
 // Put adds a policy, or replaces the one with the same name. If the policy is new to the
 // Set, its creation counts as its last change.
-func (s *Set) Put(r *Record) {
+func (s *Set) Put(r *Compiled) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ns := s.namespace(r.namespace)
@@ -104,18 +104,18 @@ func (s *Set) Put(r *Record) {
 		return
 	}
 	old := ns.policies[at]
-	s.count(old.Record, -1)
+	s.count(old.Compiled, -1)
 	if old.same(r) {
 		ns.policies[at] = indexedPolicy{r, old.changed}
 		return
 	}
 	now := s.now().Unix()
-	ns.forget(old.Record, now)
+	ns.forget(old.Compiled, now)
 	ns.policies[at] = indexedPolicy{r, now}
 }
 
 // count updates the counters: by is 1 for an added policy and -1 for a removed one.
-func (s *Set) count(r *Record, by int) {
+func (s *Set) count(r *Compiled, by int) {
 	s.policies += by
 	if r.cut {
 		s.cut += by
@@ -134,8 +134,8 @@ func (s *Set) Delete(namespace, name string) {
 	if !known {
 		return
 	}
-	s.count(ns.policies[at].Record, -1)
-	ns.forget(ns.policies[at].Record, s.now().Unix())
+	s.count(ns.policies[at].Compiled, -1)
+	ns.forget(ns.policies[at].Compiled, s.now().Unix())
 	ns.policies = slices.Delete(ns.policies, at, at+1)
 	s.drop(namespace)
 }

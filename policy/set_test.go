@@ -18,7 +18,7 @@ func put(t *testing.T, s *Set, text, version string, created time.Time) {
 	t.Helper()
 	o := parse(t, text)
 	o.ResourceVersion, o.CreationTimestamp = version, metav1.NewTime(created)
-	r, err := NewRecord(o)
+	r, err := Compile(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestMetadata(t *testing.T) {
 	o.CreationTimestamp, o.Generation = metav1.NewTime(granted), 1
 	for _, version := range []string{"2", "3"} {
 		o.ResourceVersion = version
-		r, err := NewRecord(o)
+		r, err := Compile(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestInvalid(t *testing.T) {
 			o := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "bad"}}
 			o.Spec.PodSelector, o.Spec.Ingress = *tt.pods, []networkingv1.NetworkPolicyIngressRule{{From: tt.from, Ports: []networkingv1.NetworkPolicyPort{tt.port}}}
 			s := newSet(t)
-			r, err := NewRecord(o)
+			r, err := Compile(o)
 			if err == nil || !strings.Contains(err.Error(), "shop/bad") {
 				t.Errorf("error %v, want one that names the policy", err)
 			}
@@ -216,7 +216,7 @@ func TestHuge(t *testing.T) {
 		if i > 0 {
 			c.Spec.Ingress = nil
 		}
-		r, err := NewRecord(&c)
+		r, err := Compile(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,11 +236,11 @@ func TestHuge(t *testing.T) {
 // detector. Each flow must see either the old or the new state of a policy.
 func TestConcurrent(t *testing.T) {
 	s := newSet(t)
-	open, err := NewRecord(parse(t, ingress(`{}`)))
+	open, err := Compile(parse(t, ingress(`{}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	shut, err := NewRecord(parse(t, ingress(`{ports: [{port: 1}]}`)))
+	shut, err := Compile(parse(t, ingress(`{ports: [{port: 1}]}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestConcurrent(t *testing.T) {
 	var changing sync.WaitGroup
 	changing.Go(func() {
 		for i := range 1000 {
-			s.Put([]*Record{open, shut}[i%2])
+			s.Put([]*Compiled{open, shut}[i%2])
 			s.PutNamespace("metrics", map[string]string{"team": "c"})
 		}
 	})

@@ -184,9 +184,9 @@ func peerFor(e *End, namespace string, ends []End) ([]networkingv1.NetworkPolicy
 // traffic would be denied.
 func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
 	after := s.clone(f)
-	var selected [2]*Record
+	var selected [2]*Compiled
 	for _, p := range made.Policies {
-		r, err := NewRecord(p)
+		r, err := Compile(p)
 		if err != nil {
 			return fmt.Errorf("suggest a policy: %w", err)
 		}
@@ -212,7 +212,7 @@ func (s *Set) replay(f *Flow, made *Suggestion, ends []End) error {
 
 // newlyIsolated returns an error if a new policy selects a pod that no policy selects in
 // that direction today.
-func (s *Set) newlyIsolated(selected [2]*Record, pods []End) error {
+func (s *Set) newlyIsolated(selected [2]*Compiled, pods []End) error {
 	for d, r := range selected {
 		for i := range pods {
 			if r.selects(&pods[i]) && !s.isolated(&pods[i], Direction(d)) {
@@ -226,7 +226,7 @@ func (s *Set) newlyIsolated(selected [2]*Record, pods []End) error {
 
 // compare adds to Also the pairs of ends that are denied before and allowed after, except
 // for the flow's own ends.
-func (made *Suggestion) compare(before, after *Set, selected [2]*Record, f *Flow, ends []End) {
+func (made *Suggestion) compare(before, after *Set, selected [2]*Compiled, f *Flow, ends []End) {
 	replayed := 0
 	for i := range ends {
 		for k := range ends {
@@ -274,8 +274,8 @@ func (s *Set) clone(f *Flow) *Set {
 	return c
 }
 
-// selects reports whether the policy selects the pod. A nil Record selects none.
-func (r *Record) selects(pod *End) bool {
+// selects reports whether the policy selects the pod. A nil Compiled selects none.
+func (r *Compiled) selects(pod *End) bool {
 	return r != nil && pod.Kind == Pod && pod.Namespace == r.namespace && r.pods.match(newLabelSet(pod.Labels)) == matches
 }
 

@@ -135,7 +135,7 @@ func TestSuggestWithin(t *testing.T) {
 			if err != nil || selector.String() != tt.want || got.Within[0] != tt.within {
 				t.Errorf("it selects %s within %s, %v; want %s within %s", selector, got.Within[0], err, tt.want, tt.within)
 			}
-			r, err := NewRecord(got.Policies[0])
+			r, err := Compile(got.Policies[0])
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,7 @@ func (s *snapshot) evaluate(connections []connection) (all []*answer) {
 	for i := range connections {
 		c := &connections[i]
 		evaluated := s.policies.Evaluate(&c.Flow)
-		text, verdict := explain.Verdict(&evaluated)
+		text, verdict := explain.Outcome(&evaluated)
 		key := fmt.Sprint(c.Port, c.via, text)
 		a := byText[key]
 		if a == nil {

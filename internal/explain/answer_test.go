@@ -53,7 +53,7 @@ func TestEvaluate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := snapshot{policies: policy.NewSet(nil)}
-			r, err := policy.NewRecord(block(tt.allow))
+			r, err := policy.Compile(block(tt.allow))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -80,7 +80,7 @@ func (s *snapshot) readPolicies(ctx context.Context, namespace string) error {
 	}
 	for i := range policies.Items {
 		o := &policies.Items[i]
-		r, err := policy.NewRecord(o)
+		r, err := policy.Compile(o)
 		if err != nil {
 			if _, err := fmt.Fprintf(s.notes, "kube-nflog: invalid parts of a policy match nothing: %v\n", err); err != nil {
 				return err

@@ -21,7 +21,7 @@ func BenchmarkExplain(b *testing.B) {
 				if n := i % namespaces; n > 0 {
 					p.Namespace = fmt.Sprintf("ns-%d", n)
 				}
-				r, err := policy.NewRecord(p)
+				r, err := policy.Compile(p)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -87,7 +87,7 @@ func TestViews(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range tt.policies {
-				r, err := policy.NewRecord(p)
+				r, err := policy.Compile(p)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -135,7 +135,7 @@ func TestReason(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExplainer(t)
 			for _, p := range tt.policies {
-				r, err := policy.NewRecord(p)
+				r, err := policy.Compile(p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -173,7 +173,7 @@ func TestPartialPod(t *testing.T) {
 // TestExempt checks that the node's rule is named for traffic that no policy can deny.
 func TestExempt(t *testing.T) {
 	e := newExplainer(t)
-	r, err := policy.NewRecord(isolated("default-deny"))
+	r, err := policy.Compile(isolated("default-deny"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ const without = "NetworkPolicies in explanations; --explain=false asks for none"
 // policySource keeps compiled policies in the informer's store. The Set shares them.
 func (e *Explainer) policySource(client rest.Interface) resolve.Source {
 	put := func(obj any) {
-		if r, ok := obj.(*policy.Record); ok {
+		if r, ok := obj.(*policy.Compiled); ok {
 			e.policies.Put(r)
 		}
 	}
@@ -30,7 +30,7 @@ func (e *Explainer) policySource(client rest.Interface) resolve.Source {
 			if !ok {
 				return obj, nil // it is compiled already
 			}
-			r, err := policy.NewRecord(o)
+			r, err := policy.Compile(o)
 			if err != nil {
 				e.cfg.Logger.Warn("a part of a NetworkPolicy is invalid and matches nothing", "error", err)
 			}

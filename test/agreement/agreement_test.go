@@ -98,7 +98,7 @@ func newSet(t *testing.T, c *cluster) *policy.Set {
 
 func put(t *testing.T, s *policy.Set, p *networkingv1.NetworkPolicy) {
 	t.Helper()
-	r, err := policy.NewRecord(p)
+	r, err := policy.Compile(p)
 	if err != nil {
 		t.Fatal(err)
 	}

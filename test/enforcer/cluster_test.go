@@ -181,7 +181,7 @@ func (c *cluster) set(t *testing.T) *policy.Set {
 		s.PutNamespace(name, labels)
 	}
 	for _, p := range c.held {
-		r, err := policy.NewRecord(p)
+		r, err := policy.Compile(p)
 		if err != nil {
 			t.Fatal(err)
 		}

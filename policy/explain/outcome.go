@@ -2,10 +2,10 @@ package explain
 
 import "github.com/kube-nflog/kube-nflog/policy"
 
-// Verdict returns the result of the policies for a flow that has not been sent: whether it
+// Outcome returns the result of the policies for a flow that has not been sent: whether it
 // is Allowed, Denied or Undecided, and by what. If it is denied, the text is that of
 // Reason.Text.
-func Verdict(a *policy.Answer) (text string, verdict policy.Verdict) {
+func Outcome(a *policy.Answer) (text string, verdict policy.Verdict) {
 	if denied := Denial(a); denied != nil {
 		return denied.Text, policy.Denied
 	}

@@ -26,8 +26,8 @@ const (
 	maxErrors = 8
 )
 
-// Record holds what is kept of a NetworkPolicy, ready for evaluation. It never changes.
-type Record struct {
+// Compiled holds what is kept of a NetworkPolicy, ready for evaluation. It never changes.
+type Compiled struct {
 	namespace, name string
 	version         string
 	generation      int64 // metadata.generation, which counts changes of the spec; 0 if it is not known
@@ -95,13 +95,13 @@ func protocolOf(p corev1.Protocol) protocol {
 // String returns the protocol as in policies.
 func (p protocol) String() string { return [...]string{"unknown", "TCP", "UDP", "SCTP"}[p] }
 
-// NewRecord compiles a policy. An invalid selector or block of addresses matches nothing;
+// Compile compiles a policy. An invalid selector or block of addresses matches nothing;
 // the API server does not accept such policies. Entries beyond the bounds are left out, and
-// what only they may allow is Undecided, see Record.Cut. The error describes what is
-// invalid. The Record is valid even then.
-func NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
+// what only they may allow is Undecided, see Compiled.Cut. The error describes what is
+// invalid. The result is valid even then.
+func Compile(o *networkingv1.NetworkPolicy) (*Compiled, error) {
 	c := compiler{left: maxEntries}
-	r := &Record{
+	r := &Compiled{
 		namespace: o.Namespace, name: o.Name, version: o.ResourceVersion,
 		generation: o.Generation, created: o.CreationTimestamp.Unix(),
 		pods: c.selector(&o.Spec.PodSelector),
@@ -129,7 +129,7 @@ func NewRecord(o *networkingv1.NetworkPolicy) (*Record, error) {
 
 // Cut reports whether the policy has more rules, peers, ports or selector values than were
 // kept.
-func (r *Record) Cut() bool { return r.cut }
+func (r *Compiled) Cut() bool { return r.cut }
 
 // directions returns the directions to which a policy applies. The API server fills in
 // policyTypes. A policy that was not there yet may lack them.
@@ -148,7 +148,7 @@ func directions(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 	return ingress, egress
 }
 
-// compiler compiles the parts of a Record and collects errors.
+// compiler compiles the parts of a policy and collects errors.
 type compiler struct {
 	left int // entries
 	cut  bool
@@ -280,7 +280,7 @@ func (c *compiler) port(p *networkingv1.NetworkPolicyPort) rulePort {
 }
 
 // same reports whether another version of the policy has the same spec.
-func (r *Record) same(other *Record) bool {
+func (r *Compiled) same(other *Compiled) bool {
 	if r.generation == 0 {
 		return r.version != "" && r.version == other.version
 	}
@@ -289,6 +289,6 @@ func (r *Record) same(other *Record) bool {
 
 // GetObjectMeta gives client-go what it asks of the objects in its store: the
 // key and the version.
-func (r *Record) GetObjectMeta() metav1.Object {
+func (r *Compiled) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Namespace: r.namespace, Name: r.name, ResourceVersion: r.version}
 }

@@ -54,7 +54,7 @@ func TestBounds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "huge"}}
 			o.Spec.PodSelector, o.Spec.Ingress = tt.pods, tt.rules
-			r, err := NewRecord(o)
+			r, err := Compile(o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestOverruns(t *testing.T) {
 	for i := range 20 {
 		c := *o
 		c.Name = fmt.Sprintf("p-%02d", i)
-		r, err := NewRecord(&c)
+		r, err := Compile(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestManyMistakes(t *testing.T) {
 	for range 1000 {
 		o.Spec.Ingress = append(o.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "x"}}}})
 	}
-	if _, err := NewRecord(o); err == nil || len(err.Error()) > 1000 {
+	if _, err := Compile(o); err == nil || len(err.Error()) > 1000 {
 		t.Errorf("error %v", err)
 	}
 }

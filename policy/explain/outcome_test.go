@@ -7,8 +7,8 @@ import (
 	"github.com/kube-nflog/kube-nflog/policy"
 )
 
-// TestVerdict checks that nothing undecided is called allowed.
-func TestVerdict(t *testing.T) {
+// TestOutcome checks that nothing undecided is called allowed.
+func TestOutcome(t *testing.T) {
 	side := func(d policy.Direction, v policy.Verdict) policy.Side {
 		return policy.Side{Direction: d, Verdict: v, Namespace: "shop", Policies: []string{"p"}, Count: 1, AllowedBy: "p"}
 	}
@@ -23,7 +23,7 @@ func TestVerdict(t *testing.T) {
 		{policy.Denied, policy.Undecided, policy.Denied, "denied by NetworkPolicy shop/p"},
 	}
 	for _, tt := range tests {
-		text, got := Verdict(&policy.Answer{Ingress: side(policy.Ingress, tt.in), Egress: side(policy.Egress, tt.out)})
+		text, got := Outcome(&policy.Answer{Ingress: side(policy.Ingress, tt.in), Egress: side(policy.Egress, tt.out)})
 		if got != tt.want || !strings.HasPrefix(text, tt.begins) {
 			t.Errorf("ingress %v, egress %v: %v, %q; want %v, %q…", tt.in, tt.out, got, text, tt.want, tt.begins)
 		}
