@@ -28,17 +28,17 @@ const (
 // It sends a request only while a flow waits for the answer, and at most once in skew +
 // probeSlack.
 type prober struct {
-	client  rest.Interface
-	history *ipHistory
-	waiting func() bool // reports whether a flow waits for a proof
-	proved  func()
-	now     func() int64 // the wall clock
-	skew    time.Duration
-	count   func(result string)
-	log     *slog.Logger
+	client   rest.Interface
+	history  *ipHistory
+	starting func() bool // reports whether the watch was never proven
+	proved   func()
+	now      func() int64 // the wall clock
+	skew     time.Duration
+	count    func(result string)
+	log      *slog.Logger
 
 	wanted  atomic.Bool   // a look-up found that the watch is silent
-	pending chan struct{} // tells run to check wanted and waiting
+	pending chan struct{} // tells run to check wanted and starting
 }
 
 // want requests a proof.
@@ -68,7 +68,7 @@ func (p *prober) run(ctx context.Context) {
 			return
 		case <-p.pending:
 		}
-		for (p.wanted.Load() || p.waiting()) && ctx.Err() == nil {
+		for (p.wanted.Load() || p.starting()) && ctx.Err() == nil {
 			stream, ok := p.history.probing()
 			if !ok {
 				break // a new watch will poke

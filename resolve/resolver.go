@@ -118,11 +118,11 @@ func (r *Resolver) addInformers(client rest.Interface) error {
 	}
 	r.prober = &prober{
 		client: client, history: r.history, skew: r.cfg.Skew, log: r.cfg.Logger,
-		waiting: func() bool { return !closed(r.first) },
-		proved:  func() { r.proof.Do(func() { close(r.first) }) },
-		now:     r.now,
-		count:   func(result string) { r.metrics.probes.WithLabelValues(result).Inc() },
-		pending: make(chan struct{}, 1),
+		starting: func() bool { return !closed(r.first) },
+		proved:   func() { r.proof.Do(func() { close(r.first) }) },
+		now:      r.now,
+		count:    func(result string) { r.metrics.probes.WithLabelValues(result).Inc() },
+		pending:  make(chan struct{}, 1),
 	}
 	return nil
 }
