@@ -75,55 +75,86 @@ func drain(t *testing.T, r *nflog.Reader) (packets int, total nflog.Count) {
 // must report the overrun once, within about a second, even if it would wait forever. If a
 // packet follows later, its number tells how many packets were lost.
 func TestOverrunThatNothingFollows(t *testing.T) {
-	ns := newNamespace(t)
-	rules(t, ns, logInput)
-	r := open(t, ns, nflog.Config{Group: 1, ReceiveBuffer: 64 << 10})
-	const sent = 20_000
-	if err := ns.Send(datagrams(64), sent); err != nil {
-		t.Fatal(err)
-	}
-	var total nflog.Count
-	read := func(deadline time.Time) {
-		count, err := r.Read(deadline, func(*nflog.Packet) {})
-		if err != nil {
+	againWhereOnePassed(t, func() (onePassed bool) {
+		ns, r, sent := overrun(t)
+		var total nflog.Count
+		read := func(deadline time.Time) {
+			count, err := r.Read(deadline, func(*nflog.Packet) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			total.Packets += count.Packets
+			total.Lost += count.Lost
+			total.Overruns += count.Overruns
+			total.Unsized += count.Unsized
+		}
+		for total.Unsized == 0 {
+			if uint64(total.Packets)+total.Lost == sent {
+				return true
+			}
+			read(time.Time{})
+		}
+		read(time.Now().Add(1500 * time.Millisecond))
+		if total.Lost != 0 {
+			return true
+		}
+		if total.Unsized != 1 || total.Overruns != 1 || uint64(total.Packets) >= sent {
+			t.Errorf("%+v of %d packets, want one overrun of unknown size", total, sent)
+		}
+		if err := ns.Send(datagrams(64), 1); err != nil {
 			t.Fatal(err)
 		}
-		total.Packets += count.Packets
-		total.Lost += count.Lost
-		total.Overruns += count.Overruns
-		total.Unsized += count.Unsized
-	}
-	for total.Unsized == 0 {
-		read(time.Time{})
-	}
-	read(time.Now().Add(1500 * time.Millisecond))
-	if total.Unsized != 1 || total.Overruns != 1 || total.Lost != 0 || total.Packets >= sent {
-		t.Errorf("%+v of %d packets, want one overrun of unknown size", total, sent)
-	}
-	if err := ns.Send(datagrams(64), 1); err != nil {
-		t.Fatal(err)
-	}
-	for before := total.Packets; total.Packets == before; {
-		read(time.Time{})
-	}
-	if uint64(total.Packets)+total.Lost != sent+1 || total.Unsized != 1 {
-		t.Errorf("%+v after one more, want %d packets in all", total, sent+1)
-	}
+		for before := total.Packets; total.Packets == before; {
+			read(time.Time{})
+		}
+		if uint64(total.Packets)+total.Lost != sent+1 || total.Unsized != 1 {
+			t.Errorf("%+v after one more, want %d packets in all", total, sent+1)
+		}
+		return false
+	})
 }
 
 // TestOverrunAtTheEnd stops the Reader after an overrun. The Reader must report it before
 // it ends.
 func TestOverrunAtTheEnd(t *testing.T) {
-	ns := newNamespace(t)
+	againWhereOnePassed(t, func() (onePassed bool) {
+		_, r, _ := overrun(t)
+		r.Stop()
+		_, total := drain(t, r)
+		if total.Lost != 0 {
+			return true
+		}
+		if total.Overruns != 1 || total.Unsized != 1 {
+			t.Errorf("%+v, want one overrun of unknown size", total)
+		}
+		return false
+	})
+}
+
+// overrun sends more packets than the buffer of a Reader holds.
+func overrun(t *testing.T) (ns *netlab.Namespace, r *nflog.Reader, sent uint64) {
+	t.Helper()
+	ns = newNamespace(t)
 	rules(t, ns, logInput)
-	r := open(t, ns, nflog.Config{Group: 1, ReceiveBuffer: 64 << 10})
-	if err := ns.Send(datagrams(64), 20_000); err != nil {
+	r = open(t, ns, nflog.Config{Group: 1, ReceiveBuffer: 64 << 10})
+	sent = 20_000
+	if err := ns.Send(datagrams(64), int(sent)); err != nil {
 		t.Fatal(err)
 	}
-	r.Stop()
-	if _, total := drain(t, r); total.Overruns != 1 || total.Unsized != 1 || total.Lost != 0 {
-		t.Errorf("%+v, want one overrun of unknown size", total)
+	return ns, r, sent
+}
+
+// againWhereOnePassed repeats a test of losses that nothing follows. On a busy machine the
+// kernel processes some of the packets only after Send has returned, so that one of the
+// last may find room in the buffer again, and tells how many were lost before it.
+func againWhereOnePassed(t *testing.T, test func() (onePassed bool)) {
+	t.Helper()
+	for range 20 {
+		if !test() {
+			return
+		}
 	}
+	t.Fatal("each time a packet came after the loss")
 }
 
 // TestForgedMessage lets another process with CAP_NET_ADMIN send a packet message to the

@@ -143,7 +143,7 @@ func TestWatchJSON(t *testing.T) {
 	want := `{"firstSeen":"…","lastSeen":"…","node":"` + strings.ToLower(hostname) + `","group":100,"prefix":"deny: ","hook":"forward",` +
 		`"in":"vethclient1","out":"vethserver2","family":"IPv4","protocol":"TCP",` +
 		`"source":{"ip":"10.20.0.5","port":40002,"kind":"External"},"destination":{"ip":"10.20.0.7","port":8080,"kind":"External"},` +
-		`"packets":3,"bytes":120,"tcpFlags":"SYN"}` + "\n"
+		`"packets":3,"bytes":120,"tcpFlags":"SYN","reasonCode":"unknown"}` + "\n"
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
