@@ -304,7 +304,7 @@ func (c *churn) check(q question) {
 	}
 	truth := c.ownerAt(q.addr, q.last)
 	near := c.near(q.addr, q.first)
-	blind := c.inBlind(q) || c.stepping || q.first-int64(skew) <= c.history.lost || c.endsUnsure(q)
+	blind := c.inGap(q) || c.stepping || q.first-int64(skew) <= c.history.lost || c.endsUnsure(q)
 	switch {
 	case !blind && c.isPlain(q, truth):
 		c.tally.Missed++

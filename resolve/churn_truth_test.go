@@ -81,8 +81,8 @@ func (c *churn) covers(uid string, addr netip.Addr, at int64) bool {
 	return false
 }
 
-// inBlind reports whether the watch was broken or silent near a flow's time.
-func (c *churn) inBlind(q question) bool {
+// inGap reports whether the watch was broken or silent near a flow's time.
+func (c *churn) inGap(q question) bool {
 	for _, b := range c.truth[netip.Addr{}] {
 		if b.from-int64(unclear) <= q.last && q.first <= b.to+int64(unclear) {
 			return true

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-func TestTraits(t *testing.T) {
+func TestPodLabels(t *testing.T) {
 	o := madePod("api", "10.0.1.7")
 	o.Labels = map[string]string{"tier": "back", "app": "api", "empty": "", "example.com/part-of": "shop"}
 	always := corev1.ContainerRestartPolicyAlways
@@ -55,9 +55,9 @@ func TestTraits(t *testing.T) {
 	}
 }
 
-// TestTraitsAreBounded checks that labels and ports are kept completely or not at all,
+// TestPodLabelsAreBounded checks that labels and ports are kept completely or not at all,
 // because a policy may need any of them.
-func TestTraitsAreBounded(t *testing.T) {
+func TestPodLabelsAreBounded(t *testing.T) {
 	tests := map[string]struct {
 		change func(*corev1.Pod)
 		cut    cuts

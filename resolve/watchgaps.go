@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// maxBlind bounds the remembered gaps in the watch. If the API server goes away more often
+// maxGaps bounds the remembered gaps in the watch. If the API server goes away more often
 // than this within the memory of flows, the gaps become one long gap.
-const maxBlind = 8
+const maxGaps = 8
 
 // contact keeps the time up to which all changes of pods are known. Its times are Unix
 // nanoseconds.
@@ -31,7 +31,7 @@ type watchGaps struct {
 	// Times before it come from another clock and cannot be compared. Until the time
 	// othersGo, times of others may come from the other clock too.
 	since    int64
-	others   blind
+	others   gap
 	othersGo int64
 
 	complete bool   // the last list was taken in
@@ -39,19 +39,19 @@ type watchGaps struct {
 	proven   bool   // proven by 1 or 2 since the watch is open
 	stream   uint64 // counts the events that invalidate a proof under way
 
-	// blind holds the gaps: times in which pods may have come and gone unseen, oldest
+	// gaps are times in which pods may have come and gone unseen, oldest
 	// first. A gap lasts from the last proof to the start of the list that closed it.
-	blind []blind
+	gaps []gap
 }
 
-type blind struct{ from, to int64 }
+type gap struct{ from, to int64 }
 
 // never is earlier than any time, and -never later.
 const never = math.MinInt64 / 2
 
 // newWatchGaps returns watchGaps that knows no changes.
 func newWatchGaps(skew, keep int64) watchGaps {
-	return watchGaps{skew: skew, keep: keep, told: never, known: never, since: never, blind: []blind{{never, -never}}}
+	return watchGaps{skew: skew, keep: keep, told: never, known: never, since: never, gaps: []gap{{never, -never}}}
 }
 
 // listing records that a list of everything is about to be requested.
@@ -63,16 +63,16 @@ func (c *watchGaps) listing(now int64) {
 
 // addBlind records a gap from the last proof until now.
 func (c *watchGaps) addBlind(now int64) {
-	latest := &c.blind[len(c.blind)-1]
+	latest := &c.gaps[len(c.gaps)-1]
 	if c.known <= latest.to { // no proof since the last gap, so it becomes longer
 		latest.to = now
 		return
 	}
-	if len(c.blind) == maxBlind {
-		c.blind[1].from = c.blind[0].from
-		c.blind = slices.Delete(c.blind, 0, 1)
+	if len(c.gaps) == maxGaps {
+		c.gaps[1].from = c.gaps[0].from
+		c.gaps = slices.Delete(c.gaps, 0, 1)
 	}
-	c.blind = append(c.blind, blind{c.known, now})
+	c.gaps = append(c.gaps, gap{c.known, now})
 }
 
 // listed records that the list was taken in.
@@ -136,9 +136,9 @@ func (c *watchGaps) unanswered(stream uint64) {
 func (c *watchGaps) step(now, since, by int64) {
 	before := now - by // by the old clock
 	if c.stepped() && now < c.othersGo+by {
-		c.others = blind{min(c.others.from, before-c.keep), max(c.others.to, before)}
+		c.others = gap{min(c.others.from, before-c.keep), max(c.others.to, before)}
 	} else {
-		c.others = blind{before - c.keep, before}
+		c.others = gap{before - c.keep, before}
 	}
 	c.othersGo = now + c.keep
 	c.since = since
@@ -147,9 +147,9 @@ func (c *watchGaps) step(now, since, by int64) {
 	if c.known != never {
 		c.known = min(c.known+by, now)
 	}
-	c.blind = []blind{{never, since}}
+	c.gaps = []gap{{never, since}}
 	if c.known <= never || !c.complete {
-		c.blind[0].to = max(since, now)
+		c.gaps[0].to = max(since, now)
 	}
 }
 
@@ -177,7 +177,7 @@ func (c *watchGaps) isStale(at int64) bool { return at > c.known+c.skew }
 
 // wasBlind reports whether a time within skew of at is in a gap.
 func (c *watchGaps) wasBlind(at, skew int64) bool {
-	for _, b := range c.blind {
+	for _, b := range c.gaps {
 		if at-skew <= b.to && at+skew >= b.from {
 			return true
 		}
@@ -197,14 +197,14 @@ func (c *watchGaps) seenEnd(now int64) assignment {
 
 // unseenEnd returns the end of an assignment that ended unseen and that a list reported now.
 func (c *watchGaps) unseenEnd(now int64) assignment {
-	return assignment{certainUntil: min(now, c.blind[len(c.blind)-1].from), possibleUntil: now}
+	return assignment{certainUntil: min(now, c.gaps[len(c.gaps)-1].from), possibleUntil: now}
 }
 
 // seenLosing returns the end of an assignment whose pod continues without the address. It is not
 // known whether a watch or a list reported it. So shortly after a list it counts as the
 // list's.
 func (c *watchGaps) seenLosing(now int64) assignment {
-	if now-c.blind[len(c.blind)-1].to < int64(30*time.Second) {
+	if now-c.gaps[len(c.gaps)-1].to < int64(30*time.Second) {
 		return c.unseenEnd(now)
 	}
 	return c.seenEnd(now)
