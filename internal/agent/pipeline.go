@@ -137,8 +137,8 @@ func (d *deliverer) deliverWindow(w flow.Window) {
 	d.progress.mark(time.Now())
 	switch {
 	case !d.countOnly || d.followers.any():
-		for f, said := range d.merger.Merge(w) {
-			d.deliver(f, said)
+		for f, prefixes := range d.merger.Merge(w) {
+			d.deliver(f, prefixes)
 			d.deliverEarly()
 		}
 	case !d.merger.Unchanged(w):
@@ -169,13 +169,14 @@ func (d *deliverer) deliverEarly() {
 }
 
 // deliver takes one flow through the last stages. If more may become known of an end, the
-// flow waits and is delivered later. said is what other rules said of the flow's packets.
-func (d *deliverer) deliver(f *flow.Flow, said []dialect.PrefixInfo) {
+// flow waits and is delivered later. prefixes are those of other rules that logged the
+// flow's packets too.
+func (d *deliverer) deliver(f *flow.Flow, prefixes []dialect.PrefixInfo) {
 	source, destination, again := d.resolve(f)
-	if again > 0 && d.waiting.add(waitingFlow{*f, said, time.Now().Add(again)}, false) {
+	if again > 0 && d.waiting.add(waitingFlow{*f, prefixes, time.Now().Add(again)}, false) {
 		return
 	}
-	d.emit(f, said, &source, &destination, d.lines)
+	d.emit(f, prefixes, &source, &destination, d.lines)
 }
 
 // deliverDue resolves the waiting flows that are due, and delivers those of which no more
@@ -199,7 +200,7 @@ func (d *deliverer) deliverDue() {
 		} else {
 			d.waiting.metrics.expired.Inc()
 		}
-		d.emit(&w.flow, w.said, &source, &destination, d.lines)
+		d.emit(&w.flow, w.prefixes, &source, &destination, d.lines)
 		d.deliverEarly()
 	}
 }
@@ -215,7 +216,7 @@ func (d *deliverer) releaseWaiting(lines emit.Sink) {
 		}
 		source, destination, _ := d.resolve(&w.flow)
 		d.waiting.metrics.released.Inc()
-		d.emit(&w.flow, w.said, &source, &destination, lines)
+		d.emit(&w.flow, w.prefixes, &source, &destination, lines)
 	}
 }
 
@@ -234,22 +235,22 @@ func (d *deliverer) resolve(f *flow.Flow) (source, destination resolve.Endpoint,
 func isNamed(e *resolve.Endpoint) bool { return e.Kind != resolve.Unknown }
 
 // explain returns why the flow was dropped.
-func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, said []dialect.PrefixInfo) policy.Reason {
-	reason := d.explainer.Explain(f, source, destination, said)
+func (d *deliverer) explain(f *flow.Flow, source, destination *resolve.Endpoint, prefixes []dialect.PrefixInfo) policy.Reason {
+	reason := d.explainer.Explain(f, source, destination, prefixes)
 	reason.Limit, reason.AtLeast = d.limits.Of(f.Group, f.Prefix)
 	return reason
 }
 
 // emit explains the flow and hands it to all sinks. lines is d.lines, or nil: the flow's
 // line is counted as unwritten then.
-func (d *deliverer) emit(f *flow.Flow, said []dialect.PrefixInfo, source, destination *resolve.Endpoint, lines emit.Sink) {
+func (d *deliverer) emit(f *flow.Flow, prefixes []dialect.PrefixInfo, source, destination *resolve.Endpoint, lines emit.Sink) {
 	d.resolver.Count(source)
 	d.resolver.Count(destination)
 	record, ok := d.records.Get().(*emit.DroppedFlow)
 	if !ok {
 		record = new(emit.DroppedFlow)
 	}
-	*record = emit.DroppedFlow{Flow: *f, Source: *source, Destination: *destination, Reason: d.explain(f, source, destination, said)}
+	*record = emit.DroppedFlow{Flow: *f, Source: *source, Destination: *destination, Reason: d.explain(f, source, destination, prefixes)}
 	for _, sink := range d.sinks {
 		sink.Add(record)
 	}

@@ -17,9 +17,9 @@ const maxWaiting = 4096
 
 // waitingFlow is a flow with an end that may become known later.
 type waitingFlow struct {
-	flow flow.Flow
-	said []dialect.PrefixInfo
-	due  time.Time // when to resolve it again
+	flow     flow.Flow
+	prefixes []dialect.PrefixInfo
+	due      time.Time // when to resolve it again
 }
 
 // waitingFlows are the flows of a deliverer that wait, those that are due first in front.
