@@ -130,19 +130,25 @@ func eventually(t *testing.T, r *resolve.Resolver, address string, at time.Time,
 	until(t, func() string { return differs(want, r.Lookup(addr(address), at)) })
 }
 
+// waits expects that nothing is known of the address yet, and that a flow waits for it.
+func waits(t *testing.T, r *resolve.Resolver, address string, at time.Time) {
+	t.Helper()
+	if e, again := r.LookupBetween(addr(address), at, at); e.Kind != resolve.Unknown || again == 0 {
+		t.Fatalf("%s is %+v, and a flow waits for %v; want one that waits for an unknown end", address, e, again)
+	}
+}
+
 // waitFor looks the address up as often as the resolver says, and returns the last
-// endpoint. The first look-up must say so.
+// endpoint.
 func waitFor(t *testing.T, r *resolve.Resolver, address string, at time.Time) resolve.Endpoint {
 	t.Helper()
 	deadline := time.Now().Add(patience)
-	for looked := 1; ; looked++ {
+	for {
 		e, again := r.LookupBetween(addr(address), at, at)
-		switch {
-		case again == 0 && looked == 1:
-			t.Fatalf("%s: the flow does not wait", address)
-		case again == 0:
+		if again == 0 {
 			return e
-		case time.Now().After(deadline):
+		}
+		if time.Now().After(deadline) {
 			t.Fatalf("%s: the flow waits for too long", address)
 		}
 		<-time.After(again)

@@ -68,7 +68,7 @@ func TestEarlyPacket(t *testing.T) {
 	r := start(t, resolve.Config{})
 	early := create(t, controlplane.Pod{Name: "early", Started: time.Now().Add(-4 * time.Second)})
 	seen, address := time.Now(), addr("10.1.0.9")
-	is(t, r, address.String(), seen, resolve.Endpoint{})
+	waits(t, r, address.String(), seen)
 	setStatus(t, "early", func(s *corev1.PodStatus) {
 		s.PodIP, s.PodIPs = address.String(), []corev1.PodIP{{IP: address.String()}}
 	})
