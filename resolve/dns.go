@@ -36,11 +36,11 @@ func newNames(cfg *Config, m *metrics, now func() int64) *lookupCache[string] {
 	return a
 }
 
-// reverse asks for the name of addr. It returns "" for none, how long that is
-// good, and the result as the metric has it.
+// reverse asks for the name of addr. It returns the name, "" for none, for how long it is
+// valid, and the result for the metric.
 func reverse(ctx context.Context, dns *net.Resolver, addr netip.Addr) (name string, good time.Duration, result string) {
 	names, err := dns.LookupAddr(ctx, addr.String())
-	// Go's resolver gives the well-formed names along with an error about the
+	// Go's resolver returns the well-formed names together with an error about the
 	// others.
 	if len(names) > 0 {
 		slices.Sort(names) // servers rotate them
@@ -53,9 +53,8 @@ func reverse(ctx context.Context, dns *net.Resolver, addr netip.Addr) (name stri
 	return "", errorGood, "error"
 }
 
-// cleanName makes a name from DNS fit for terminals, events and labels. Whoever
-// owns an address chooses its name, so all but the characters of host names
-// become "?".
+// cleanName makes a name from DNS safe for terminals, events and labels. The owner of an
+// address chooses its name, so every character that host names do not have becomes "?".
 func cleanName(name string) string {
 	name = strings.TrimSuffix(cut(name, maxName), ".")
 	return strings.Map(func(c rune) rune {
@@ -67,8 +66,8 @@ func cleanName(name string) string {
 	}, name)
 }
 
-// hasName says whether DNS can know a name of addr: it is of no use to ask for
-// what every host has, and of a group there is none.
+// hasName reports whether DNS can have a name for addr. Loopback and link-local addresses
+// exist on every host, and groups have no name.
 func hasName(addr netip.Addr) bool {
 	return addr.IsGlobalUnicast() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }

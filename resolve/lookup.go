@@ -23,9 +23,8 @@ func (r *Resolver) Lookup(addr netip.Addr, at time.Time) Endpoint {
 //   - for an address that two Nodes or Services have;
 //   - for every address before Synced.
 //
-// If again is not 0, more may become known: look up again after that time. It is
-// not much longer than the news takes to come, and becomes 0 some time after the
-// packets, see Config.Wait and Config.Hold.
+// If again is not 0, more may become known: look up again after that time. It becomes 0
+// some time after the packets, see Config.Wait and Config.Hold.
 func (r *Resolver) LookupBetween(addr netip.Addr, first, last time.Time) (e Endpoint, again time.Duration) {
 	s := span{first: first.UnixNano(), last: last.UnixNano(), now: r.now()}
 	result := r.lookup(addr, s.last, s)
@@ -140,7 +139,7 @@ func (r *Resolver) notOwned(addr netip.Addr, at int64, s span) found {
 	return found{Endpoint: Endpoint{IP: addr, Kind: External, Name: name}}
 }
 
-// named is a Node or Service, if it is but one of n.
+// named is a Node or Service, if it is the only one of n.
 func named(addr netip.Addr, kind Kind, namespace, name string, n int) found {
 	if n > 1 {
 		return unknown(addr)
@@ -161,15 +160,15 @@ func (r *Resolver) peerEndpoint(addr netip.Addr, at int64, s span) (e found, ok 
 	return r.judged(addr, known.pod, ownerState, at, s), true
 }
 
-// asks says whether the API server is asked about addr. It is not about one of
-// this node's own pod network: that one's owner comes by the watch.
+// asks reports whether the API server is asked about addr. It is not asked about addresses
+// of this node's own pod network, whose owners are watched.
 func (r *Resolver) asks(addr netip.Addr) bool {
 	return r.peers != nil && r.maybePod(addr) && !r.nodes.gives(addr)
 }
 
-// peer returns what the API server said about addr, and what that is worth for
-// a packet seen at the time at. An answer that is too old it has asked for
-// again: until then the answer is pending, and again is when to look.
+// peer returns what the API server said about addr, and whether that holds for a packet
+// seen at the time at. If the answer is too old, peer asks again: until the new answer
+// comes, the result is pending, and again is when to look.
 func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v ownerState, again time.Duration) {
 	now := r.clock.steady()
 	known := r.peers.get(addr)
@@ -185,8 +184,8 @@ func (r *Resolver) peer(addr netip.Addr, at int64) (p peer, v ownerState, again 
 	return peer{}, ownerPending, lookupAgain
 }
 
-// externalName is the reverse DNS name of addr as far as it is known. An old
-// name does until there is a new one.
+// externalName is the reverse DNS name of addr, "" if it is not known yet. An expired
+// name is used until there is a new one.
 func (r *Resolver) externalName(addr netip.Addr) string {
 	if r.names == nil || !hasName(addr) {
 		return ""
@@ -215,8 +214,8 @@ func (r *Resolver) podEndpoint(addr netip.Addr, p *pod) Endpoint {
 	}
 }
 
-// wantsEvents says whether a pod is to get events: as it says itself, else as
-// its namespace does.
+// wantsEvents reports whether a pod gets events. Its own annotation comes before that of
+// its namespace.
 func (r *Resolver) wantsEvents(p *pod) bool {
 	if p.events != unsaid {
 		return p.events == wanted

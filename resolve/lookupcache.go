@@ -11,18 +11,18 @@ import (
 
 const (
 	askWorkers = 4
-	// maxQuestions are the questions that wait for the limiter. It is short,
-	// so that a question is still of interest when its turn comes.
+	// maxQuestions bounds the questions that wait for the limiter. There are few, so
+	// that an answer is still useful when it comes.
 	maxQuestions = 64
 	maxAnswers   = 4096
 )
 
-// lookupCache asks somebody slow about addresses: each at most once at a time, at a
-// bounded rate, and remembers the answers, which are of type V. Its methods
-// may be called concurrently, run once.
+// lookupCache asks a slow source about addresses, at a bounded rate and for each address
+// once at a time. It remembers the answers, which have the type V. Its methods may be
+// called concurrently; run only once.
 type lookupCache[V any] struct {
-	// ask answers one question, and says for how long the answer is good. It
-	// has to end when ctx does.
+	// ask answers one question, and returns for how long the answer is valid. It must
+	// end when ctx does.
 	ask     func(ctx context.Context, addr netip.Addr) (V, time.Duration)
 	timeout time.Duration
 	limiter *rate.Limiter
@@ -37,7 +37,7 @@ type lookupCache[V any] struct {
 	asking  map[netip.Addr]struct{} // queued or under way
 }
 
-// answer says what a lookupCache knows of an address.
+// answer is what a lookupCache knows about an address.
 type answer[V any] struct {
 	value V
 	known bool  // value is an answer, be it an old one
@@ -58,7 +58,7 @@ func (a *lookupCache[V]) get(addr netip.Addr) answer[V] {
 	return answer[V]{e.value, ok, e.until}
 }
 
-// want asks about addr, if that can be done. It says whether the question is
+// want starts a look-up of addr, unless too many are under way. It reports whether one is
 // under way.
 func (a *lookupCache[V]) want(addr netip.Addr) bool {
 	a.mu.Lock()
@@ -114,7 +114,7 @@ func (a *lookupCache[V]) answer(ctx context.Context, addr netip.Addr) {
 	a.mu.Unlock()
 }
 
-// forget forgets all answers, and those to questions under way.
+// forget forgets all answers, also the coming answers to questions under way.
 func (a *lookupCache[V]) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

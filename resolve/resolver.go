@@ -1,14 +1,13 @@
-// Package resolve tells who had an address at a time. Addresses and packet
-// times go in, Endpoints come out: a pod, a node, a service, an external host
-// by its reverse DNS name, or nothing.
+// Package resolve finds out who had an address at a time. Addresses and packet
+// times go in. Endpoints come out: a pod, a node, a service, an external host
+// with its reverse DNS name, or nothing.
 //
-// It learns of pods, nodes and services from watches of the API server, which
-// Run keeps going. Lookup answers from memory and never waits; what it does
-// not know and may learn, it has asked for. Every method may be called
-// concurrently; Run once.
+// Run watches pods, nodes and services in the API server. Lookup answers from
+// memory and never waits. If it does not know an address, it may start a look-up
+// in the background. Every method may be called concurrently; Run only once.
 //
-// An answer names a pod only if no other can have had the address at the
-// time, as far as the API server has told: see ipHistory.find for the rules.
+// An answer names a pod only if no other pod can have had the address at that
+// time, as far as the API server has reported. See ipHistory.find for the rules.
 package resolve
 
 import (
@@ -85,8 +84,8 @@ func New(cfg Config, client rest.Interface) (*Resolver, error) {
 	return r, nil
 }
 
-// stepped takes in a step of the wall clock: what was learnt of times that
-// this clock shows otherwise is forgotten.
+// stepped handles a step of the wall clock. It forgets what was recorded in times of
+// the old clock.
 func (r *Resolver) stepped(now, before, by int64) {
 	r.cfg.Logger.Warn("the clock was set: drops from before are not attributed to pods", "by", time.Duration(by))
 	r.history.stepped(now, before, by)
@@ -127,9 +126,9 @@ func (r *Resolver) addInformers(client rest.Interface) error {
 	return nil
 }
 
-// sources are the watched resources. In node scope they are this node's pods
-// and this node alone: a large cluster's API server has to send everything
-// else to every node.
+// sources are the watched resources. In node scope they are only this node's pods and
+// this node. Otherwise the API server of a large cluster would have to send everything
+// to every node.
 func (r *Resolver) sources() []Source {
 	const names = "their names"
 	pods := Source{
@@ -156,13 +155,13 @@ func (r *Resolver) sources() []Source {
 	return all
 }
 
-// watchesAll says whether every pod that can have addr is watched: in node scope
-// only those with addresses of this node's own pod network are.
+// watchesAll reports whether every pod that can have addr is watched. In node scope this is
+// so only for addresses of this node's own pod network.
 func (r *Resolver) watchesAll(addr netip.Addr) bool {
 	return r.cfg.Scope == ClusterScope || r.nodes.gives(addr)
 }
 
-// cutIn returns what counts the lists of a resource that were too long.
+// cutIn returns the counter of lists of a resource that were too long.
 func (r *Resolver) cutIn(resource string) func(list string) {
 	return func(list string) { r.metrics.truncated.WithLabelValues(resource, list).Inc() }
 }
@@ -187,7 +186,7 @@ func (r *Resolver) podHandler() cache.ResourceEventHandler {
 	}
 }
 
-// set takes in a pod that is new or has changed.
+// set records a pod that is new or has changed.
 func (r *Resolver) set(old, obj any) {
 	before, _ := old.(*pod)
 	p, ok := obj.(*pod)
@@ -217,8 +216,8 @@ func indexHandler(s *addressIndex) cache.ResourceEventHandler {
 	}
 }
 
-// Run keeps what is known up to date until ctx ends, and returns after all it
-// started has ended. Its error is always nil: what fails is tried again.
+// Run watches the cluster until ctx ends. It returns when everything that it started
+// has ended. Its error is always nil, because it repeats what fails.
 func (r *Resolver) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	for _, f := range r.informers {
@@ -238,13 +237,13 @@ func (r *Resolver) Run(ctx context.Context) error {
 	return nil
 }
 
-// othersWithin is how long the start waits, once pods are known, for the other
-// resources and for the first proof that the watch of pods is well.
+// othersWithin is how long the start waits, after pods are known, for the other
+// resources and for the first proof that the watch of pods works.
 const othersWithin = 10 * time.Second
 
-// start makes Synced true. It waits for pods as long as it takes, and for what
-// else there is a bounded time: a drop without a Service's name is better than
-// none. What is late is taken in when it comes.
+// start makes Synced true. It waits for pods without a limit, and for the other
+// resources for a bounded time: an event without a Service's name is better than no
+// event. Lists that come later are used from then on.
 func (r *Resolver) start(ctx context.Context) {
 	pods, others := r.informers[0], r.informers[1:]
 	if pods.WaitSynced(ctx) != nil {
@@ -266,14 +265,14 @@ func (r *Resolver) start(ctx context.Context) {
 		return
 	}
 	close(r.ready)
-	// The first lists took as much memory again as is kept of them. By itself
-	// the runtime would hold it for long.
+	// The first lists took twice the memory that is kept of them. The runtime itself
+	// would return it only much later.
 	debug.FreeOSMemory()
 }
 
-// Synced reports whether all pods that there were at the start are known, and
-// the nodes, services and namespaces as well, unless the API server forbids them
-// or does not tell in time. Before, every answer is Unknown.
+// Synced reports whether all pods of the start are known, and the nodes, services and
+// namespaces too, unless the API server forbids them or does not list them in time.
+// Before that, every answer is Unknown.
 func (r *Resolver) Synced() bool { return closed(r.ready) }
 
 // WaitSynced waits until Synced is true, which needs Run. Its error wraps ctx's.
