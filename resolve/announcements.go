@@ -189,7 +189,7 @@ func (o *ipHistory) announcing(addr netip.Addr, at int64) (*pod, ownerState) {
 		return nil, ownerNone
 	case !o.calico(p.node.Value(), addr), !o.hasNeighbour(addr, p), !o.whole(addr):
 		return nil, ownerNone
-	case o.gaps.wasBlind(at, o.skew):
+	case o.gaps.isInGap(at, o.skew):
 		return nil, ownerNone
 	case o.announcedByOther(addr, at, assignment{pod: p, possibleUntil: forever}, at < p.from+o.skew):
 		return nil, ownerNone

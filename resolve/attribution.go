@@ -88,7 +88,7 @@ func (o *ipHistory) only(addr netip.Addr, c assignment, at int64) (*pod, ownerSt
 		return nil, ownerPending // the report of its end may be on the way
 	case o.surely(c, at):
 		return c.pod, ownerFound
-	case o.gaps.wasBlind(at, o.skew), !o.whole(addr):
+	case o.gaps.isInGap(at, o.skew), !o.whole(addr):
 		return nil, ownerAmbiguous // a pod may have come and gone unseen
 	case at-o.skew <= o.lost:
 		return nil, ownerAmbiguous // a forgotten pod may have had it

@@ -10,7 +10,7 @@ import (
 // than this within the memory of flows, the gaps become one long gap.
 const maxGaps = 8
 
-// contact keeps the time up to which all changes of pods are known. Its times are Unix
+// watchGaps keeps the time up to which all changes of pods are known. Its times are Unix
 // nanoseconds.
 //
 // An open watch proves little: it may hang, it may resume from long ago, or it may be about
@@ -58,11 +58,11 @@ func newWatchGaps(skew, keep int64) watchGaps {
 func (c *watchGaps) listing(now int64) {
 	c.complete, c.open, c.proven = false, false, false
 	c.stream++
-	c.addBlind(now)
+	c.addGap(now)
 }
 
-// addBlind records a gap from the last proof until now.
-func (c *watchGaps) addBlind(now int64) {
+// addGap records a gap from the last proof until now.
+func (c *watchGaps) addGap(now int64) {
 	latest := &c.gaps[len(c.gaps)-1]
 	if c.known <= latest.to { // no proof since the last gap, so it becomes longer
 		latest.to = now
@@ -168,15 +168,15 @@ func (c *watchGaps) start(stamp, now int64) int64 {
 	if !c.stepped() {
 		return min(stamp, now)
 	}
-	c.addBlind(now) // the pod may have started at any time since the last proof
+	c.addGap(now) // the pod may have started at any time since the last proof
 	return now
 }
 
 // isStale reports whether changes before at may be missing.
 func (c *watchGaps) isStale(at int64) bool { return at > c.known+c.skew }
 
-// wasBlind reports whether a time within skew of at is in a gap.
-func (c *watchGaps) wasBlind(at, skew int64) bool {
+// isInGap reports whether a time within skew of at is in a gap.
+func (c *watchGaps) isInGap(at, skew int64) bool {
 	for _, b := range c.gaps {
 		if at-skew <= b.to && at+skew >= b.from {
 			return true
