@@ -44,7 +44,7 @@ type dropKey struct {
 	code                        policy.ReasonCode
 }
 
-// side says which ends of a flow are pods, as this node sees it.
+// side is which ends of a flow are pods, as this node sees it.
 type side uint8
 
 const (

@@ -127,7 +127,6 @@ type stream struct {
 }
 
 // ServeHTTP answers one request.
-
 func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.followers.serving.Add(1)
 	defer s.followers.serving.Done()
